@@ -1,0 +1,1 @@
+"""The true geometry of a generative model's latent space."""

@@ -1,0 +1,197 @@
+"""Every error and warning that the package raises, and the checks at the door that raise them."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+__all__ = [
+    "ConvergenceError",
+    "ConvergenceWarning",
+    "DeviceError",
+    "InvalidDataError",
+    "InvalidParameterError",
+    "MissingExtraError",
+    "PullbackError",
+    "SmoothnessWarning",
+    "StorageError",
+    "check_choice",
+    "check_data",
+    "check_device",
+    "check_integer",
+    "check_number",
+    "check_points",
+]
+
+
+class PullbackError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+
+class InvalidParameterError(PullbackError, ValueError):
+    """A parameter lies outside what is allowed.
+
+    Args:
+        name: the parameter.
+        allowed: what it may be.
+        got: what came.
+        cure: what to do.
+    """
+
+    def __init__(self, name: str, allowed: str, got: object, cure: str = "") -> None:
+        super().__init__(f"`{name}` must be {allowed}, but got {got}. {cure}".strip())
+        self.name = name
+
+
+class InvalidDataError(PullbackError, ValueError):
+    """Data that cannot be worked on: its message says what was found, where, and what to do."""
+
+
+class DeviceError(PullbackError, RuntimeError):
+    """A device that this machine does not have."""
+
+
+class StorageError(PullbackError, OSError):
+    """A file that cannot be written, or read back: missing, truncated, tampered with or too new."""
+
+
+class MissingExtraError(PullbackError, ImportError):
+    """An optional dependency is not installed; the message names the pip command."""
+
+    def __init__(self, package: str, extra: str, purpose: str) -> None:
+        super().__init__(
+            f"{purpose} needs `{package}`, which is not installed: "
+            f"run `pip install 'pullback[{extra}]'`."
+        )
+
+
+class ConvergenceError(PullbackError, RuntimeError):
+    """An iteration ended without an answer that can be trusted, and the caller asked to raise."""
+
+
+class ConvergenceWarning(UserWarning):
+    """An iteration stopped before it converged; the result says which part of it did."""
+
+
+class SmoothnessWarning(UserWarning):
+    """A decoder is not twice differentiable, which geodesics need."""
+
+
+def check_integer(name: str, value: Any, low: int = 1, high: int | None = None) -> int:
+    """Return `value` as an integer in [low, high], or raise `InvalidParameterError`."""
+    allowed = f"an integer >= {low}" if high is None else f"an integer in [{low}, {high}]"
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        raise InvalidParameterError(name, allowed, f"{value!r} ({type(value).__name__})")
+    if value < low or (high is not None and value > high):
+        raise InvalidParameterError(name, allowed, int(value))
+    return int(value)
+
+
+def check_number(
+    name: str, value: Any, low: float = -math.inf, high: float = math.inf, *, open_low: bool = False
+) -> float:
+    """Return `value` as a finite float in [low, high] ((low, high] if `open_low`), or raise."""
+    left = "(" if open_low or low == -math.inf else "["
+    right = ")" if high == math.inf else "]"
+    allowed = f"a finite number in {left}{low:g}, {high:g}{right}"
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise InvalidParameterError(name, allowed, f"{value!r} ({type(value).__name__})")
+    too_low = value <= low if open_low and low > -math.inf else value < low
+    if not math.isfinite(value) or too_low or value > high:
+        raise InvalidParameterError(name, allowed, value)
+    return float(value)
+
+
+def check_choice(name: str, value: Any, choices: Collection[str]) -> str:
+    """Return `value` if it is one of `choices`, or raise `InvalidParameterError`."""
+    if value not in choices:
+        listed = ", ".join(repr(choice) for choice in sorted(choices))
+        raise InvalidParameterError(name, f"one of {listed}", repr(value))
+    return str(value)
+
+
+def check_device(device: str | torch.device) -> torch.device:
+    """Return the device if this machine has it, or raise `DeviceError` that names those it has."""
+    here = ["cpu"] + [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+    if torch.backends.mps.is_available():
+        here.append("mps")
+    try:
+        wanted = torch.device(device)
+    except RuntimeError as error:
+        raise DeviceError(f"`device` {device!r} is no device of PyTorch's: use one of {here}.") from error
+    names = [torch.device(name) for name in here]
+    if wanted not in names and wanted.type not in {d.type for d in names if wanted.index is None}:
+        raise DeviceError(f"`device` {device!r} is not on this machine: use one of {here}.")
+    return wanted
+
+
+def check_points(name: str, points: Any, dim: int | None = None) -> Tensor:
+    """Return finite points `(*batch, d)` as a floating-point tensor, or raise `InvalidDataError`.
+
+    Args:
+        name: the parameter's name, for the message.
+        points: a tensor, array or nested sequence of numbers; integers become float64.
+        dim: the dimension d that the last axis must have, if it is known.
+    """
+    if not isinstance(points, Tensor):
+        points = torch.as_tensor(_as_numeric(name, points))
+    if not points.is_floating_point():
+        points = points.double()
+    if points.ndim == 0 or (dim is not None and points.shape[-1] != dim):
+        wanted = "(..., d)" if dim is None else f"(..., {dim})"
+        raise InvalidDataError(
+            f"`{name}` must have shape {wanted}, but got {tuple(points.shape)}. "
+            "Points lie along the last axis."
+        )
+    _refuse_non_finite(name, points.detach())
+    return points
+
+
+def check_data(name: str, X: Any, *, dim: int | None = None, min_samples: int = 2) -> Tensor:
+    """Return a finite data matrix X `(n, D)` as a floating-point tensor, or raise.
+
+    Raises:
+        InvalidDataError: X is not numeric, not two-dimensional, not finite, has too few samples or
+            not `dim` features.
+    """
+    X = check_points(name, X)
+    if X.ndim != 2:
+        raise InvalidDataError(
+            f"`{name}` must have shape (n_samples, n_features), but got {tuple(X.shape)}. "
+            "Flatten each sample into a row, for images `X.reshape(len(X), -1)`."
+        )
+    if dim is not None and X.shape[1] != dim:
+        raise InvalidDataError(
+            f"`{name}` must have {dim} features, as the model has, but got {X.shape[1]}."
+        )
+    if X.shape[0] < min_samples:
+        raise InvalidDataError(
+            f"`{name}` must have at least {min_samples} samples, but got {X.shape[0]}."
+        )
+    return X
+
+
+def _as_numeric(name: str, values: Any) -> np.ndarray[Any, Any]:
+    array = np.asarray(values)
+    if array.dtype.kind not in "biuf":
+        raise InvalidDataError(
+            f"`{name}` must hold real numbers, but its type is {array.dtype}. "
+            "Convert or drop the entries that are not numbers."
+        )
+    return array
+
+
+def _refuse_non_finite(name: str, values: Tensor) -> None:
+    bad = ~torch.isfinite(values)
+    if bad.any():
+        where = tuple(int(i) for i in bad.nonzero()[0])
+        raise InvalidDataError(
+            f"`{name}` must be finite, but {int(bad.sum())} of its {bad.numel()} entries are NaN or "
+            f"infinite (the first at index {where}). Remove or impute them."
+        )

@@ -1,0 +1,45 @@
+"""Names for the shapes of the field's objects, checked at run time in the tests.
+
+Every array may carry leading batch dimensions, `*batch`. The letters are those of the literature:
+`d` latent dimension, `D` data dimension, `m` dimension of the immersion, `n` number of samples.
+"""
+
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+__all__ = [
+    "Ambient",
+    "Codes",
+    "Data",
+    "Jacobian",
+    "Latent",
+    "Mask",
+    "MetricMatrix",
+    "Points",
+    "Scalars",
+    "Status",
+    "Tangent",
+]
+
+Latent = Float[Tensor, "*batch d"]
+"""Points z of the latent space."""
+Tangent = Float[Tensor, "*batch d"]
+"""Tangent vectors at points of the latent space."""
+Ambient = Float[Tensor, "*batch m"]
+"""Images of latent points under an immersion."""
+Jacobian = Float[Tensor, "*batch m d"]
+"""Derivatives of an immersion."""
+MetricMatrix = Float[Tensor, "*batch d d"]
+"""Riemannian metrics M(z) in the coordinates of the latent space."""
+Points = Float[Tensor, "*batch points d"]
+"""Points along curves."""
+Scalars = Float[Tensor, "*batch"]
+"""One number for each element of a batch: a length, an energy, a log-volume."""
+Mask = Bool[Tensor, "*batch"]
+"""One truth value for each element of a batch."""
+Status = Int[Tensor, "*batch"]
+"""One status code for each element of a batch."""
+Data = Float[Tensor, "*batch D"]
+"""Observations x."""
+Codes = Float[Tensor, "n d"]
+"""Latent codes of a data set, one a row."""
