@@ -1,0 +1,59 @@
+# `make demo` and `make test` are all that a fresh machine needs, besides Python >= 3.11 and make.
+# Each makes a virtual environment if there is none; a second run installs nothing.
+
+VENV ?= .venv
+PYTHON ?= python3
+OUT ?= demo
+JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
+ARGS ?=
+
+BIN := $(VENV)/bin
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+# The tests run as many processes as there are cores, so each keeps to one thread: threads that
+# contend for a core make small tensors twenty times slower.
+ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+
+.PHONY: help demo test lint format clean
+.DEFAULT_GOAL := help
+
+help: ## Say what can be made
+	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /  make \1	/'
+
+demo: $(VENV)/.installed-data ## Train on real digits and write the report to OUT (demo/)
+	$(BIN)/pullback demo --out "$(OUT)"
+
+test: lint ## Check format, lint, types and imports; run every test (ARGS are pytest's)
+	$(ONE_THREAD) $(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
+
+lint: $(VENV)/.installed-dev ## Check format, lint and types only
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: $(VENV)/.installed-dev ## Format the code and mend what ruff can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## Remove .venv, build products and caches (the demo's output stays)
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find src tests examples benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "pullback needs Python >= 3.11, but \`$(PYTHON)\` is $$($(PYTHON) --version 2>&1)." \
+	    "Install a newer one and name it: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@$(PYTHON) -m venv "$(VENV)" || { \
+	  echo "No virtual environment could be made in $(VENV). On Debian and Ubuntu, install the" \
+	    "package python3-venv; then run make again." >&2; exit 1; }
+	@touch $@
+
+$(VENV)/.installed-data: pyproject.toml constraints.txt | $(VENV)/.made
+	@echo "Installing pullback and its dependencies into $(VENV): some minutes, this once."
+	@$(PIP_INSTALL) -e ".[data]"
+	@touch $@
+
+# `dev` contains `data`, so after it the demo has nothing left to install.
+$(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/.made
+	@echo "Installing pullback with its development tools into $(VENV): some minutes, this once."
+	@$(PIP_INSTALL) -e ".[dev]"
+	@touch $@ $(VENV)/.installed-data
