@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 __all__ = [
@@ -84,32 +85,49 @@ class SmoothnessWarning(UserWarning):
 
 
 def check_integer(name: str, value: Any, low: int = 1, high: int | None = None) -> int:
-    """Return `value` as an integer in [low, high], or raise `InvalidParameterError`."""
+    """Return `value` as an integer in [low, high], or raise `InvalidParameterError`.
+
+    Example:
+        >>> check_integer("n_clusters", 3)
+        3
+    """
     allowed = f"an integer >= {low}" if high is None else f"an integer in [{low}, {high}]"
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise InvalidParameterError(name, allowed, f"{value!r} ({type(value).__name__})")
-    if value < low or (high is not None and value > high):
-        raise InvalidParameterError(name, allowed, int(value))
-    return int(value)
+    number = int(value)
+    if number < low or (high is not None and number > high):
+        raise InvalidParameterError(name, allowed, number)
+    return number
 
 
 def check_number(
     name: str, value: Any, low: float = -math.inf, high: float = math.inf, *, open_low: bool = False
 ) -> float:
-    """Return `value` as a finite float in [low, high] ((low, high] if `open_low`), or raise."""
+    """Return `value` as a finite float in [low, high] ((low, high] if `open_low`), or raise.
+
+    Example:
+        >>> check_number("noise", 1, 0)
+        1.0
+    """
     left = "(" if open_low or low == -math.inf else "["
     right = ")" if high == math.inf else "]"
     allowed = f"a finite number in {left}{low:g}, {high:g}{right}"
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise InvalidParameterError(name, allowed, f"{value!r} ({type(value).__name__})")
-    too_low = value <= low if open_low and low > -math.inf else value < low
-    if not math.isfinite(value) or too_low or value > high:
+    number = float(value)
+    too_low = number <= low if open_low and low > -math.inf else number < low
+    if not math.isfinite(number) or too_low or number > high:
         raise InvalidParameterError(name, allowed, value)
-    return float(value)
+    return number
 
 
 def check_choice(name: str, value: Any, choices: Collection[str]) -> str:
-    """Return `value` if it is one of `choices`, or raise `InvalidParameterError`."""
+    """Return `value` if it is one of `choices`, or raise `InvalidParameterError`.
+
+    Example:
+        >>> check_choice("std", "rbf", ("constant", "network", "rbf"))
+        'rbf'
+    """
     if value not in choices:
         listed = ", ".join(repr(choice) for choice in sorted(choices))
         raise InvalidParameterError(name, f"one of {listed}", repr(value))
@@ -117,14 +135,21 @@ def check_choice(name: str, value: Any, choices: Collection[str]) -> str:
 
 
 def check_device(device: str | torch.device) -> torch.device:
-    """Return the device if this machine has it, or raise `DeviceError` that names those it has."""
+    """Return the device if this machine has it, or raise `DeviceError` that names those it has.
+
+    Example:
+        >>> check_device("cpu")
+        device(type='cpu')
+    """
     here = ["cpu"] + [f"cuda:{index}" for index in range(torch.cuda.device_count())]
     if torch.backends.mps.is_available():
         here.append("mps")
     try:
         wanted = torch.device(device)
     except RuntimeError as error:
-        raise DeviceError(f"`device` {device!r} is no device of PyTorch's: use one of {here}.") from error
+        raise DeviceError(
+            f"`device` {device!r} is no device of PyTorch's: use one of {here}."
+        ) from error
     names = [torch.device(name) for name in here]
     if wanted not in names and wanted.type not in {d.type for d in names if wanted.index is None}:
         raise DeviceError(f"`device` {device!r} is not on this machine: use one of {here}.")
@@ -138,19 +163,23 @@ def check_points(name: str, points: Any, dim: int | None = None) -> Tensor:
         name: the parameter's name, for the message.
         points: a tensor, array or nested sequence of numbers; integers become float64.
         dim: the dimension d that the last axis must have, if it is known.
+
+    Example:
+        >>> check_points("point", [[0, 1], [2, 3]], dim=2).dtype
+        torch.float64
     """
-    if not isinstance(points, Tensor):
-        points = torch.as_tensor(_as_numeric(name, points))
-    if not points.is_floating_point():
-        points = points.double()
-    if points.ndim == 0 or (dim is not None and points.shape[-1] != dim):
+    is_tensor = isinstance(points, Tensor)
+    tensor: Tensor = points if is_tensor else torch.as_tensor(_as_numeric(name, points))
+    if not tensor.is_floating_point():
+        tensor = tensor.double()
+    if tensor.ndim == 0 or (dim is not None and tensor.shape[-1] != dim):
         wanted = "(..., d)" if dim is None else f"(..., {dim})"
         raise InvalidDataError(
-            f"`{name}` must have shape {wanted}, but got {tuple(points.shape)}. "
+            f"`{name}` must have shape {wanted}, but got {tuple(tensor.shape)}. "
             "Points lie along the last axis."
         )
-    _refuse_non_finite(name, points.detach())
-    return points
+    _refuse_non_finite(name, tensor.detach())
+    return tensor
 
 
 def check_data(name: str, X: Any, *, dim: int | None = None, min_samples: int = 2) -> Tensor:
@@ -159,25 +188,29 @@ def check_data(name: str, X: Any, *, dim: int | None = None, min_samples: int = 
     Raises:
         InvalidDataError: X is not numeric, not two-dimensional, not finite, has too few samples or
             not `dim` features.
+
+    Example:
+        >>> check_data("X", [[0.0, 1.0], [2.0, 3.0]]).shape
+        torch.Size([2, 2])
     """
-    X = check_points(name, X)
-    if X.ndim != 2:
+    data = check_points(name, X)
+    if data.ndim != 2:
         raise InvalidDataError(
-            f"`{name}` must have shape (n_samples, n_features), but got {tuple(X.shape)}. "
+            f"`{name}` must have shape (n_samples, n_features), but got {tuple(data.shape)}. "
             "Flatten each sample into a row, for images `X.reshape(len(X), -1)`."
         )
-    if dim is not None and X.shape[1] != dim:
+    if dim is not None and data.shape[1] != dim:
         raise InvalidDataError(
-            f"`{name}` must have {dim} features, as the model has, but got {X.shape[1]}."
+            f"`{name}` must have {dim} features, as the model has, but got {data.shape[1]}."
         )
-    if X.shape[0] < min_samples:
+    if data.shape[0] < min_samples:
         raise InvalidDataError(
-            f"`{name}` must have at least {min_samples} samples, but got {X.shape[0]}."
+            f"`{name}` must have at least {min_samples} samples, but got {data.shape[0]}."
         )
-    return X
+    return data
 
 
-def _as_numeric(name: str, values: Any) -> np.ndarray[Any, Any]:
+def _as_numeric(name: str, values: Any) -> NDArray[Any]:
     array = np.asarray(values)
     if array.dtype.kind not in "biuf":
         raise InvalidDataError(
@@ -192,6 +225,6 @@ def _refuse_non_finite(name: str, values: Tensor) -> None:
     if bad.any():
         where = tuple(int(i) for i in bad.nonzero()[0])
         raise InvalidDataError(
-            f"`{name}` must be finite, but {int(bad.sum())} of its {bad.numel()} entries are NaN or "
-            f"infinite (the first at index {where}). Remove or impute them."
+            f"`{name}` must be finite, but {int(bad.sum())} of its {bad.numel()} entries are NaN "
+            f"or infinite (the first at index {where}). Remove or impute them."
         )
