@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
@@ -24,7 +25,7 @@ DATA_NAMES = ("X", "x", "data")
 LABEL_NAMES = ("y", "label", "labels", "class", "target")
 
 # Where a kind of file begins with a mark of its own, anything else under its name is damaged.
-MAGIC = {".npz": b"PK", ".npy": b"\x93NUMPY", ".csv": b"", ".parquet": b"PAR1"}
+MAGIC = {".npz": b"PK\x03\x04", ".npy": b"\x93NUMPY", ".csv": b"", ".parquet": b"PAR1"}
 
 Parts = tuple[NDArray[Any], NDArray[Any] | None, list[str] | None]
 """Data, labels if there are any, and names of the features if they have them."""
@@ -123,10 +124,10 @@ def _read_npy(path: Path, label: str | None) -> Parts:
 def _load(path: Path) -> dict[str, NDArray[Any]]:
     """Return the arrays of a .npz file by their names, that of a .npy file as X."""
     try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return {"X": loaded}
-        with loaded:
+        with path.open("rb") as file:
+            loaded = np.load(file, allow_pickle=False)
+            if isinstance(loaded, np.ndarray):
+                return {"X": loaded}
             arrays = {name: loaded[name] for name in loaded.files}
     except (ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         if "allow_pickle" not in str(error):
@@ -145,17 +146,18 @@ def _read_csv(path: Path, label: str | None) -> Parts:
         with path.open(newline="", encoding="utf-8-sig") as file:
             first = next((row for row in csv.reader(file) if row), [])
         header = None if _is_data(first) else 0
-        frame = pd.read_csv(path, header=header, encoding="utf-8-sig", low_memory=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            frame = pd.read_csv(
+                path, header=header, encoding="utf-8-sig", low_memory=False, index_col=False
+            )
     except (ValueError, csv.Error) as error:  # pandas' own errors are ValueErrors
         raise _damaged(path, error) from error
-    names = (
-        [name.strip() for name in first] if header == 0 else [f"x{i}" for i in range(len(first))]
-    )
-    # Where a row has more fields than the first, pandas takes the surplus for names of the rows.
-    if not isinstance(frame.index, pd.RangeIndex) or frame.shape[1] != len(names):
+    except pd.errors.ParserWarning as error:
         raise InvalidDataError(
             f"{path} has rows with more fields than its first line has: give each column a name."
-        )
+        ) from error
+    names = [f"x{i}" for i in range(len(first))] if header is None else [n.strip() for n in first]
     if names[0] == "" and np.array_equal(frame.iloc[:, 0], np.arange(len(frame))):
         raise InvalidDataError(
             f"The first column of {path} has no name and counts the rows, so it is no feature. "
