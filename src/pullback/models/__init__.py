@@ -1,0 +1,49 @@
+"""Variational auto-encoders: encoders, decoders, likelihoods, training and storage."""
+
+from pullback.models.decoder import Decoder
+from pullback.models.encoder import GaussianEncoder
+from pullback.models.likelihoods import BernoulliLikelihood, Likelihood, NormalLikelihood
+from pullback.models.networks import ConvolutionalDecoder, ConvolutionalEncoder, activation, mlp
+from pullback.models.objectives import (
+    ELBO,
+    elbo,
+    importance_weighted_bound,
+    kl_divergence,
+    log_marginal,
+)
+from pullback.models.precision import ConstantStd, NetworkStd, RBFPrecision
+from pullback.models.precision_fit import WeightFit, fit_centers, fit_weights, regress_weights
+from pullback.models.priors import StandardNormal
+from pullback.models.randomness import draw
+from pullback.models.storage import atomic_write, load, save
+from pullback.models.vae import VAE
+
+__all__ = [
+    "ELBO",
+    "VAE",
+    "BernoulliLikelihood",
+    "ConstantStd",
+    "ConvolutionalDecoder",
+    "ConvolutionalEncoder",
+    "Decoder",
+    "GaussianEncoder",
+    "Likelihood",
+    "NetworkStd",
+    "NormalLikelihood",
+    "RBFPrecision",
+    "StandardNormal",
+    "WeightFit",
+    "activation",
+    "atomic_write",
+    "draw",
+    "elbo",
+    "fit_centers",
+    "fit_weights",
+    "importance_weighted_bound",
+    "kl_divergence",
+    "load",
+    "log_marginal",
+    "mlp",
+    "regress_weights",
+    "save",
+]

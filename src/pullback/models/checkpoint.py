@@ -1,0 +1,131 @@
+"""Checkpoints of a training run: one safetensors file, replaced atomically."""
+
+import json
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from pullback.errors import StorageError
+from pullback.models.storage import atomic_write, tensors_to_bytes
+
+__all__ = ["Checkpoint", "TrainingState"]
+
+_KEY = "pullback"
+_COST = 0.1  # the largest share of the time that writing checkpoints may take
+
+
+@dataclass
+class TrainingState:
+    """How far a training run has come.
+
+    Attributes:
+        stage: index of the stage under way.
+        epoch: epochs of it that are done.
+        best_epoch: the epoch whose validation ELBO was the best, if any was judged.
+        best_elbo: that ELBO.
+        history: one row for each epoch of every stage.
+
+    Example:
+        >>> TrainingState().epoch
+        0
+    """
+
+    stage: int = 0
+    epoch: int = 0
+    best_epoch: int = 0
+    best_elbo: float | None = None
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Checkpoint:
+    """A file that holds all that a run needs to go on: weights, best weights, optimiser, state.
+
+    Args:
+        path: the file, or None to keep nothing.
+        fingerprint: what identifies data and settings; a file of another run is refused.
+
+    Example:
+        >>> checkpoint = Checkpoint(None, "0a")
+        >>> checkpoint.write(TrainingState(), nn.Linear(1, 1), None, None)
+        >>> checkpoint.path is None
+        True
+    """
+
+    def __init__(self, path: Path | None, fingerprint: str) -> None:
+        self.path = path
+        self.fingerprint = fingerprint
+        self._due = 0.0
+
+    def write(
+        self,
+        state: TrainingState,
+        model: nn.Module,
+        best: dict[str, Tensor] | None,
+        optimizer: torch.optim.Optimizer | None,
+        *,
+        force: bool = True,
+    ) -> None:
+        """Write the file, or only when that keeps its cost under a tenth of the time.
+
+        Args:
+            state: how far the run has come.
+            model: all modules that are trained.
+            best: the weights of the best epoch of this stage.
+            optimizer: the optimiser of this stage.
+            force: write in any case.
+
+        Raises:
+            StorageError: the file cannot be written.
+        """
+        start = time.monotonic()
+        if self.path is None or (not force and start < self._due):
+            return
+        tensors = {f"model/{name}": value for name, value in model.state_dict().items()}
+        tensors |= {f"best/{name}": value for name, value in (best or {}).items()}
+        if optimizer is not None:
+            for index, entries in optimizer.state_dict()["state"].items():
+                tensors |= {f"optimizer/{index}/{key}": entry for key, entry in entries.items()}
+        document = json.dumps({"fingerprint": self.fingerprint, "state": asdict(state)})
+        atomic_write(self.path, tensors_to_bytes(tensors, {_KEY: document}))
+        end = time.monotonic()
+        self._due = end + (end - start) / _COST
+
+    def read(self) -> tuple[TrainingState, dict[str, Tensor]] | None:
+        """Return the state and the tensors by name, or None if there is no file yet.
+
+        Raises:
+            StorageError: the file is damaged, or is of a run with other data or settings.
+        """
+        if self.path is None or not self.path.exists():
+            return None
+        try:
+            with safe_open(self.path, framework="pt") as file:
+                document = json.loads((file.metadata() or {})[_KEY])
+                tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
+        except (SafetensorError, KeyError, ValueError, OSError) as error:
+            raise StorageError(
+                f"{self.path} is no checkpoint that can be read ({error}). Delete it, or pass "
+                "`resume=False` to start anew."
+            ) from error
+        if document["fingerprint"] != self.fingerprint:
+            raise StorageError(
+                f"{self.path} is the checkpoint of a run with other data or settings. Use another "
+                "`checkpoint`, or pass `resume=False` to replace it."
+            )
+        return TrainingState(**document["state"]), tensors
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    """Give an optimiser the moments that a checkpoint holds."""
+    entries: dict[int, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        if name.startswith("optimizer/"):
+            _, index, key = name.split("/")
+            entries.setdefault(int(index), {})[key] = value
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": entries, "param_groups": groups})

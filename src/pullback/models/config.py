@@ -1,0 +1,175 @@
+"""The configuration of a `VAE`, and the modules that it stands for."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import nn
+
+from pullback.errors import InvalidParameterError, check_choice, check_integer, check_number
+from pullback.models.decoder import Decoder
+from pullback.models.encoder import GaussianEncoder
+from pullback.models.likelihoods import LIKELIHOODS, Likelihood, NormalLikelihood
+from pullback.models.networks import (
+    ConvolutionalDecoder,
+    ConvolutionalEncoder,
+    check_image_shape,
+    mlp,
+)
+from pullback.models.precision import ConstantStd, NetworkStd, RBFPrecision
+
+__all__ = ["OUTPUTS", "VAEConfig", "build_decoder", "build_encoder", "build_std"]
+
+OUTPUTS: dict[str, type[nn.Module]] = {
+    "auto": nn.Identity,  # until `fit` has seen the data
+    "identity": nn.Identity,
+    "sigmoid": nn.Sigmoid,
+    "tanh": nn.Tanh,
+}
+"""What may follow the last layer of the mean network."""
+
+
+@dataclass(frozen=True)
+class VAEConfig:
+    """The arguments of `VAE`, checked; see there for what they mean.
+
+    Example:
+        >>> VAEConfig(data_dim=784).latent_dim
+        2
+    """
+
+    data_dim: int
+    latent_dim: int = 2
+    likelihood: str = "normal"
+    std: str = "rbf"
+    architecture: str = "mlp"
+    hidden: Sequence[int] = (64, 32)
+    image_shape: Sequence[int] | None = None
+    activation: str = "tanh"
+    output: str = "auto"
+    constant_std: float | str = 0.15
+    n_centers: int = 64
+    bandwidth_factor: float = 1.5
+    zeta: float | None = None
+    min_std: float = 0.01
+    random_state: int = 0
+
+    def __post_init__(self) -> None:
+        """Check every value."""
+        check_integer("data_dim", self.data_dim)
+        check_integer("latent_dim", self.latent_dim, 1, self.data_dim)
+        check_choice("likelihood", self.likelihood, LIKELIHOODS)
+        check_choice("std", self.std, {"constant", "network", "rbf"})
+        check_choice("architecture", self.architecture, {"convolutional", "mlp"})
+        check_choice("output", self.output, OUTPUTS)
+        if self.constant_std != "learned":
+            if isinstance(self.constant_std, str):
+                allowed = "a standard deviation > 0 or 'learned'"
+                raise InvalidParameterError("constant_std", allowed, repr(self.constant_std))
+            check_number("constant_std", self.constant_std, 0.0, open_low=True)
+        check_integer("n_centers", self.n_centers)
+        check_number("bandwidth_factor", self.bandwidth_factor, 0.0, open_low=True)
+        if self.zeta is not None:
+            check_number("zeta", self.zeta, 0.0, open_low=True)
+        check_number("min_std", self.min_std, 0.0, open_low=True)
+        check_integer("random_state", self.random_state, 0)
+        for size in self.hidden:
+            check_integer("hidden", size)
+        self._check_image_shape()
+        if self.likelihood == "bernoulli" and self.output not in {"auto", "identity"}:
+            allowed = "'auto' or 'identity' for the Bernoulli likelihood, whose features are logits"
+            raise InvalidParameterError("output", allowed, repr(self.output))
+
+    def _check_image_shape(self) -> None:
+        if self.architecture == "mlp" and self.image_shape is not None:
+            cure = "Give `architecture='convolutional'` along with it."
+            raise InvalidParameterError("image_shape", "None for an MLP", self.image_shape, cure)
+        if self.architecture == "convolutional":
+            allowed = f"(channels, height, width) with product data_dim = {self.data_dim}"
+            if self.image_shape is None:
+                raise InvalidParameterError("image_shape", allowed, None)
+            if math.prod(check_image_shape(self.image_shape)) != self.data_dim:
+                raise InvalidParameterError("image_shape", allowed, tuple(self.image_shape))
+
+    @property
+    def support(self) -> tuple[float, float]:
+        """The interval that the data must lie in."""
+        bounds = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
+        return bounds.get(self.output, LIKELIHOODS[self.likelihood].support)
+
+    def resolve_output(self, minimum: float, maximum: float) -> str:
+        """Return what `output` means for data of that range."""
+        if self.output != "auto":
+            return self.output
+        bounded = self.likelihood == "normal" and minimum >= 0 and maximum <= 1
+        return "sigmoid" if bounded else "identity"
+
+
+def build_encoder(config: VAEConfig) -> GaussianEncoder:
+    """Return the encoder D - hidden - 2 d.
+
+    Example:
+        >>> build_encoder(VAEConfig(5)).latent_dim
+        2
+    """
+    network: nn.Module
+    if config.architecture == "mlp":
+        sizes = [config.data_dim, *config.hidden, 2 * config.latent_dim]
+        network = mlp(sizes, activation=config.activation)
+    else:
+        network = ConvolutionalEncoder(
+            check_image_shape(config.image_shape or ()),
+            2 * config.latent_dim,
+            channels=tuple(config.hidden)[::-1],
+            activation=config.activation,
+        )
+    return GaussianEncoder(network, config.latent_dim)
+
+
+def build_decoder(config: VAEConfig) -> Decoder:
+    """Return the decoder d - reversed hidden - D, with its likelihood.
+
+    Example:
+        >>> build_decoder(VAEConfig(5)).data_dim
+        5
+    """
+    network: nn.Module
+    if config.architecture == "mlp":
+        network = _decoder_mlp(config)
+    else:
+        network = ConvolutionalDecoder(
+            config.latent_dim,
+            check_image_shape(config.image_shape or ()),
+            channels=tuple(config.hidden),
+            activation=config.activation,
+        )
+    likelihood: Likelihood = (
+        NormalLikelihood(build_std(config, config.std))
+        if config.likelihood == "normal"
+        else LIKELIHOODS[config.likelihood]()
+    )
+    mean = nn.Sequential(network, OUTPUTS[config.output]())
+    return Decoder(mean, likelihood, latent_dim=config.latent_dim)
+
+
+def build_std(config: VAEConfig, kind: str) -> ConstantStd | NetworkStd | RBFPrecision:
+    """Return sigma(z) of one kind, with the shapes of the configuration, not yet fitted.
+
+    Example:
+        >>> type(build_std(VAEConfig(5), "network")).__name__
+        'NetworkStd'
+    """
+    learned = config.constant_std == "learned"
+    level = 0.5 if isinstance(config.constant_std, str) else config.constant_std
+    if kind == "constant":
+        return ConstantStd(config.data_dim, level, learned=learned)
+    if kind == "network":
+        network = NetworkStd(_decoder_mlp(config), config.min_std)
+        network.set_level(level)
+        return network
+    return RBFPrecision.flat(config.n_centers, config.latent_dim, config.data_dim, level)
+
+
+def _decoder_mlp(config: VAEConfig) -> nn.Sequential:
+    sizes = [config.latent_dim, *tuple(config.hidden)[::-1], config.data_dim]
+    return mlp(sizes, activation=config.activation)

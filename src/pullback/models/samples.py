@@ -1,0 +1,102 @@
+"""The data a model is trained on: rows by index, from an array or from any `Dataset`."""
+
+import hashlib
+from collections.abc import Iterator, Sized
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from pullback.errors import InvalidDataError, check_data
+from pullback.shapes import Data
+
+__all__ = ["Samples", "Survey"]
+
+_BLOCK = 4096
+
+
+class Survey(NamedTuple):
+    """What one pass over the data finds.
+
+    Attributes:
+        minimum: the smallest value of each feature, `(D,)`.
+        maximum: the largest value of each feature, `(D,)`.
+        digest: a hash of all values.
+
+    Example:
+        >>> Survey(torch.zeros(2), torch.ones(2), "0a").digest
+        '0a'
+    """
+
+    minimum: Tensor
+    maximum: Tensor
+    digest: str
+
+
+class Samples:
+    """The rows of an array `(n, D)`, or the items of a map-style `Dataset` flattened into rows.
+
+    An array is put on the device as a whole; of a dataset only the rows asked for are.
+
+    Args:
+        X: an array, a tensor, or a dataset whose items are x or tuples (x, ...).
+        data_dim: the data dimension D.
+        like: a tensor whose dtype and device the rows take.
+
+    Raises:
+        InvalidDataError: the data are not numeric, not finite, of the wrong shape or fewer than 2.
+
+    Example:
+        >>> samples = Samples([[0, 1], [2, 3], [4, 5]], 2, torch.zeros(()))
+        >>> samples[torch.tensor([2, 0])]
+        tensor([[4., 5.],
+                [0., 1.]])
+    """
+
+    def __init__(self, X: Any, data_dim: int, like: Tensor) -> None:
+        self._like = like
+        self._data_dim = data_dim
+        self._dataset: Any = None
+        if isinstance(X, Dataset):
+            if not isinstance(X, Sized):
+                raise InvalidDataError(
+                    "`X` must be a map-style Dataset with a length, but got an iterable one. "
+                    "Give it `__len__` and `__getitem__`."
+                )
+            if len(X) < 2:
+                raise InvalidDataError(f"`X` must have at least 2 samples, but got {len(X)}.")
+            self._dataset = X
+        else:
+            self._rows = check_data("X", X, dim=data_dim).detach().to(like)
+
+    def __len__(self) -> int:
+        """Return the number of samples n."""
+        return len(self._rows if self._dataset is None else self._dataset)
+
+    def __getitem__(self, indices: Tensor) -> Data:
+        """Return the rows `(b, D)` at indices `(b,)`."""
+        if self._dataset is None:
+            return self._rows[indices.to(self._rows.device)]
+        items = [self._dataset[index] for index in indices.tolist()]
+        rows = [torch.as_tensor(x[0] if isinstance(x, tuple | list) else x) for x in items]
+        stacked = torch.stack([row.reshape(-1) for row in rows])
+        return check_data("X", stacked, dim=self._data_dim, min_samples=1).to(self._like)
+
+    def blocks(self, indices: Tensor | None = None, size: int = _BLOCK) -> Iterator[Tensor]:
+        """Yield the rows at the indices, or all of them, in blocks `(<= size, D)` in order."""
+        if indices is None:
+            indices = torch.arange(len(self))
+        for start in range(0, len(indices), size):
+            yield self[indices[start : start + size]]
+
+    def survey(self) -> Survey:
+        """Return range and hash of the data, in one pass."""
+        digest = hashlib.sha256(f"{len(self)} {self._data_dim}".encode())
+        minimum = self._like.new_full((self._data_dim,), torch.inf)
+        maximum = -minimum
+        for rows in self.blocks():
+            minimum = torch.minimum(minimum, rows.amin(0))
+            maximum = torch.maximum(maximum, rows.amax(0))
+            digest.update(rows.cpu().contiguous().numpy().tobytes())
+        return Survey(minimum, maximum, digest.hexdigest())

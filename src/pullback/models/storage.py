@@ -1,0 +1,230 @@
+"""Models on disk: a folder of JSON and safetensors, written atomically and never pickled."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from pullback.errors import InvalidParameterError, StorageError, check_device
+from pullback.version import __version__
+
+if TYPE_CHECKING:
+    from pullback.models.vae import VAE
+
+__all__ = ["atomic_write", "load", "save"]
+
+_FORMAT = 1
+_JSON = "model.json"
+
+
+def atomic_write(path: str | os.PathLike[str], content: bytes) -> None:
+    """Write a file so that a crash at any moment leaves either the old file or the new one.
+
+    The bytes go to a temporary file in the same folder, are flushed to the disk, and the file then
+    takes the place of the old one in one step.
+
+    Args:
+        path: the file; its folder is made if it is missing.
+        content: the bytes.
+
+    Raises:
+        StorageError: the folder or the file cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     atomic_write(Path(folder) / "note.txt", b"hello")
+        ...     (Path(folder) / "note.txt").read_bytes()
+        b'hello'
+    """
+    path = Path(path)
+    # Always the same name, so that what a killed process left behind is used up by the next one.
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        raise StorageError(
+            f"Cannot write {path}: {error.strerror or error}. Nothing that was there has changed; "
+            "choose a folder that can be written and has space."
+        ) from error
+
+
+def save(vae: "VAE", path: str | os.PathLike[str]) -> None:
+    """Save a model into a folder, replacing the one in it if there is one.
+
+    Args:
+        vae: the model.
+        path: the folder; it is made if it is missing.
+
+    Raises:
+        StorageError: the folder cannot be written; what was in it stays as it was.
+
+    Example:
+        >>> import tempfile
+        >>> from pullback.models import VAE
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save(VAE(5, 2), folder)
+        ...     load(folder).data_dim
+        5
+    """
+    folder = Path(path)
+    content = tensors_to_bytes(vae.state_dict())
+    digest = hashlib.sha256(content).hexdigest()
+    name = f"weights-{digest[:16]}.safetensors"
+    document = {
+        "format": _FORMAT,
+        "version": __version__,
+        "class": "VAE",
+        "config": vae.config,
+        "history": vae.history,
+        "weights": {"file": name, "size": len(content), "sha256": digest},
+    }
+    document["checksum"] = _checksum(document)
+    atomic_write(folder / name, content)
+    # The JSON goes last: until it is replaced, the folder holds the old model, whole.
+    atomic_write(folder / _JSON, json.dumps(document, indent=1).encode())
+    for old in folder.glob("weights-*.safetensors"):
+        if old.name != name:
+            old.unlink()
+
+
+def load(
+    path: str | os.PathLike[str],
+    *,
+    model: "VAE | None" = None,
+    device: str | torch.device | None = None,
+) -> "VAE":
+    """Load a model from the folder that `save` wrote.
+
+    Args:
+        path: the folder.
+        model: the model to fill, needed for one made of custom modules (`VAE.from_modules`).
+        device: the device to put it on, the CPU if None.
+
+    Returns:
+        The model, in evaluation mode.
+
+    Raises:
+        StorageError: a file is missing, truncated, tampered with, or written by a newer version.
+
+    Example:
+        >>> import tempfile
+        >>> from pullback.models import VAE
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     VAE(5, 2).save(folder)
+        ...     load(folder).encode(torch.zeros(3, 5)).shape
+        torch.Size([3, 2])
+    """
+    folder = Path(path)
+    document = _read_document(folder / _JSON)
+    state = _read_weights(folder, document["weights"])
+    vae = _build(document["config"], folder) if model is None else model
+    try:
+        vae.to(_dtype(state)).load_state_dict(state)
+    except RuntimeError as error:
+        raise StorageError(
+            f"The weights in {folder} do not fit the model: {error}. Give `model=` the same "
+            "modules that were saved."
+        ) from error
+    vae.history = document["history"]
+    vae.eval()
+    return vae if device is None else vae.to(check_device(device))
+
+
+def tensors_to_bytes(tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> bytes:
+    """Serialise tensors from any device in the safetensors format."""
+    detached = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    return safetensors.torch.save(detached, metadata)
+
+
+def _checksum(document: dict[str, Any]) -> str:
+    rest = {key: value for key, value in document.items() if key != "checksum"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise StorageError(
+            f"There is no {path.name} in {path.parent}: it is not a folder that `VAE.save` wrote, "
+            "or the file was deleted."
+        ) from error
+    except OSError as error:
+        raise StorageError(f"Cannot read {path}: {error.strerror or error}.") from error
+
+
+def _read_document(path: Path) -> dict[str, Any]:
+    content = _read_bytes(path)
+    try:
+        document = json.loads(content)
+    except ValueError as error:
+        raise StorageError(
+            f"{path} is no valid JSON ({error}): it is truncated or damaged. Save the model again "
+            "or restore the file from a backup."
+        ) from error
+    if not isinstance(document, dict) or "format" not in document:
+        raise StorageError(f"{path} does not describe a model of this package.")
+    if document["format"] > _FORMAT:
+        raise StorageError(
+            f"{path} was written by pullback {document.get('version')} in format "
+            f"{document['format']}, but this is pullback {__version__}, which reads formats up to "
+            f"{_FORMAT}. Upgrade with `pip install --upgrade pullback`."
+        )
+    if document.get("checksum") != _checksum(document):
+        raise StorageError(
+            f"{path} was changed after it was saved: its checksum does not match its content. "
+            "Restore it from a backup or save the model again."
+        )
+    return document
+
+
+def _read_weights(folder: Path, entry: dict[str, Any]) -> dict[str, Tensor]:
+    path = folder / entry["file"]
+    content = _read_bytes(path)
+    if len(content) != entry["size"]:
+        raise StorageError(
+            f"{path} is truncated or damaged: it has {len(content)} bytes of {entry['size']}. "
+            "Copy it again or save the model again."
+        )
+    if hashlib.sha256(content).hexdigest() != entry["sha256"]:
+        raise StorageError(
+            f"{path} was changed after it was saved: its SHA-256 is not the one in {_JSON}. "
+            "Restore it from a backup or save the model again."
+        )
+    try:
+        return safetensors.torch.load(content)
+    except SafetensorError as error:
+        raise StorageError(f"{path} is no valid safetensors file: {error}.") from error
+
+
+def _dtype(state: dict[str, Tensor]) -> torch.dtype:
+    floating = [value.dtype for value in state.values() if value.is_floating_point()]
+    return floating[0] if floating else torch.get_default_dtype()
+
+
+def _build(config: dict[str, Any] | None, folder: Path) -> "VAE":
+    from pullback.models.vae import VAE
+
+    if config is None:
+        raise StorageError(
+            f"The model in {folder} was made of custom modules, which are not stored: build them "
+            "and call `load(path, model=VAE.from_modules(encoder, decoder))`."
+        )
+    try:
+        return VAE(**config)
+    except (InvalidParameterError, TypeError) as error:
+        raise StorageError(
+            f"The configuration in {folder / _JSON} is not valid: {error}"
+        ) from error

@@ -1,0 +1,446 @@
+"""The variational auto-encoder: encoder, decoder, prior, training and storage in one module."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from pullback.errors import InvalidParameterError, check_device, check_integer, check_points
+from pullback.models import objectives, storage
+from pullback.models.config import OUTPUTS, VAEConfig, build_decoder, build_encoder
+from pullback.models.priors import StandardNormal
+from pullback.models.randomness import draw, seeded
+from pullback.models.training import Trainer, TrainingOptions
+from pullback.shapes import Data, Latent, Scalars
+
+__all__ = ["VAE"]
+
+
+class VAE(nn.Module):
+    """A variational auto-encoder whose decoder knows what it does not know.
+
+    `p(x) = integral p(x|z) p(z) dz` with `p(z) = N(0, I_d)` and, for the normal likelihood,
+    `p(x|z) = N(mu(z), diag sigma(z)^2)`; `q(z|x) = N(loc(x), diag scale(x)^2)`. It is trained by
+    maximising the ELBO, the variance in a second stage of its own.
+
+    Args:
+        data_dim: the data dimension D >= 1.
+        latent_dim: the latent dimension d in [1, D].
+        likelihood: `"normal"`, or `"bernoulli"` for data in [0, 1].
+        std: sigma(z) of the normal likelihood: `"constant"`, `"network"`, or `"rbf"`, the one
+            that grows away from the data, as the geometry needs it.
+        architecture: `"mlp"` or `"convolutional"`, which needs `image_shape`.
+        hidden: hidden units of the encoder, in order, and of the decoder in reverse; for the
+            convolutional architecture channels, of the decoder in order and of the encoder in
+            reverse.
+        image_shape: (channels, height, width) of an image; their product is D.
+        activation: activation of the hidden layers, see `activation`.
+        output: what bounds mu(z): `"sigmoid"` to (0, 1), `"tanh"` to (-1, 1), `"identity"` not;
+            `"auto"` lets `fit` choose sigmoid for data within [0, 1] and identity for others.
+        constant_std: sigma of the first stage, in the unit of the data, or `"learned"`. Smaller
+            spreads the latent codes wider.
+        n_centers: number of RBF centres K.
+        bandwidth_factor: a > 0, the width of the RBF kernels in units of their clusters' spread.
+        zeta: the RBF precision away from all data, in the unit of 1 / x^2; None for
+            `(1000 * constant_std)^-2`.
+        min_std: the noise floor > 0 of the network and RBF sigma, in the unit of the data: it
+            keeps features that never vary from an infinite precision.
+        random_state: seed of the initial weights and of the k-means behind the centres.
+
+    Attributes:
+        encoder: x -> q(z|x), a `GaussianEncoder`.
+        decoder: z -> p(x|z), a `Decoder`.
+        prior: () -> p(z), a `StandardNormal`.
+        history: one row for each epoch of `fit`: stage, epoch, elbo, reconstruction, kl,
+            validation_elbo, seconds.
+
+    Raises:
+        InvalidParameterError: a value is out of range.
+
+    Source:
+        Kingma and Welling, "Auto-Encoding Variational Bayes", 2014; Arvanitidis, Hansen and
+        Hauberg, "Latent Space Oddity", 2018, for the two stages and the RBF precision.
+
+    Example:
+        >>> X = torch.rand(100, 5, generator=torch.Generator().manual_seed(0))
+        >>> vae = VAE(data_dim=5, latent_dim=2, n_centers=4).fit(X, epochs=2, progress=False)
+        >>> vae.encode(X).shape, vae.decode(torch.zeros(2)).shape, vae.elbo(X).shape
+        (torch.Size([100, 2]), torch.Size([5]), torch.Size([100]))
+    """
+
+    history: list[dict[str, Any]]
+
+    def __init__(
+        self,
+        data_dim: int,
+        latent_dim: int = 2,
+        *,
+        likelihood: str = "normal",
+        std: str = "rbf",
+        architecture: str = "mlp",
+        hidden: Sequence[int] = (64, 32),
+        image_shape: Sequence[int] | None = None,
+        activation: str = "tanh",
+        output: str = "auto",
+        constant_std: float | str = 0.15,
+        n_centers: int = 64,
+        bandwidth_factor: float = 1.5,
+        zeta: float | None = None,
+        min_std: float = 0.01,
+        random_state: int = 0,
+    ) -> None:
+        super().__init__()
+        config = VAEConfig(
+            data_dim=data_dim,
+            latent_dim=latent_dim,
+            likelihood=likelihood,
+            std=std,
+            architecture=architecture,
+            hidden=tuple(hidden),
+            image_shape=None if image_shape is None else tuple(image_shape),
+            activation=activation,
+            output=output,
+            constant_std=constant_std,
+            n_centers=n_centers,
+            bandwidth_factor=bandwidth_factor,
+            zeta=zeta,
+            min_std=min_std,
+            random_state=random_state,
+        )
+        with seeded(config.random_state):
+            encoder, decoder = build_encoder(config), build_decoder(config)
+        self._assemble(encoder, decoder, StandardNormal(latent_dim), config)
+
+    def _assemble(
+        self, encoder: nn.Module, decoder: nn.Module, prior: nn.Module, config: VAEConfig | None
+    ) -> None:
+        self.encoder, self.decoder, self.prior = encoder, decoder, prior
+        self.settings = config
+        self.history = []
+
+    @classmethod
+    def from_modules(
+        cls, encoder: nn.Module, decoder: nn.Module, prior: nn.Module | None = None
+    ) -> "VAE":
+        """Build a model of your own modules.
+
+        Args:
+            encoder: x `(*batch, D)` -> a distribution over z.
+            decoder: z `(*batch, d)` -> a distribution over x, with attributes `latent_dim` and
+                `data_dim`, as `Decoder` has them.
+            prior: () -> a distribution over z; `StandardNormal` if None.
+
+        Returns:
+            The model. `fit` trains all of its parameters in one stage; `load` needs it again as
+            `model=`, for code is not stored.
+
+        Raises:
+            InvalidParameterError: the decoder does not say its dimensions.
+
+        Example:
+            >>> from pullback.models import BernoulliLikelihood, Decoder, GaussianEncoder, mlp
+            >>> decoder = Decoder(mlp([2, 8, 5]), BernoulliLikelihood())
+            >>> vae = VAE.from_modules(GaussianEncoder(mlp([5, 8, 4]), 2), decoder)
+            >>> vae.latent_dim, vae.data_dim
+            (2, 5)
+        """
+        for name in ("latent_dim", "data_dim"):
+            if not isinstance(getattr(decoder, name, None), int):
+                raise InvalidParameterError(
+                    "decoder",
+                    f"a module with an integer attribute `{name}`",
+                    type(decoder).__name__,
+                    "Set it, or build the decoder with `pullback.models.Decoder`.",
+                )
+        vae = cls.__new__(cls)
+        nn.Module.__init__(vae)
+        if prior is None:
+            prior = StandardNormal(int(decoder.latent_dim))  # type: ignore[arg-type]
+        vae._assemble(encoder, decoder, prior, None)
+        return vae.to(vae.like)
+
+    @property
+    def latent_dim(self) -> int:
+        """The latent dimension d."""
+        return int(self.decoder.latent_dim)  # type: ignore[arg-type]
+
+    @property
+    def data_dim(self) -> int:
+        """The data dimension D."""
+        return int(self.decoder.data_dim)  # type: ignore[arg-type]
+
+    @property
+    def config(self) -> dict[str, Any] | None:
+        """The arguments of the constructor, with what `fit` resolved; None for custom modules."""
+        return None if self.settings is None else asdict(self.settings)
+
+    @property
+    def like(self) -> Tensor:
+        """A tensor of the dtype and on the device that the model computes in."""
+        for parameter in self.parameters():
+            if parameter.is_floating_point():
+                return parameter.detach()
+        return torch.empty(0)
+
+    def set_output(self, output: str) -> None:
+        """Choose what bounds mu(z): `"sigmoid"`, `"tanh"` or `"identity"`.
+
+        Raises:
+            InvalidParameterError: an unknown name, or a model of custom modules.
+
+        Example:
+            >>> vae = VAE(5, 2)
+            >>> vae.set_output("sigmoid")
+            >>> vae.config["output"]
+            'sigmoid'
+        """
+        if self.settings is None:
+            raise InvalidParameterError("output", "left to the decoder of custom modules", output)
+        self.settings = replace(self.settings, output=output)
+        if isinstance(self.decoder.mean, nn.Sequential):
+            self.decoder.mean[-1] = OUTPUTS[output]()
+
+    def posterior(self, x: Any) -> Distribution:
+        """Return q(z|x).
+
+        Args:
+            x: observations, `(*batch, D)`.
+
+        Returns:
+            A distribution with event shape (d,).
+
+        Raises:
+            InvalidDataError: x is not finite or not of dimension D.
+        """
+        distribution: Distribution = self.encoder(self._observations(x))
+        return distribution
+
+    def encode(self, x: Any) -> Latent:
+        """Return the mean codes `E_q(z|x)[z]`.
+
+        Args:
+            x: observations, `(*batch, D)`.
+
+        Returns:
+            Latent points, `(*batch, d)`, through which gradients flow.
+
+        Raises:
+            InvalidDataError: x is not finite or not of dimension D.
+        """
+        return self.posterior(x).mean
+
+    def decode(self, z: Any) -> Data:
+        """Return the mean of p(x|z).
+
+        Args:
+            z: latent points, `(*batch, d)`.
+
+        Returns:
+            Observations, `(*batch, D)`, through which gradients flow.
+
+        Raises:
+            InvalidDataError: z is not finite or not of dimension d.
+        """
+        distribution: Distribution = self.decoder(
+            check_points("z", z, self.latent_dim).to(self.like)
+        )
+        return distribution.mean
+
+    def reconstruct(self, x: Any) -> Data:
+        """Return the mean of p(x|z) at the mean code of x.
+
+        Args:
+            x: observations, `(*batch, D)`.
+
+        Returns:
+            Observations, `(*batch, D)`.
+
+        Raises:
+            InvalidDataError: x is not finite or not of dimension D.
+        """
+        return self.decode(self.encode(x))
+
+    @torch.no_grad()
+    def sample(
+        self, n: int, *, generator: torch.Generator | None = None, mean: bool = False
+    ) -> Data:
+        """Draw new observations: `z ~ p(z)`, then `x ~ p(x|z)`.
+
+        Args:
+            n: how many.
+            generator: the source of randomness; torch's global one if None.
+            mean: return the mean of p(x|z) instead of a draw, without the noise.
+
+        Returns:
+            Observations, `(n, D)`.
+
+        Raises:
+            InvalidParameterError: n is below 1.
+        """
+        z = draw(self.prior(), (check_integer("n", n),), generator)
+        distribution: Distribution = self.decoder(z)
+        return distribution.mean if mean else draw(distribution, (), generator)
+
+    def elbo(
+        self, x: Any, *, n_samples: int = 1, generator: torch.Generator | None = None
+    ) -> Scalars:
+        """Estimate the evidence lower bound of each sample, see `objectives.elbo`.
+
+        Args:
+            x: observations, `(*batch, D)`.
+            n_samples: draws of z for each x.
+            generator: the source of randomness; torch's global one if None.
+
+        Returns:
+            The bound in nats, `(*batch,)`.
+
+        Raises:
+            InvalidDataError: x is not finite or not of dimension D.
+        """
+        x, parts = self._observations(x), (self.encoder, self.decoder, self.prior)
+        return objectives.elbo(x, *parts, n_samples=n_samples, generator=generator).value
+
+    def importance_weighted_bound(
+        self, x: Any, *, n_samples: int = 50, generator: torch.Generator | None = None
+    ) -> Scalars:
+        """Estimate the bound of each sample, see `objectives.importance_weighted_bound`.
+
+        Args:
+            x: observations, `(*batch, D)`.
+            n_samples: draws of z for each x.
+            generator: the source of randomness; torch's global one if None.
+
+        Returns:
+            The bound in nats, `(*batch,)`.
+
+        Raises:
+            InvalidDataError: x is not finite or not of dimension D.
+        """
+        x, parts = self._observations(x), (self.encoder, self.decoder, self.prior)
+        return objectives.importance_weighted_bound(
+            x, *parts, n_samples=n_samples, generator=generator
+        )
+
+    def log_marginal(
+        self,
+        x: Any,
+        *,
+        n_samples: int = 1000,
+        proposal: str = "encoder",
+        chunk_size: int = 10_000,
+        generator: torch.Generator | None = None,
+    ) -> Scalars:
+        """Estimate log p(x) of each sample, see `objectives.log_marginal`.
+
+        Args:
+            x: observations, `(*batch, D)`.
+            n_samples: draws of z for each x.
+            proposal: `"encoder"` draws from q(z|x), `"prior"` from p(z).
+            chunk_size: pairs (x, z) that are worked on at once.
+            generator: the source of randomness; torch's global one if None.
+
+        Returns:
+            The estimate in nats, `(*batch,)`.
+
+        Raises:
+            InvalidDataError: x is not finite or not of dimension D.
+            InvalidParameterError: a number below 1 or an unknown proposal.
+        """
+        x, parts = self._observations(x), (self.encoder, self.decoder, self.prior)
+        return objectives.log_marginal(
+            x,
+            *parts,
+            n_samples=n_samples,
+            proposal=proposal,
+            chunk_size=chunk_size,
+            generator=generator,
+        )
+
+    def fit(
+        self,
+        X: Any,
+        *,
+        epochs: int = 300,
+        batch_size: int = 128,
+        learning_rate: float = 1e-3,
+        weight_decay: float = 0.0,
+        kl_warmup: float = 0.3,
+        validation_fraction: float = 0.1,
+        patience: int | None = 50,
+        gradient_clip: float | None = None,
+        precision_fit: str = "likelihood",
+        random_state: int = 0,
+        checkpoint: str | os.PathLike[str] | None = None,
+        resume: bool = True,
+        device: str | torch.device | None = None,
+        progress: bool = True,
+    ) -> "VAE":
+        """Train on data, from the weights that the model has: mean first, then the variance.
+
+        Args:
+            X: an array or tensor `(n, D)`, or a map-style `Dataset` of x or (x, ...).
+            epochs: most epochs of each stage.
+            batch_size: samples a step of AdamW.
+            learning_rate: its learning rate.
+            weight_decay: its weight decay.
+            kl_warmup: share of the epochs over which the weight of the KL term grows to 1.
+            validation_fraction: share of the data held out; 0 for none, and no early stopping.
+            patience: epochs without a better validation ELBO, after the warm-up, before a stage
+                ends; None for never. The best weights are kept either way.
+            gradient_clip: largest norm of the gradient of the negative ELBO; None for no limit.
+            precision_fit: how the RBF weights are fitted: by `"likelihood"`, or by `"regression"`
+                onto a variance network that is trained before.
+            random_state: seed of the split, the batches and the draws.
+            checkpoint: a file to keep the state of the run in, so that it can go on after it was
+                interrupted or killed; written as often as takes a tenth of the time at most.
+            resume: go on from the checkpoint if it exists; otherwise it is replaced.
+            device: where to train; where the model is if None.
+            progress: show a bar.
+
+        Returns:
+            The model itself, in evaluation mode.
+
+        Raises:
+            InvalidDataError: data that are not finite, of the wrong shape, too few, out of the
+                range of `output`, or, with an unbounded output, with features that are constant.
+            InvalidParameterError: a setting is out of range or does not fit the data.
+            DeviceError: the device is not on this machine.
+            ConvergenceError: the ELBO stopped being finite.
+            StorageError: the checkpoint cannot be written, or is of another run.
+        """
+        options = TrainingOptions(
+            epochs=epochs,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            kl_warmup=kl_warmup,
+            validation_fraction=validation_fraction,
+            patience=patience,
+            gradient_clip=gradient_clip,
+            precision_fit=precision_fit,
+            random_state=random_state,
+        )
+        if device is not None:
+            self.to(check_device(device))
+        path = None if checkpoint is None else Path(checkpoint)
+        Trainer(self, X, options, checkpoint=path, progress=progress).run(resume=resume)
+        return self
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Save into a folder, which `pullback.load` reads back, see `storage.save`.
+
+        Args:
+            path: the folder; it is made if it is missing, and a model in it is replaced.
+
+        Raises:
+            StorageError: the folder cannot be written; what was in it stays as it was.
+        """
+        storage.save(self, path)
+
+    def _observations(self, x: Any) -> Tensor:
+        return check_points("x", x, self.data_dim).to(self.like)
