@@ -51,7 +51,7 @@ class VAEConfig:
     n_centers: int = 64
     bandwidth_factor: float = 1.5
     zeta: float | None = None
-    min_std: float = 0.01
+    min_std: float = 0.02
     random_state: int = 0
 
     def __post_init__(self) -> None:

@@ -13,6 +13,7 @@ from pullback.shapes import Codes
 
 __all__ = ["WeightFit", "fit_centers", "fit_weights", "regress_weights"]
 
+_ROWS = 256  # of the kernels at once: what is made of them stays in the cache
 _DEGENERATE = 1e-2  # spreads below this share of the median one count as those of a single point
 
 
@@ -134,12 +135,13 @@ def fit_weights(
     total = cross.new_zeros(())
     kernels = []
     for z, squared in chunks:
-        kernels.append(precision.kernels(z))
-        cross += squared.T @ kernels[-1]
+        v = precision.kernels(z)
+        cross += squared.T @ v
         total += squared.sum()
+        kernels += v.split(_ROWS)
     mass = torch.stack([v.sum(0) for v in kernels]).sum(0)
     overlap = torch.stack([v.sum() for v in kernels]).sum() / sum(len(v) for v in kernels)
-    tiny = torch.finfo(cross.dtype).tiny
+    tiny = torch.finfo(cross.dtype).tiny ** 0.75  # well above the denormal numbers
     # Each centre starts at the precision of the residuals it sees, shared with those that overlap.
     weights = mass / (overlap * cross).clamp_min(tiny)
     objective: list[float] = []

@@ -91,7 +91,7 @@ class VAE(nn.Module):
         n_centers: int = 64,
         bandwidth_factor: float = 1.5,
         zeta: float | None = None,
-        min_std: float = 0.01,
+        min_std: float = 0.02,
         random_state: int = 0,
     ) -> None:
         super().__init__()
