@@ -118,7 +118,7 @@ def build_encoder(config: VAEConfig) -> GaussianEncoder:
         network = mlp(sizes, activation=config.activation)
     else:
         network = ConvolutionalEncoder(
-            check_image_shape(config.image_shape or ()),
+            config.image_shape or (),
             2 * config.latent_dim,
             channels=tuple(config.hidden)[::-1],
             activation=config.activation,
@@ -139,7 +139,7 @@ def build_decoder(config: VAEConfig) -> Decoder:
     else:
         network = ConvolutionalDecoder(
             config.latent_dim,
-            check_image_shape(config.image_shape or ()),
+            config.image_shape or (),
             channels=tuple(config.hidden),
             activation=config.activation,
         )

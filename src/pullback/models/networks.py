@@ -117,7 +117,7 @@ class ConvolutionalEncoder(nn.Module):
 
     def __init__(
         self,
-        image_shape: tuple[int, int, int],
+        image_shape: Sequence[int],
         out_features: int,
         *,
         channels: Sequence[int] = (16, 32),
@@ -162,7 +162,7 @@ class ConvolutionalDecoder(nn.Module):
     def __init__(
         self,
         in_features: int,
-        image_shape: tuple[int, int, int],
+        image_shape: Sequence[int],
         *,
         channels: Sequence[int] = (32, 16),
         activation: str = "tanh",

@@ -1,5 +1,6 @@
 """Fitting an `RBFPrecision`: its centres, its bandwidths and its positive weights."""
 
+import warnings
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -41,8 +42,9 @@ def fit_centers(
     """Place the centres by k-means on latent codes and give each its bandwidth.
 
     `lambda_k = 1/2 (a * mean_{z_j in C_k} |z_j - c_k|)^(-2)` for the cluster C_k. A cluster of one
-    point, or of points that all but coincide, has no spread of its own: it gets the median spread
-    of the others; if no cluster has one, the median distance from a centre to its nearest.
+    point, or of points that all but coincide, has no spread of its own, nor has a centre left over
+    where points are duplicated: it gets the median spread of the others; if no cluster has one, the
+    median distance from a centre to its nearest.
 
     Args:
         codes: latent codes, `(n, d)`.
@@ -66,6 +68,7 @@ def fit_centers(
         ([1.0, 11.0], tensor([0.2222, 0.2222]))
     """
     from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     factor = check_number("bandwidth_factor", bandwidth_factor, 0.0, open_low=True)
@@ -76,7 +79,9 @@ def fit_centers(
             "`codes` must differ, but all of them coincide: the encoder ignores the data. "
             "Lower `constant_std` or lengthen `kl_warmup`, so that the latent space is used."
         )
-    with threadpool_limits(1):  # threads sum in any order: the same seed must give the same bits
+    # Threads sum in any order, but the same seed must give the same bits.
+    with threadpool_limits(1), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Number of distinct clusters", ConvergenceWarning)
         means = KMeans(n_centers, n_init=4, random_state=random_state).fit(points)
     centers = codes.new_tensor(means.cluster_centers_)
     labels = torch.as_tensor(means.labels_, dtype=torch.long, device=codes.device)
@@ -138,7 +143,7 @@ def fit_weights(
         v = precision.kernels(z)
         cross += squared.T @ v
         total += squared.sum()
-        kernels += v.split(_ROWS)
+        kernels += [v[i : i + _ROWS] for i in range(0, len(v), _ROWS)]
     mass = torch.stack([v.sum(0) for v in kernels]).sum(0)
     overlap = torch.stack([v.sum() for v in kernels]).sum() / sum(len(v) for v in kernels)
     tiny = torch.finfo(cross.dtype).tiny ** 0.75  # well above the denormal numbers

@@ -28,6 +28,10 @@ class VAE(nn.Module):
     `p(x|z) = N(mu(z), diag sigma(z)^2)`; `q(z|x) = N(loc(x), diag scale(x)^2)`. It is trained by
     maximising the ELBO, the variance in a second stage of its own.
 
+    The methods take arrays or tensors with any leading batch dimensions, and evaluate: gradients
+    flow to inputs that require them, and to no parameter. A training loop of your own calls the
+    modules, or the functions `elbo` and `importance_weighted_bound` on them.
+
     Args:
         data_dim: the data dimension D >= 1.
         latent_dim: the latent dimension d in [1, D].
@@ -217,7 +221,9 @@ class VAE(nn.Module):
         Raises:
             InvalidDataError: x is not finite or not of dimension D.
         """
-        distribution: Distribution = self.encoder(self._observations(x))
+        x = self._observations(x)
+        with _tracking(x):
+            distribution: Distribution = self.encoder(x)
         return distribution
 
     def encode(self, x: Any) -> Latent:
@@ -227,7 +233,7 @@ class VAE(nn.Module):
             x: observations, `(*batch, D)`.
 
         Returns:
-            Latent points, `(*batch, d)`, through which gradients flow.
+            Latent points, `(*batch, d)`; gradients flow to x if it requires them.
 
         Raises:
             InvalidDataError: x is not finite or not of dimension D.
@@ -241,15 +247,15 @@ class VAE(nn.Module):
             z: latent points, `(*batch, d)`.
 
         Returns:
-            Observations, `(*batch, D)`, through which gradients flow.
+            Observations, `(*batch, D)`; gradients flow to z if it requires them.
 
         Raises:
             InvalidDataError: z is not finite or not of dimension d.
         """
-        distribution: Distribution = self.decoder(
-            check_points("z", z, self.latent_dim).to(self.like)
-        )
-        return distribution.mean
+        z = check_points("z", z, self.latent_dim).to(self.like)
+        with _tracking(z):
+            distribution: Distribution = self.decoder(z)
+            return distribution.mean
 
     def reconstruct(self, x: Any) -> Data:
         """Return the mean of p(x|z) at the mean code of x.
@@ -303,7 +309,8 @@ class VAE(nn.Module):
             InvalidDataError: x is not finite or not of dimension D.
         """
         x, parts = self._observations(x), (self.encoder, self.decoder, self.prior)
-        return objectives.elbo(x, *parts, n_samples=n_samples, generator=generator).value
+        with _tracking(x):
+            return objectives.elbo(x, *parts, n_samples=n_samples, generator=generator).value
 
     def importance_weighted_bound(
         self, x: Any, *, n_samples: int = 50, generator: torch.Generator | None = None
@@ -322,9 +329,10 @@ class VAE(nn.Module):
             InvalidDataError: x is not finite or not of dimension D.
         """
         x, parts = self._observations(x), (self.encoder, self.decoder, self.prior)
-        return objectives.importance_weighted_bound(
-            x, *parts, n_samples=n_samples, generator=generator
-        )
+        with _tracking(x):
+            return objectives.importance_weighted_bound(
+                x, *parts, n_samples=n_samples, generator=generator
+            )
 
     def log_marginal(
         self,
@@ -444,3 +452,7 @@ class VAE(nn.Module):
 
     def _observations(self, x: Any) -> Tensor:
         return check_points("x", x, self.data_dim).to(self.like)
+
+
+def _tracking(inputs: Tensor) -> torch.set_grad_enabled:
+    return torch.set_grad_enabled(torch.is_grad_enabled() and inputs.requires_grad)
