@@ -217,7 +217,7 @@ def _as_numeric(name: str, values: Any) -> NDArray[Any]:
             f"`{name}` must hold real numbers, but its type is {array.dtype}. "
             "Convert or drop the entries that are not numbers."
         )
-    return array
+    return np.require(array, requirements=["C", "W"])  # what torch can share without a warning
 
 
 def _refuse_non_finite(name: str, values: Tensor) -> None:

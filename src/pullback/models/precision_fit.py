@@ -213,7 +213,7 @@ def regress_weights(
     scaled = torch.full_like(precision.weights, 1 / precision.weights.shape[1], requires_grad=True)
     optimizer = torch.optim.Adam([scaled], learning_rate)
     objective = []
-    with seeded(random_state, codes.device):
+    with seeded(random_state, codes.device), torch.enable_grad():
         for _ in range(n_steps):
             batch = torch.randint(len(codes), (min(batch_size, len(codes)),), device=codes.device)
             beta = unit * kernels[batch] @ scaled.T + precision.zeta

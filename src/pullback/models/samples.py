@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from pullback.errors import InvalidDataError, check_data
+from pullback.errors import InvalidDataError, check_data, check_points
 from pullback.shapes import Data
 
 __all__ = ["Samples", "Survey"]
@@ -78,10 +78,18 @@ class Samples:
         """Return the rows `(b, D)` at indices `(b,)`."""
         if self._dataset is None:
             return self._rows[indices.to(self._rows.device)]
-        items = [self._dataset[index] for index in indices.tolist()]
-        rows = [torch.as_tensor(x[0] if isinstance(x, tuple | list) else x) for x in items]
-        stacked = torch.stack([row.reshape(-1) for row in rows])
-        return check_data("X", stacked, dim=self._data_dim, min_samples=1).to(self._like)
+        rows = torch.stack([self._item(index) for index in indices.tolist()])
+        return check_data("X", rows, dim=self._data_dim, min_samples=1).to(self._like)
+
+    def _item(self, index: int) -> Tensor:
+        item = self._dataset[index]
+        x = check_points("X", item[0] if isinstance(item, tuple | list) else item)
+        if x.numel() != self._data_dim:
+            raise InvalidDataError(
+                f"`X` must have items of {self._data_dim} features, as the model has, but item "
+                f"{index} has shape {tuple(x.shape)}."
+            )
+        return x.reshape(-1)
 
     def blocks(self, indices: Tensor | None = None, size: int = _BLOCK) -> Iterator[Tensor]:
         """Yield the rows at the indices, or all of them, in blocks `(<= size, D)` in order."""

@@ -170,6 +170,9 @@ class Recipe:
         assert self.vae.settings is not None
         floor = self.vae.settings.min_std**2  # as if the data had been jittered by that noise
         for x in blocks:
-            z = draw(self.vae.encoder(x), (_DRAWS,))
+            posterior = self.vae.encoder(x)
+            # The mean code too: where draws scatter wider than the kernels they would miss it, and
+            # the precision there could rise without limit.
+            z = torch.cat([draw(posterior, (_DRAWS,)), posterior.mean.unsqueeze(0)])
             squared = (x - self._mean(z)).square() + floor
             yield z.flatten(0, 1), squared.flatten(0, 1)

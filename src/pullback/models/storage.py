@@ -174,7 +174,7 @@ def _read_document(path: Path) -> dict[str, Any]:
             f"{path} is no valid JSON ({error}): it is truncated or damaged. Save the model again "
             "or restore the file from a backup."
         ) from error
-    if not isinstance(document, dict) or "format" not in document:
+    if not isinstance(document, dict) or not isinstance(document.get("format"), int):
         raise StorageError(f"{path} does not describe a model of this package.")
     if document["format"] > _FORMAT:
         raise StorageError(
