@@ -16,6 +16,7 @@ from pullback.models.precision_fit import WeightFit, fit_centers, fit_weights, r
 from pullback.models.priors import StandardNormal
 from pullback.models.randomness import draw
 from pullback.models.storage import atomic_write, load, save
+from pullback.models.training import Trainer, TrainingOptions
 from pullback.models.vae import VAE
 
 __all__ = [
@@ -32,6 +33,8 @@ __all__ = [
     "NormalLikelihood",
     "RBFPrecision",
     "StandardNormal",
+    "Trainer",
+    "TrainingOptions",
     "WeightFit",
     "activation",
     "atomic_write",

@@ -1,4 +1,4 @@
-"""The configuration of a `VAE`, and the modules that it stands for."""
+"""The configuration of a `VAE` and of its training, and the modules that it stands for."""
 
 import math
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from pullback.models.networks import (
 )
 from pullback.models.precision import ConstantStd, NetworkStd, RBFPrecision
 
-__all__ = ["OUTPUTS", "VAEConfig", "build_decoder", "build_encoder", "build_std"]
+__all__ = ["OUTPUTS", "TrainingOptions", "VAEConfig", "build_decoder", "build_encoder", "build_std"]
 
 OUTPUTS: dict[str, type[nn.Module]] = {
     "auto": nn.Identity,  # until `fit` has seen the data
@@ -103,6 +103,47 @@ class VAEConfig:
             return self.output
         bounded = self.likelihood == "normal" and minimum >= 0 and maximum <= 1
         return "sigmoid" if bounded else "identity"
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """The settings of a run that decide its result; `VAE.fit` says what they mean.
+
+    Example:
+        >>> TrainingOptions(epochs=10).warmup_epochs
+        3
+    """
+
+    epochs: int = 300
+    batch_size: int = 128
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.0
+    kl_warmup: float = 0.3
+    validation_fraction: float = 0.1
+    patience: int | None = 50
+    gradient_clip: float | None = None
+    precision_fit: str = "likelihood"
+    random_state: int = 0
+
+    def __post_init__(self) -> None:
+        """Check every value."""
+        check_integer("epochs", self.epochs)
+        check_integer("batch_size", self.batch_size)
+        check_number("learning_rate", self.learning_rate, 0.0, open_low=True)
+        check_number("weight_decay", self.weight_decay, 0.0)
+        check_number("kl_warmup", self.kl_warmup, 0.0, 1.0)
+        check_number("validation_fraction", self.validation_fraction, 0.0, 0.9)
+        if self.patience is not None:
+            check_integer("patience", self.patience)
+        if self.gradient_clip is not None:
+            check_number("gradient_clip", self.gradient_clip, 0.0, open_low=True)
+        check_choice("precision_fit", self.precision_fit, {"likelihood", "regression"})
+        check_integer("random_state", self.random_state, 0)
+
+    @property
+    def warmup_epochs(self) -> int:
+        """Epochs of the first stage before the KL term has its full weight."""
+        return round(self.kl_warmup * self.epochs)
 
 
 def build_encoder(config: VAEConfig) -> GaussianEncoder:

@@ -8,7 +8,7 @@ import hashlib
 import json
 import math
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,12 +20,9 @@ from pullback.errors import (
     ConvergenceError,
     InvalidDataError,
     InvalidParameterError,
-    check_choice,
-    check_integer,
-    check_number,
 )
 from pullback.models.checkpoint import Checkpoint, TrainingState, restore_optimizer
-from pullback.models.config import VAEConfig
+from pullback.models.config import TrainingOptions, VAEConfig
 from pullback.models.objectives import elbo
 from pullback.models.randomness import seed_from, seeded
 from pullback.models.samples import Samples, Survey
@@ -37,47 +34,6 @@ if TYPE_CHECKING:
 __all__ = ["Trainer", "TrainingOptions"]
 
 _SPLIT, _VALIDATION, _PRECISION = 1000, 1001, 1002  # seeds beside those of the stages 0, 1
-
-
-@dataclass(frozen=True)
-class TrainingOptions:
-    """The settings of a run that decide its result; `VAE.fit` says what they mean.
-
-    Example:
-        >>> TrainingOptions(epochs=10).warmup_epochs
-        3
-    """
-
-    epochs: int = 300
-    batch_size: int = 128
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.0
-    kl_warmup: float = 0.3
-    validation_fraction: float = 0.1
-    patience: int | None = 50
-    gradient_clip: float | None = None
-    precision_fit: str = "likelihood"
-    random_state: int = 0
-
-    def __post_init__(self) -> None:
-        """Check every value."""
-        check_integer("epochs", self.epochs)
-        check_integer("batch_size", self.batch_size)
-        check_number("learning_rate", self.learning_rate, 0.0, open_low=True)
-        check_number("weight_decay", self.weight_decay, 0.0)
-        check_number("kl_warmup", self.kl_warmup, 0.0, 1.0)
-        check_number("validation_fraction", self.validation_fraction, 0.0, 0.9)
-        if self.patience is not None:
-            check_integer("patience", self.patience)
-        if self.gradient_clip is not None:
-            check_number("gradient_clip", self.gradient_clip, 0.0, open_low=True)
-        check_choice("precision_fit", self.precision_fit, {"likelihood", "regression"})
-        check_integer("random_state", self.random_state, 0)
-
-    @property
-    def warmup_epochs(self) -> int:
-        """Epochs of the first stage before the KL term has its full weight."""
-        return round(self.kl_warmup * self.epochs)
 
 
 class Trainer:
@@ -96,6 +52,7 @@ class Trainer:
 
     Example:
         >>> from pullback.models import VAE
+        >>> from pullback.models.config import TrainingOptions
         >>> vae = VAE(3, 1, std="constant")
         >>> Trainer(vae, torch.rand(20, 3), TrainingOptions(epochs=2), progress=False).run()
         >>> len(vae.history)

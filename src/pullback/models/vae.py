@@ -12,10 +12,10 @@ from torch.distributions import Distribution
 
 from pullback.errors import InvalidParameterError, check_device, check_integer, check_points
 from pullback.models import objectives, storage
-from pullback.models.config import OUTPUTS, VAEConfig, build_decoder, build_encoder
+from pullback.models.config import OUTPUTS, TrainingOptions, VAEConfig, build_decoder, build_encoder
 from pullback.models.priors import StandardNormal
 from pullback.models.randomness import draw, seeded
-from pullback.models.training import Trainer, TrainingOptions
+from pullback.models.training import Trainer
 from pullback.shapes import Data, Latent, Scalars
 
 __all__ = ["VAE"]
