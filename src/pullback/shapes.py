@@ -15,6 +15,7 @@ __all__ = [
     "Latent",
     "Mask",
     "MetricMatrix",
+    "Nodes",
     "Points",
     "Scalars",
     "Status",
@@ -43,3 +44,5 @@ Data = Float[Tensor, "*batch D"]
 """Observations x."""
 Codes = Float[Tensor, "n d"]
 """Latent codes of a data set, one a row."""
+Nodes = Float[Tensor, "nodes d"]
+"""Another set of latent points, one a row: the nodes of a graph, the centres of clusters."""

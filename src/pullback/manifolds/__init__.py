@@ -1,0 +1,5 @@
+"""Latent spaces as Riemannian manifolds."""
+
+from pullback.manifolds.manifold import Manifold
+
+__all__ = ["Manifold"]

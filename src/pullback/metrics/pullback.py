@@ -1,0 +1,206 @@
+"""The metric that an immersion pulls back into the latent space."""
+
+import copy
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pullback.autodiff import Map, jacobian, jvp, second_order
+from pullback.errors import InvalidDataError, InvalidParameterError, check_integer
+from pullback.metrics.base import ChordExpansion, Metric
+from pullback.metrics.immersions import immersion as immersion_of
+from pullback.shapes import Ambient, Latent, MetricMatrix, Points, Scalars, Tangent
+
+__all__ = ["PullbackMetric"]
+
+# Images of this size stay in the cache of a CPU core (three times faster than those that do not);
+# an accelerator wants as much work at once as its memory allows.
+_CHUNK_BYTES = {True: 2**25, False: 2**30}
+
+
+class PullbackMetric(Metric):
+    r"""The pull-back M(z) = J_phi(z)^T J_phi(z) of the Euclidean metric under an immersion phi.
+
+    With phi = (mu, sigma) this is the expected metric of a Gaussian decoder,
+    M = J_mu^T J_mu + J_sigma^T J_sigma. Chords are straight lines in R^m, so the length of a chain
+    of nodes is a lower bound on the length of the curve through them.
+
+    Args:
+        immersion: phi, from points `(*batch, d)` to images `(*batch, m)`, row by row.
+        dim: the dimension d of the latent space, or None where any will do.
+
+    Source:
+        Arvanitidis, Hansen, Hauberg, Latent Space Oddity: on the curvature of deep generative
+        models (2018), equation 8.
+
+    Example:
+        >>> paraboloid = lambda z: torch.cat([z, z.square().sum(-1, keepdim=True)], -1)
+        >>> M = PullbackMetric(paraboloid, dim=2)
+        >>> M.metric_matrix(torch.tensor([1.0, 0.0])).tolist()
+        [[5.0, 0.0], [0.0, 1.0]]
+    """
+
+    def __init__(self, immersion: Map, dim: int | None = None) -> None:
+        super().__init__(dim)
+        self.immersion = immersion
+        self._ambient_dim: int | None = None
+
+    @classmethod
+    def from_decoder(
+        cls,
+        decoder: nn.Module | Callable[[Tensor], Any],
+        *,
+        dim: int | None = None,
+        dtype: torch.dtype = torch.float64,
+    ) -> "PullbackMetric":
+        """Pull the metric back through a decoder, whatever it returns: see `immersion`.
+
+        A module is copied into `dtype` and evaluation mode; the caller's stays as it is.
+
+        Args:
+            decoder: a module or a callable from z `(*batch, d)` to a distribution or a tensor.
+            dim: the latent dimension d; read off the decoder's `latent_dim` if it has one.
+            dtype: the floating-point type to compute in.
+
+        Returns:
+            The metric.
+
+        Raises:
+            InvalidParameterError: `dim` is missing, or the decoder is in training mode and would
+                answer differently there.
+            InvalidDataError: the decoder returns NaN, ignores the batch, is not deterministic, or
+                does not depend on z at all.
+
+        Example:
+            >>> metric = PullbackMetric.from_decoder(nn.Linear(2, 3), dim=2)
+            >>> metric.metric_matrix(torch.zeros(5, 2).double()).shape
+            torch.Size([5, 2, 2])
+        """
+        dim = check_integer("dim", getattr(decoder, "latent_dim", None) if dim is None else dim)
+        like = torch.zeros((), dtype=dtype)
+        if isinstance(decoder, nn.Module):
+            _refuse_training_mode(decoder)
+            decoder = copy.deepcopy(decoder).to(dtype).eval().requires_grad_(False)
+            like = like.to(next(decoder.parameters(), like).device)
+        of_output = partial(_immersion_of_output, decoder)
+        _check_decoder(of_output, like.new_zeros(dim))
+        return cls(of_output, dim)
+
+    def metric_matrix(self, z: Latent) -> MetricMatrix:  # noqa: D102 - inherited
+        def gram(z: Tensor) -> Tensor:
+            _, J = jacobian(self.immersion, z)
+            return J.mT @ J
+
+        flat = z.reshape(-1, z.shape[-1])
+        chunks = [gram(part) for part in self._chunks(flat, sweeps=1 + z.shape[-1])]
+        return torch.cat(chunks).reshape(*z.shape, z.shape[-1])
+
+    def inner_product(self, z: Latent, u: Tangent, v: Tangent) -> Scalars:  # noqa: D102 - inherited
+        pushed_u = self.push_forward(z, u)
+        return (pushed_u * self.push_forward(z, v)).sum(-1)
+
+    def norm(self, z: Latent, v: Tangent) -> Scalars:  # noqa: D102 - inherited
+        norm: Tensor = torch.linalg.vector_norm(self.push_forward(z, v), dim=-1)
+        return norm
+
+    def push_forward(self, z: Latent, v: Tangent) -> Ambient:
+        """Push tangent vectors into the ambient space: J_phi(z) v, shape `(*batch, m)`.
+
+        Args:
+            z: points, shape `(*batch, d)`.
+            v: tangent vectors at z, shape `(*batch, d)`.
+        """
+        return jvp(self.immersion, z, v)[1]
+
+    def chord_floor(self, point_a: Latent, point_b: Latent) -> tuple[Scalars, Scalars]:  # noqa: D102 - inherited
+        image_a, image_b = self.immersion(point_a), self.immersion(point_b)
+        size = torch.maximum(image_a.norm(dim=-1), image_b.norm(dim=-1))
+        return (image_b - image_a).norm(dim=-1), 4 * torch.finfo(size.dtype).eps * size
+
+    def expand_chords(self, nodes: Points) -> ChordExpansion:  # noqa: D102 - inherited
+        sweeps = 2 * nodes.shape[-1] + 4
+        parts = [self._expand_chords(part) for part in self._chunks(nodes, sweeps=sweeps)]
+        return ChordExpansion(*(torch.cat(part) for part in zip(*parts, strict=True)))
+
+    def _expand_chords(self, nodes: Tensor) -> ChordExpansion:
+        # Neighbouring chords share a node, so one sweep over the nodes serves all of them:
+        # dS/dz_i = 2 J_i^T r_i with r_i = 2 phi_i - phi_(i-1) - phi_(i+1).
+        chord = self.immersion(nodes).diff(dim=-2)
+        at = second_order(self.immersion, nodes[:, 1:-1], -chord.diff(dim=-2))
+        gram = at.jacobian.mT @ at.jacobian
+        return ChordExpansion(
+            value=chord.square().sum((-1, -2)),
+            gradient=2 * at.gradient,
+            diagonal=4 * gram + 2 * at.hessian,
+            off_diagonal=-2 * at.jacobian[:, :-1].mT @ at.jacobian[:, 1:],
+            metric=gram,
+        )
+
+    def _squared_chords(self, points: Tensor) -> Tensor:
+        def squared(points: Tensor) -> Tensor:
+            return self.immersion(points).diff(dim=-2).square().sum(-1)
+
+        flat = points.reshape(-1, *points.shape[-2:])
+        chords = torch.cat([squared(part) for part in self._chunks(flat, sweeps=2)])
+        return chords.reshape(*points.shape[:-2], points.shape[-2] - 1)
+
+    def _chunks(self, items: Tensor, *, sweeps: int) -> tuple[Tensor, ...]:
+        """Split items along their first axis so that their images fit where they are computed."""
+        if self._ambient_dim is None:
+            with torch.no_grad():
+                one = items.reshape(-1, items.shape[-1])[:1]
+                self._ambient_dim = self.immersion(one).shape[-1] if len(one) else 1
+        row_bytes = self._ambient_dim * items.element_size() * sweeps
+        budget = _CHUNK_BYTES[items.device.type == "cpu"]
+        rows = max(1, math.prod(items.shape[1:-1]))
+        return torch.split(items, max(1, budget // (row_bytes * rows)))
+
+
+def _immersion_of_output(decoder: Callable[[Tensor], Any], z: Tensor) -> Tensor:
+    return immersion_of(decoder(z))
+
+
+def _refuse_training_mode(decoder: nn.Module) -> None:
+    for name, module in decoder.named_modules():
+        kind = type(module).__name__
+        if module.training and kind.startswith(("Dropout", "AlphaDropout", "BatchNorm")):
+            raise InvalidParameterError(
+                "decoder",
+                "in evaluation mode",
+                f"a {kind} layer `{name}` in training mode",
+                "Call `decoder.eval()` first.",
+            )
+
+
+def _check_decoder(f: Map, origin: Tensor) -> None:
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(8, len(origin), generator=generator, dtype=torch.float64)
+    z = origin + noise.to(origin)
+    with torch.no_grad():
+        value, again = f(z), f(z)
+        if value.ndim != 2 or len(value) != len(z):
+            raise InvalidDataError(
+                f"`decoder` must map points (n, d) to outputs with one row for each, but {len(z)} "
+                f"points gave an image of shape {tuple(value.shape)}. Keep the batch first."
+            )
+        _, J = jacobian(f, z)
+        finite = bool(value.isfinite().all() and J.isfinite().all())
+    if not finite:
+        raise InvalidDataError(
+            "`decoder` returned NaN or infinity at points drawn from N(0, I), or its derivative "
+            "did. Check its weights, and whether training diverged."
+        )
+    if not torch.equal(value, again):
+        raise InvalidDataError(
+            "`decoder` must be deterministic, but two calls on the same points differed. Return "
+            "the distribution itself, not a sample of it, and call `decoder.eval()`."
+        )
+    if not bool(J.any()):
+        raise InvalidDataError(
+            "`decoder` does not depend on z: its derivative is zero at every point tried. It has "
+            "collapsed; train it again with a weaker KL term."
+        )
