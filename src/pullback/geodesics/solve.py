@@ -242,7 +242,8 @@ def _survivors(curves: _Curves, *, seen: float) -> Tensor:
     distinct = gap > _DISTINCT * (nodes.amax(1) - nodes.amin(1)).norm(dim=-1)
     ratio = (curves.length / curves.chain)[rival_of]
     # Where nothing was seen, the candidates may have fallen into the same tunnel.
-    return best | (distinct & ~(ratio <= seen)) | (ratio > max(seen, _TUNNELLED))
+    kept: Tensor = best | (distinct & ~(ratio <= seen)) | (ratio > max(seen, _TUNNELLED))
+    return kept
 
 
 def _smallest_of_pair(values: Tensor, pair: Tensor) -> Tensor:
