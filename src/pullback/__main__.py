@@ -1,0 +1,5 @@
+"""`python -m pullback` is the command line."""
+
+from pullback.cli.app import main
+
+main()

@@ -1,0 +1,154 @@
+"""The command line. Nothing heavy is imported before a command runs, so that `--help` is quick."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pullback.cli.failures import failures_as_paragraphs, remember_debug
+from pullback.version import __version__
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="pullback",
+    help="The true geometry of a generative model's latent space.",
+    epilog="Exit codes: 0 done, 1 failed or interrupted, 2 wrong usage.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder to write the run to.")]
+LatentDim = Annotated[int, typer.Option(min=1, help="Dimension of the latent space.")]
+Epochs = Annotated[int, typer.Option(min=1, help="Most epochs of each stage of training.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
+Device = Annotated[str, typer.Option(help="Where to compute: cpu, cuda, cuda:1, mps, ...")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace another run in DIR.")]
+Debug = Annotated[
+    bool,
+    typer.Option("--debug", help="Show tracebacks.", callback=remember_debug, is_eager=True),
+]
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"pullback {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Show the version.", callback=_show_version, is_eager=True),
+    ] = False,
+    debug: Debug = False,
+) -> None:
+    del version, debug  # their callbacks have done what there is to do
+
+
+@app.command()
+def demo(
+    out: Out,
+    digits: Annotated[str, typer.Option(help="Which digits of MNIST.", metavar="0,1,7")] = "0,1,7",
+    latent_dim: LatentDim = 2,
+    epochs: Epochs = 300,
+    seed: Seed = 0,
+    device: Device = "cpu",
+    overwrite: Overwrite = False,
+    debug: Debug = False,
+) -> None:
+    """Tell the story of the paper on real digits: train, measure, write DIR/report.html.
+
+    The same command goes on with a run that was interrupted.
+    """
+    del debug
+    from pullback.cli.commands import run_demo
+
+    run_demo(
+        out,
+        digits=digits,
+        overwrite=overwrite,
+        latent_dim=latent_dim,
+        epochs=epochs,
+        seed=seed,
+        device=device,
+    )
+
+
+@app.command()
+def train(
+    data: Annotated[
+        Path,
+        typer.Argument(
+            exists=True, dir_okay=False, help="Your data: a .npz, .npy, .csv or .parquet file."
+        ),
+    ],
+    out: Out,
+    label: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Column or array that holds the labels.")
+    ] = None,
+    scale: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|none|standard",
+            help="auto standardises the features unless all data lie in [0, 1].",
+        ),
+    ] = "auto",
+    image_shape: Annotated[
+        str | None,
+        typer.Option(metavar="HEIGHTxWIDTH", help="Shape of an image, if a sample is one."),
+    ] = None,
+    latent_dim: LatentDim = 2,
+    epochs: Epochs = 300,
+    seed: Seed = 0,
+    device: Device = "cpu",
+    overwrite: Overwrite = False,
+    debug: Debug = False,
+) -> None:
+    """Train on your own data, measure the latent space, write DIR/report.html.
+
+    Labels are optional: they are never trained on, only compared with. The same command goes on
+    with a run that was interrupted.
+    """
+    del debug
+    from pullback.cli.commands import run_train
+
+    run_train(
+        data,
+        out,
+        overwrite=overwrite,
+        image_shape=image_shape,
+        label=label,
+        scale=scale,
+        latent_dim=latent_dim,
+        epochs=epochs,
+        seed=seed,
+        device=device,
+    )
+
+
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a run.")],
+    debug: Debug = False,
+) -> None:
+    """Measure a trained run again, and write its report again."""
+    del debug
+    from pullback.cli.commands import run_report
+
+    run_report(folder)
+
+
+def main() -> None:
+    """Run the command line, and end the process with its exit code.
+
+    Example:
+        >>> from typer.testing import CliRunner
+        >>> CliRunner().invoke(app, ["--version"]).exit_code
+        0
+    """
+    with failures_as_paragraphs():
+        app()

@@ -1,0 +1,192 @@
+"""What the commands do: thin shells over `pullback.report`."""
+
+import hashlib
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import typer
+
+from pullback.datasets import Table, mnist, read_table
+from pullback.errors import InvalidParameterError, PullbackError, check_device
+from pullback.report import RunFolder, Settings, build, build_model, prepare, train
+from pullback.report.chapter import Chapter
+
+__all__ = ["InterruptedRunError", "run_demo", "run_report", "run_train"]
+
+
+_SMALL = 4096  # data dimensions up to which one thread trains a 64-32 network the fastest
+
+
+class InterruptedRunError(PullbackError):
+    """The user stopped a run: its message says how to go on."""
+
+
+def run_demo(out: Path, *, digits: str, overwrite: bool, device: str, **options: Any) -> None:
+    """Run the paper's story on digits of MNIST.
+
+    Args:
+        out: the folder of the run.
+        digits: the digits, separated by commas.
+        overwrite: replace another run in the folder.
+        device: where to compute.
+        options: `latent_dim`, `epochs` and `seed`, see `Settings`.
+
+    Raises:
+        PullbackError: wrong usage, or a failure.
+
+    Example:
+        >>> run_demo(Path("x"), digits="0,a", overwrite=False, device="cpu")
+        Traceback (most recent call last):
+        pullback.errors.InvalidParameterError: `--digits` must be different digits ...
+    """
+    check_device(device)
+    wanted = _parse_digits(digits)
+    X, y = mnist(digits=wanted)
+    table = Table.checked("mnist", X, y, None)
+    settings = Settings(
+        "demo",
+        ",".join(map(str, wanted)),
+        _digest(table),
+        image_shape=(28, 28),
+        device=device,
+        **options,
+    )
+    _run(out, table, settings, overwrite=overwrite)
+
+
+def run_train(
+    data: Path, out: Path, *, overwrite: bool, image_shape: str | None, device: str, **options: Any
+) -> None:
+    """Run the same first steps on the user's own data.
+
+    Args:
+        data: the file.
+        out: the folder of the run.
+        overwrite: replace another run in the folder.
+        image_shape: "HEIGHTxWIDTH" if a sample is an image, or None.
+        device: where to compute.
+        options: `label`, `scale`, `latent_dim`, `epochs` and `seed`, see `Settings`.
+
+    Raises:
+        PullbackError: wrong usage, data that cannot be worked on, or a failure.
+
+    Example:
+        >>> run_train(Path("nowhere.csv"), Path("x"), overwrite=False, image_shape=None,
+        ...           device="cpu", label=None, scale="auto")
+        Traceback (most recent call last):
+        pullback.errors.StorageError: There is no file nowhere.csv: check the path.
+    """
+    check_device(device)
+    table = read_table(data, label=options["label"])
+    shape = None if image_shape is None else _parse_shape(image_shape, table.X.shape[1])
+    settings = Settings(
+        "train", str(data), _digest(table), image_shape=shape, device=device, **options
+    )
+    _run(out, table, settings, overwrite=overwrite)
+
+
+def run_report(path: Path) -> None:
+    """Measure a trained run again, and write its report again.
+
+    Args:
+        path: the folder of the run.
+
+    Raises:
+        PullbackError: the folder holds no trained run, or a failure.
+
+    Example:
+        >>> run_report(Path("nowhere"))
+        Traceback (most recent call last):
+        pullback.errors.InvalidParameterError: `DIR` must be a folder that ...
+    """
+    folder = RunFolder(path)
+    settings = folder.settings()
+    check_device(settings.device)
+    if not folder.network_model.exists():
+        raise InvalidParameterError(
+            "DIR",
+            "a run whose training has ended",
+            str(path),
+            f"Go on with it: `{settings.command_line(path)}`.",
+        )
+    _limit_threads(folder.data().X.shape[1])
+    with _interruptible(f"pullback report {path}", "What was there before is as it was."):
+        _measure(folder)
+
+
+def _run(out: Path, table: Table, settings: Settings, *, overwrite: bool) -> None:
+    """Refuse what cannot be done, then train, measure and write."""
+    folder = RunFolder(out)
+    folder.refuse_other(settings, overwrite=overwrite)
+    data = prepare(table, scale=settings.scale, seed=settings.seed)
+    build_model(settings, data)  # refuses a latent dimension that the data cannot have
+    resumed = folder.begin(settings, data, overwrite=overwrite)
+    _limit_threads(data.X.shape[1])
+    _say(f"{'Going on with' if resumed else 'Writing'} the run in {out}")
+    start = time.monotonic()
+    with _interruptible(settings.command_line(out), f"What is done so far is kept in {out}."):
+        train(folder)
+        _say(f"{time.monotonic() - start:6.1f} s  training")
+        _measure(folder)
+
+
+def _measure(folder: RunFolder) -> None:
+    chapters = build(folder, say=_say)
+    for chapter in chapters:
+        _tell(chapter)
+    typer.echo(f"\nReport: {folder.path / 'report.html'}")
+
+
+def _tell(chapter: Chapter) -> None:
+    if chapter.claim:
+        typer.echo(f"\n{chapter.claim}\n  {chapter.verdict.label}: {chapter.outcome}")
+
+
+def _limit_threads(data_dim: int) -> None:
+    """Use one thread where the layers are small: more would wait for each other, not help."""
+    if data_dim <= _SMALL and "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(1)
+
+
+def _say(line: str) -> None:
+    typer.echo(line, err=True)
+
+
+@contextmanager
+def _interruptible(command: str, kept: str) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise InterruptedRunError(f"interrupted. {kept} To go on, run: {command}") from None
+
+
+def _parse_digits(text: str) -> tuple[int, ...]:
+    words = text.split(",")
+    if not all(word.strip().isdecimal() for word in words):
+        allowed = "different digits out of 0, ..., 9, separated by commas"
+        raise InvalidParameterError("--digits", allowed, repr(text), "For instance 0,1,7.")
+    return tuple(int(word) for word in words)
+
+
+def _parse_shape(text: str, n_features: int) -> tuple[int, int]:
+    words = text.lower().split("x")
+    allowed = f"HEIGHTxWIDTH with product {n_features}, the number of features"
+    if len(words) != 2 or not all(word.isdecimal() for word in words):
+        raise InvalidParameterError("--image-shape", allowed, repr(text))
+    height, width = map(int, words)
+    if height * width != n_features:
+        raise InvalidParameterError("--image-shape", allowed, repr(text))
+    return height, width
+
+
+def _digest(table: Table) -> str:
+    digest = hashlib.sha256(np.ascontiguousarray(table.X).tobytes())
+    if table.y is not None:
+        digest.update(repr(table.y.tolist()).encode())
+    return digest.hexdigest()

@@ -1,0 +1,54 @@
+"""The one place where errors become what a person at a terminal reads."""
+
+import sys
+from types import TracebackType
+
+import typer
+
+__all__ = ["failures_as_paragraphs", "remember_debug"]
+
+_FAILED, _WRONG_USAGE = 1, 2
+_debug = False
+
+
+def remember_debug(wanted: bool) -> bool:
+    """Show tracebacks from now on, if they are wanted.
+
+    Example:
+        >>> remember_debug(False)
+        False
+    """
+    global _debug
+    _debug = _debug or wanted
+    return wanted
+
+
+class failures_as_paragraphs:  # noqa: N801
+    """A `with` block whose errors end the process with one paragraph and an exit code.
+
+    Exit code 2 for what was asked for and cannot be, 1 for what failed. Errors that are no fault of
+    the user's, which is to say bugs, keep their traceback.
+
+    Example:
+        >>> with failures_as_paragraphs():
+        ...     pass
+    """
+
+    def __enter__(self) -> None:
+        """Begin."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Tell of an error, if there was one."""
+        if _debug or not isinstance(error, Exception):
+            return
+        from pullback.errors import DeviceError, InvalidParameterError, PullbackError
+
+        if isinstance(error, PullbackError | OSError):
+            typer.echo(f"Error: {error}", err=True)
+            wrong_usage = isinstance(error, InvalidParameterError | DeviceError)
+            sys.exit(_WRONG_USAGE if wrong_usage else _FAILED)

@@ -1,0 +1,171 @@
+"""A map of the latent plane: a value at every point of it, with the codes of the data on top."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pullback.errors import InvalidDataError, check_data
+from pullback.geodesics import grid_nodes
+from pullback.plots.style import CATEGORICAL, class_style, new_axes, styled
+
+__all__ = ["LatentMap", "latent_map", "scatter", "survey"]
+
+
+class LatentMap(NamedTuple):
+    """Values on a regular grid of the latent plane.
+
+    Attributes:
+        values: the values, shape `(rows, columns)`, rows along the second axis from below.
+        extent: left, right, bottom and top of the grid.
+
+    Example:
+        >>> LatentMap(np.zeros((2, 2)), (0.0, 1.0, 0.0, 1.0)).values.shape
+        (2, 2)
+    """
+
+    values: NDArray[Any]
+    extent: tuple[float, float, float, float]
+
+
+@torch.no_grad()
+def survey(
+    value: Callable[[Tensor], Tensor], Z: Any, *, resolution: int = 128, margin: float = 0.25
+) -> LatentMap:
+    """Measure a function of the latent plane on a square grid around the codes.
+
+    Args:
+        value: from points `(n, 2)` to values `(n,)`.
+        Z: codes to cover, shape `(n, 2)`.
+        resolution: points along each axis.
+        margin: how far the grid reaches beyond the codes, as a share of their extent.
+
+    Raises:
+        InvalidDataError: the codes do not lie in a plane.
+
+    Example:
+        >>> chart = survey(lambda z: z.square().sum(-1), torch.eye(2), resolution=16)
+        >>> chart.values.shape, chart.extent
+        ((16, 16), (-0.25, 1.25, -0.25, 1.25))
+    """
+    codes = check_data("Z", Z)
+    if codes.shape[1] != 2:
+        raise InvalidDataError(
+            f"`Z` must have two latent dimensions to draw a map, but has {codes.shape[1]}."
+        )
+    center, half = (codes.amax(0) + codes.amin(0)) / 2, (codes.amax(0) - codes.amin(0)).amax() / 2
+    square = torch.stack([center - half, center + half])
+    nodes = grid_nodes(square, resolution=resolution, margin=margin)
+    (left, bottom), (right, top) = nodes[0].tolist(), nodes[-1].tolist()
+    values = value(nodes).reshape(resolution, resolution).T
+    return LatentMap(values.cpu().numpy(), (left, right, bottom, top))
+
+
+@styled
+def latent_map(
+    chart: LatentMap,
+    Z: Any = None,
+    y: Any = None,
+    *,
+    label: str = "",
+    cmap: str = "viridis",
+    limits: tuple[float, float] | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw a map of the latent plane, with the codes on top.
+
+    Args:
+        chart: the values, see `survey`.
+        Z: codes to draw, shape `(n, 2)`, or None.
+        y: their labels, shape `(n,)`, or None.
+        label: what the values are, along the colour bar.
+        cmap: matplotlib's name of the colour map.
+        limits: the values at the ends of the colour bar; the 1st and 99th percentile if None.
+        ax: axes to draw on; new ones if None.
+
+    Returns:
+        The axes.
+
+    Example:
+        >>> chart = survey(lambda z: z.square().sum(-1), torch.eye(2), resolution=16)
+        >>> latent_map(chart, torch.eye(2), label="height").get_xlabel()
+        '$z_1$'
+    """
+    ax = ax or new_axes(4.4, 3.7)
+    low, high = limits or np.percentile(chart.values[np.isfinite(chart.values)], [1, 99])
+    image = ax.imshow(
+        chart.values,
+        extent=chart.extent,
+        origin="lower",
+        cmap=cmap,
+        vmin=low,
+        vmax=high,
+        interpolation="bilinear",
+        aspect="equal",
+    )
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    bar = figure.colorbar(image, ax=ax, pad=0.02, aspect=24)
+    bar.set_label(label)
+    bar.outline.set_visible(False)
+    if Z is not None:
+        scatter(Z, y, ax=ax, on_map=True)
+    ax.set(xlim=chart.extent[:2], ylim=chart.extent[2:])
+    return ax
+
+
+@styled
+def scatter(
+    Z: Any, y: Any = None, *, size: float = 16.0, on_map: bool = False, ax: Axes | None = None
+) -> Axes:
+    """Draw codes as points, each class in its own colour and marker.
+
+    Args:
+        Z: codes, shape `(n, 2)`.
+        y: labels, shape `(n,)`, or None.
+        size: area of a marker in square points.
+        on_map: give the points white edges, for a coloured background.
+        ax: axes to draw on; new ones if None.
+
+    Returns:
+        The axes.
+
+    Example:
+        >>> ax = scatter(torch.eye(2), ["a", "b"])
+        >>> [text.get_text() for text in ax.get_legend().get_texts()]
+        ['a', 'b']
+    """
+    ax = ax or new_axes()
+    codes = check_data("Z", Z, dim=2, min_samples=1).detach().cpu().numpy()
+    edge: dict[str, Any] = (
+        {"edgecolors": "white", "linewidths": 0.4} if on_map else {"linewidths": 0}
+    )
+    if y is None:
+        colour = "#e8ecf2" if on_map else CATEGORICAL[0]
+        ax.scatter(codes[:, 0], codes[:, 1], s=size, color=colour, **edge)
+    else:
+        y = np.asarray(y)
+        for index, name in enumerate(np.unique(y)):
+            points = codes[y == name]
+            ax.scatter(
+                points[:, 0], points[:, 1], s=size, label=str(name), **class_style(index), **edge
+            )
+        _legend_above(ax, len(np.unique(y)))
+    ax.set(xlabel="$z_1$", ylabel="$z_2$")
+    ax.set_aspect("equal", adjustable="box" if on_map else "datalim")
+    return ax
+
+
+def _legend_above(ax: Axes, n: int) -> None:
+    ax.legend(
+        loc="lower left",
+        bbox_to_anchor=(0, 1.0),
+        ncols=min(n, 5),
+        borderaxespad=0.2,
+        markerscale=1.6,
+        handlelength=1.0,
+    )

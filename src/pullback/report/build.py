@@ -1,0 +1,152 @@
+"""Building a report: measure every chapter, draw its pictures, write the page."""
+
+import json
+import math
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from pullback.plots import theme, to_png
+from pullback.report import chapters as story
+from pullback.report.chapter import Chapter, Picture, Pictures
+from pullback.report.html import Image, page
+from pullback.report.run import RunFolder
+from pullback.report.study import Study
+
+__all__ = ["build", "to_json"]
+
+_STEPS: dict[str, Callable[[Study], Chapter]] = {
+    "what the model learnt": story.learning,
+    "geodesics and curvature": story.curvature,
+    "triplets": story.triplets,
+    "k-means": story.clustering,
+    "interpolation": story.interpolation,
+    "generation": story.generation,
+    "likelihood": story.likelihood,
+    "statistics of the solver": story.solver,
+}
+
+
+class _Clock:
+    """Times steps, and says when one is done."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self.say = say
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        start = time.monotonic()
+        yield
+        self.seconds[name] = time.monotonic() - start
+        self.say(f"{self.seconds[name]:6.1f} s  {name}")
+
+
+def build(
+    folder: RunFolder, *, say: Callable[[str], None] = lambda line: None
+) -> Sequence[Chapter]:
+    """Measure a trained run and write `metrics.json`, `figures/` and `report.html` into it.
+
+    Args:
+        folder: a run whose models are trained.
+        say: takes one line for each step that is done.
+
+    Returns:
+        The chapters of the report.
+
+    Raises:
+        InvalidParameterError: the folder holds no run.
+        StorageError: a file is missing or damaged, or cannot be written.
+
+    Example:
+        >>> build(RunFolder("nowhere"))
+        Traceback (most recent call last):
+        pullback.errors.InvalidParameterError: `DIR` must be a folder that ...
+    """
+    study, clock = Study(folder), _Clock(say)
+    told = []
+    for name, tell in _STEPS.items():
+        with clock.step(name):
+            told.append(tell(study))
+    with clock.step("figures"):
+        images = {p.name: _draw(p) for chapter in told for p in _pictures(chapter)}
+    told.append(story.reproduction(study, clock.seconds))
+    _write(folder, study, told, images)
+    return told
+
+
+def to_json(values: Any) -> Any:
+    """Return values as JSON knows them: no NaN and no infinity, but null.
+
+    Example:
+        >>> to_json({"a": [1.0, math.nan], "b": (True, None)})
+        {'a': [1.0, None], 'b': [True, None]}
+    """
+    if isinstance(values, dict):
+        return {str(key): to_json(value) for key, value in values.items()}
+    if isinstance(values, list | tuple):
+        return [to_json(value) for value in values]
+    if isinstance(values, float):
+        return values if math.isfinite(values) else None
+    return values
+
+
+def _pictures(chapter: Chapter) -> Iterator[Picture]:
+    for block in chapter.blocks:
+        if isinstance(block, Picture):
+            yield block
+        elif isinstance(block, Pictures):
+            yield from block.pictures
+
+
+def _draw(picture: Picture) -> Image:
+    images = {}
+    for name in ("light", "dark"):
+        with theme(name):
+            images[name] = to_png(picture.draw())
+    return images
+
+
+def _write(
+    folder: RunFolder, study: Study, told: Sequence[Chapter], images: dict[str, Image]
+) -> None:
+    if folder.figures.is_dir():
+        shutil.rmtree(folder.figures)  # those of another time may have other names
+    for name, image in images.items():
+        folder.write(f"figures/{name}.png", image["light"])
+    metrics = {"format": 1, "claims": [_claim(c) for c in told if c.claim]}
+    metrics |= {chapter.key: chapter.numbers for chapter in told}
+    folder.write("metrics.json", json.dumps(to_json(metrics), indent=1, allow_nan=False).encode())
+    document = page(_title(study), _lead(study), told, images)
+    folder.write("report.html", document.encode())
+
+
+def _claim(chapter: Chapter) -> dict[str, str]:
+    return {
+        "key": chapter.key,
+        "claim": chapter.claim,
+        "verdict": chapter.verdict.label,
+        "outcome": chapter.outcome,
+    }
+
+
+def _title(study: Study) -> str:
+    if study.settings.command == "demo":
+        return f"The geometry of digits {', '.join(study.settings.source.split(','))}"
+    return f"The latent geometry of {study.settings.source.rsplit('/', 1)[-1]}"
+
+
+def _lead(study: Study) -> list[str]:
+    what = (
+        "handwritten digits of MNIST"
+        if study.settings.command == "demo"
+        else f"the {study.vae.data_dim} features of `{study.settings.source}`"
+    )
+    return [
+        f"A variational auto-encoder was trained on {what}, and its latent space measured with the "
+        "metric that the decoder pulls back from the data. This page says what came of it: every "
+        "claim of “Latent Space Oddity” (Arvanitidis, Hansen and Hauberg, 2018) that can be tested "
+        "here, on samples that were held out, whether it holds or not.",
+    ]

@@ -1,0 +1,101 @@
+"""Every geodesic that was asked for: which failed, how good the others are, what the graph errs."""
+
+from typing import Any
+
+import numpy as np
+
+from pullback.geodesics import Status
+from pullback.report.chapter import Block, Chapter, Table, Verdict
+from pullback.report.study import Study
+from pullback.report.wording import count, number, percent
+
+__all__ = ["solver"]
+
+_NAMES = {
+    "residual": "residual of the geodesic equation (in units of 1 / length)",
+    "speed_variation": "variation of the speed (standard deviation / mean)",
+    "n_steps": "steps of Newton's method",
+    "graph_error": "graph distance / exact length − 1",
+}
+
+
+def solver(study: Study) -> Chapter:
+    """Tell how the search for geodesics went.
+
+    Example:
+        >>> solver(Study(RunFolder("run"))).outcome  # doctest: +SKIP
+    """
+    numbers = _measure(study)
+    n, failures = len(study.pairs), numbers["failed"]
+    error = numbers["graph_error"]
+    blocks: list[Block] = [
+        "A geodesic that did not converge is never replaced by a straight line: it is listed here, "
+        "and left out of what compares geodesics with straight lines.",
+    ]
+    if failures:
+        rows = [
+            [f"{f['pair'][0]}–{f['pair'][1]}", _point(f["from"]), _point(f["to"]), f["why"]]
+            for f in failures
+        ]
+        blocks.append(Table(["pair", "from", "to", "what happened"], rows, numeric=False))
+    rows = [
+        [_NAMES[key], *(number(numbers[key][q]) for q in ("median", "p95", "max"))]
+        for key in _NAMES
+    ]
+    blocks += [
+        Table(["of the converged ones", "median", "95 %", "largest"], rows),
+        "Distances between all points are those along a graph over the latent space: an estimate "
+        f"that is a little too long, on these pairs by {percent(error['median'])} in the median.",
+    ]
+    return Chapter(
+        "solver",
+        "Every geodesic that was asked for",
+        numbers,
+        blocks,
+        claim="Every geodesic that was asked for was found.",
+        verdict=Verdict.HOLDS if not failures else Verdict.FAILS,
+        outcome=f"{numbers['converged']} of {count(n, 'geodesic')} between random pairs of "
+        "held-out codes converged.",
+    )
+
+
+def _measure(study: Study) -> dict[str, Any]:
+    paths = study.paths
+    good = paths.converged.cpu().numpy()
+    first, second = study.pairs.T
+    lengths = paths.length.cpu().numpy()
+    errors = study.distances[first, second] / np.where(lengths > 0, lengths, np.nan) - 1
+    return {
+        "pairs": len(study.pairs),
+        "converged": int(good.sum()),
+        "failed": [_failure(study, i) for i in np.flatnonzero(~good).tolist()],
+        "residual": _quantiles(paths.residual.cpu().numpy()[good]),
+        "speed_variation": _quantiles(paths.speed_variation.cpu().numpy()[good]),
+        "n_steps": _quantiles(paths.n_steps.cpu().numpy()[good]),
+        "graph_error": _quantiles(errors[good]),
+    }
+
+
+def _failure(study: Study, i: int) -> dict[str, Any]:
+    status = Status(int(study.paths.status[i]))
+    first, second = study.pairs[i].tolist()
+    return {
+        "pair": [first, second],
+        "from": study.Z[first].tolist(),
+        "to": study.Z[second].tolist(),
+        "status": status.name,
+        "why": status.message,
+    }
+
+
+def _quantiles(values: Any) -> dict[str, float]:
+    values = values[np.isfinite(values)]
+    if len(values) == 0:
+        return dict.fromkeys(("median", "p95", "max"), float("nan"))
+    middle, high, largest = np.percentile(values, [50, 95, 100])
+    return {"median": float(middle), "p95": float(high), "max": float(largest)}
+
+
+def _point(coordinates: list[float]) -> str:
+    shown = ", ".join(number(value) for value in coordinates[:4])
+    return f"({shown}{', …' if len(coordinates) > 4 else ''})"

@@ -1,0 +1,120 @@
+"""From a table to what a run works on: scaled, split into training and held-out samples."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pullback.datasets import Table, split
+from pullback.errors import InvalidDataError, check_choice
+
+__all__ = ["SCALES", "RunData", "prepare"]
+
+SCALES = ("auto", "none", "standard")
+"""What may be done to the features: `auto` standardises unless all of them lie in [0, 1]."""
+
+
+@dataclass(frozen=True)
+class RunData:
+    """The data of a run, scaled, and which of the samples are held out.
+
+    Attributes:
+        X: the samples, float32 `(n, D)`: (raw - center) / scale.
+        y: their labels, `(n,)`, or None.
+        test: which samples are held out, booleans `(n,)`.
+        center: what was subtracted from each feature, `(D,)`.
+        scale: what each feature was divided by, `(D,)`.
+        feature_names: the names of the features, `(D,)`.
+
+    Example:
+        >>> table = Table(np.eye(10) * 7, None, tuple("abcdefghij"))
+        >>> prepare(table, scale="none", seed=0).X_test.shape
+        (2, 10)
+    """
+
+    X: NDArray[Any]
+    y: NDArray[Any] | None
+    test: NDArray[Any]
+    center: NDArray[Any]
+    scale: NDArray[Any]
+    feature_names: NDArray[Any]
+
+    @property
+    def X_train(self) -> NDArray[Any]:
+        """The samples to learn from, `(n_train, D)`."""
+        return np.asarray(self.X[~self.test])
+
+    @property
+    def X_test(self) -> NDArray[Any]:
+        """The samples held out, `(n_test, D)`."""
+        return np.asarray(self.X[self.test])
+
+    @property
+    def y_train(self) -> NDArray[Any] | None:
+        """The labels of the samples to learn from, `(n_train,)`, or None."""
+        return None if self.y is None else self.y[~self.test]
+
+    @property
+    def y_test(self) -> NDArray[Any] | None:
+        """The labels of the samples held out, `(n_test,)`, or None."""
+        return None if self.y is None else self.y[self.test]
+
+    @property
+    def is_unit_range(self) -> bool:
+        """Whether all values lie in [0, 1]."""
+        return bool(self.X.min() >= 0 and self.X.max() <= 1)
+
+
+def prepare(
+    table: Table, *, scale: str = "auto", seed: int = 0, test_fraction: float = 0.2
+) -> RunData:
+    """Split a table, keeping the share of each class, and scale its features.
+
+    Args:
+        table: the data.
+        scale: `"standard"` gives every feature mean 0 and standard deviation 1 over the training
+            samples, `"none"` leaves them, `"auto"` leaves data within [0, 1] and standardises
+            others.
+        seed: seed of the split.
+        test_fraction: the share held out, in (0, 1).
+
+    Returns:
+        The data of a run.
+
+    Raises:
+        InvalidParameterError: an unknown `scale`.
+        InvalidDataError: a feature is constant and cannot be standardised, or a class has a single
+            sample.
+
+    Example:
+        >>> X = np.arange(20.0).reshape(10, 2)
+        >>> data = prepare(Table(X, None, ("a", "b")), seed=0)
+        >>> np.allclose(data.X_train.mean(0), 0, atol=1e-6), data.center.shape
+        (True, (2,))
+    """
+    check_choice("scale", scale, SCALES)
+    X = np.asarray(table.X)
+    index = np.arange(len(X))
+    parts = split(index, table.y, test_fraction=test_fraction, random_state=seed)
+    test = np.isin(index, parts.X_test)
+    unit_range = bool(X.min() >= 0 and X.max() <= 1)
+    center, spread = np.zeros(X.shape[1]), np.ones(X.shape[1])
+    if scale == "standard" or (scale == "auto" and not unit_range):
+        center, spread = X[~test].mean(0), X[~test].std(0)
+        _refuse_constant(spread, table.feature_names, unit_range=unit_range)
+    scaled = ((X - center) / spread).astype(np.float32)
+    names = np.asarray(table.feature_names, dtype=np.str_)
+    return RunData(scaled, table.y, test, center, spread, names)
+
+
+def _refuse_constant(spread: NDArray[Any], names: tuple[str, ...], *, unit_range: bool) -> None:
+    constant = [name for name, value in zip(names, spread, strict=True) if value == 0]
+    if not constant:
+        return
+    shown = ", ".join(constant[:5]) + (", ..." if len(constant) > 5 else "")
+    cure = " or leave the data as they are with `--scale none`" if unit_range else ""
+    raise InvalidDataError(
+        f"{len(constant)} of {len(names)} features are constant over the training samples "
+        f"({shown}), so they cannot be standardised and have nothing to say: drop them{cure}."
+    )

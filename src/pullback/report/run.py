@@ -1,0 +1,239 @@
+"""The folder of a run: what it was asked for, its data, its models, and what was measured."""
+
+import io
+import json
+import shlex
+import shutil
+import zipfile
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pullback.errors import InvalidParameterError, StorageError
+from pullback.models import atomic_write
+from pullback.report.preparation import RunData
+
+__all__ = ["RunFolder", "Settings"]
+
+_FORMAT = 1
+_WRITTEN = (
+    "run.json",
+    "data.npz",
+    "model",
+    "model-network",
+    "metrics.json",
+    "figures",
+    "report.html",
+    "checkpoint.safetensors",
+    "checkpoint-network.safetensors",
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a run was asked for: all that decides its result.
+
+    Attributes:
+        command: `"demo"` or `"train"`.
+        source: the digits, or the path of the data file.
+        data_digest: SHA-256 of the data and labels as read.
+        label: the column of the labels that was asked for, or None.
+        scale: what was done to the features, see `prepare`.
+        image_shape: (height, width) if a sample is an image, or None.
+        latent_dim: the latent dimension d.
+        epochs: most epochs of each stage of training.
+        seed: seed of the split, the weights, the training and the measurements.
+        device: where it was trained.
+
+    Example:
+        >>> Settings("train", "my data.csv", "0a", seed=3).command_line("run")
+        "pullback train 'my data.csv' --out run --latent-dim 2 --epochs 300 --seed 3"
+    """
+
+    command: str
+    source: str
+    data_digest: str
+    label: str | None = None
+    scale: str = "auto"
+    image_shape: tuple[int, int] | None = None
+    latent_dim: int = 2
+    epochs: int = 300
+    seed: int = 0
+    device: str = "cpu"
+
+    def command_line(self, folder: str | Path) -> str:
+        """Return the command that makes this run, or goes on with it."""
+        words = ["pullback", self.command]
+        words += ["--digits", self.source] if self.command == "demo" else [self.source]
+        words += ["--out", str(folder)]
+        if self.command == "train":
+            words += ["--label", self.label] if self.label is not None else []
+            words += ["--scale", self.scale] if self.scale != "auto" else []
+            if self.image_shape is not None:
+                words += ["--image-shape", "{}x{}".format(*self.image_shape)]
+        words += ["--latent-dim", str(self.latent_dim), "--epochs", str(self.epochs)]
+        words += ["--seed", str(self.seed)]
+        words += ["--device", self.device] if self.device != "cpu" else []
+        return shlex.join(words)
+
+
+class RunFolder:
+    """The folder that a run writes to, and is read back from.
+
+    Args:
+        path: the folder; nothing is written before `begin`.
+
+    Attributes:
+        path: the folder.
+
+    Example:
+        >>> RunFolder("run").model.as_posix()
+        'run/model'
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    @property
+    def model(self) -> Path:
+        """The folder of the model, with its RBF precision."""
+        return self.path / "model"
+
+    @property
+    def network_model(self) -> Path:
+        """The folder of the same model with a variance network."""
+        return self.path / "model-network"
+
+    @property
+    def checkpoint(self) -> Path:
+        """The checkpoint of the model while it is trained."""
+        return self.path / "checkpoint.safetensors"
+
+    @property
+    def network_checkpoint(self) -> Path:
+        """The checkpoint of the variance network while it is trained."""
+        return self.path / "checkpoint-network.safetensors"
+
+    @property
+    def figures(self) -> Path:
+        """The folder of the figures."""
+        return self.path / "figures"
+
+    def begin(self, settings: Settings, data: RunData, *, overwrite: bool = False) -> bool:
+        """Take the folder for a run, or find the same run in it to go on with.
+
+        Args:
+            settings: what the run is asked for.
+            data: its data.
+            overwrite: remove another run that is in the folder.
+
+        Returns:
+            Whether there was such a run already.
+
+        Raises:
+            InvalidParameterError: the folder holds another run, or other things.
+            StorageError: the folder cannot be written.
+        """
+        self.refuse_other(settings, overwrite=overwrite)
+        if self._run_json.exists():
+            if self.settings() == settings:
+                return True
+            self._clear()
+        content = io.BytesIO()
+        arrays = {field.name: getattr(data, field.name) for field in fields(data)}
+        np.savez_compressed(content, **{k: v for k, v in arrays.items() if v is not None})
+        atomic_write(self.path / "data.npz", content.getvalue())
+        document = {"format": _FORMAT, "settings": asdict(settings)}
+        atomic_write(self._run_json, json.dumps(document, indent=1).encode())
+        return False
+
+    def refuse_other(self, settings: Settings, *, overwrite: bool = False) -> None:
+        """Raise if the folder is not free for this run; see `begin`."""
+        allowed = "a new or empty folder, or that of the same run"
+        if self.path.exists() and not self.path.is_dir():
+            raise InvalidParameterError("--out", allowed, f"the file {self.path}")
+        if not self.path.is_dir() or not any(self.path.iterdir()):
+            return
+        if not self._run_json.exists():
+            found = sorted(entry.name for entry in self.path.iterdir())
+            if set(found) - {"data.npz", ".data.npz.partial", ".run.json.partial"}:
+                got = f"{self.path}, which holds other things ({found[0]}, ...)"
+                raise InvalidParameterError("--out", allowed, got, "Choose another folder.")
+        elif not overwrite and (other := self.settings()) != settings:
+            changed = [
+                f"{field.name} {getattr(other, field.name)!r} -> {getattr(settings, field.name)!r}"
+                for field in fields(Settings)
+                if getattr(other, field.name) != getattr(settings, field.name)
+            ]
+            raise InvalidParameterError(
+                "--out",
+                allowed,
+                f"{self.path}, which holds another run ({', '.join(changed)})",
+                "Choose another `--out`, or replace that run with `--overwrite`.",
+            )
+
+    def settings(self) -> Settings:
+        """Read what the run was asked for.
+
+        Raises:
+            InvalidParameterError: the folder holds no run.
+            StorageError: its description is damaged.
+        """
+        if not self._run_json.is_file():
+            raise InvalidParameterError(
+                "DIR",
+                "a folder that `pullback demo` or `pullback train` wrote",
+                f"{self.path}, which has no run.json",
+            )
+        try:
+            document = json.loads(self._run_json.read_bytes())
+            values: dict[str, Any] = document["settings"]
+            if values["image_shape"] is not None:
+                height, width = values["image_shape"]
+                values["image_shape"] = (int(height), int(width))
+            return Settings(**values)
+        except (ValueError, KeyError, TypeError) as error:
+            raise StorageError(
+                f"{self._run_json} is damaged ({error}): restore it, or run again with "
+                "`--overwrite` or another `--out`."
+            ) from error
+
+    def data(self) -> RunData:
+        """Read the data of the run.
+
+        Raises:
+            StorageError: they are missing or damaged.
+        """
+        path = self.path / "data.npz"
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                found: dict[str, Any] = {"y": None} | dict(arrays)
+                return RunData(**found)
+        except (OSError, ValueError, TypeError, zipfile.BadZipFile) as error:
+            raise StorageError(
+                f"{path} is missing or damaged ({error}): restore it, or run "
+                f"`{self.settings().command_line(self.path)} --overwrite`."
+            ) from error
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write one file of the run atomically.
+
+        Raises:
+            StorageError: it cannot be written.
+        """
+        atomic_write(self.path / name, content)
+
+    def _clear(self) -> None:
+        """Remove what a run writes, and nothing else; its description goes last."""
+        for name in reversed(_WRITTEN):
+            path = self.path / name
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+
+    @property
+    def _run_json(self) -> Path:
+        return self.path / "run.json"

@@ -1,0 +1,133 @@
+"""What a report measures on: the models of a run, held-out codes, and geodesics between them."""
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from pullback.geodesics import GeodesicResult
+from pullback.manifolds import Manifold
+from pullback.models import load
+from pullback.report.run import RunFolder
+from pullback.report.training import with_constant_std
+
+__all__ = ["Study"]
+
+_MOST_NODES = 2000  # training codes that the graph of distances runs through
+
+
+class Study:
+    """The models and data of a run, and what more than one chapter needs of them.
+
+    Everything is computed when it is first asked for, and kept.
+
+    Args:
+        folder: a run whose models are trained.
+        n_points: most held-out samples that are measured.
+        n_pairs: most pairs of them that exact geodesics are computed for.
+
+    Raises:
+        InvalidParameterError: the folder holds no run.
+        StorageError: a file of it is missing or damaged.
+
+    Example:
+        >>> Study(RunFolder("nowhere"))
+        Traceback (most recent call last):
+        pullback.errors.InvalidParameterError: `DIR` must be a folder that ...
+    """
+
+    def __init__(self, folder: RunFolder, *, n_points: int = 300, n_pairs: int = 100) -> None:
+        self.settings = folder.settings()
+        self.data = folder.data()
+        self.vae = load(folder.model, device=self.settings.device)
+        self.network = load(folder.network_model, device=self.settings.device)
+        rng = np.random.default_rng([self.settings.seed, 1])
+        n_test = len(self.data.X_test)
+        self._chosen = np.sort(rng.permutation(n_test)[:n_points])
+        self.pairs = _draw_pairs(len(self._chosen), n_pairs, rng)
+
+    @property
+    def seed(self) -> int:
+        """The seed of everything random."""
+        return self.settings.seed
+
+    @property
+    def X(self) -> Tensor:
+        """The held-out samples that are measured, `(n, D)`."""
+        return torch.as_tensor(self.data.X_test[self._chosen]).to(self.vae.like)
+
+    @property
+    def y(self) -> NDArray[Any] | None:
+        """Their labels, `(n,)`, or None."""
+        return None if self.data.y_test is None else self.data.y_test[self._chosen]
+
+    @property
+    def classes(self) -> list[Any]:
+        """The different labels, in order; empty without labels."""
+        return [] if self.data.y is None else np.unique(self.data.y).tolist()
+
+    @property
+    def image_shape(self) -> tuple[int, int] | None:
+        """(height, width) if a sample is an image, or None."""
+        return self.settings.image_shape
+
+    @property
+    def is_plane(self) -> bool:
+        """Whether maps of the latent space can be drawn."""
+        return self.vae.latent_dim == 2
+
+    @cached_property
+    @torch.no_grad()
+    def Z(self) -> Tensor:
+        """The codes of the held-out samples, float64 `(n, d)`."""
+        return self.vae.encode(self.X).double()
+
+    @cached_property
+    @torch.no_grad()
+    def Z_train(self) -> Tensor:
+        """The codes of the training samples, float64 `(n_train, d)`."""
+        return self.vae.encode(self.data.X_train).double()
+
+    @cached_property
+    def decoders(self) -> dict[str, nn.Module]:
+        """The decoders with constant, network and RBF standard deviation, all of one mean."""
+        X_train = torch.as_tensor(self.data.X_train).to(self.vae.like)
+        constant = with_constant_std(self.vae, X_train)
+        return {"constant": constant, "network": self.network.decoder, "RBF": self.vae.decoder}
+
+    @cached_property
+    def manifold(self) -> Manifold:
+        """The latent space with the metric of the RBF decoder."""
+        order = np.random.default_rng([self.seed, 2]).permutation(len(self.Z_train))
+        return Manifold(self.vae, data=self.Z_train[order[:_MOST_NODES].tolist()])
+
+    @cached_property
+    def paths(self) -> GeodesicResult:
+        """The geodesics between the pairs."""
+        return self.manifold.geodesic(self.Z[self.pairs[:, 0]], self.Z[self.pairs[:, 1]])
+
+    @cached_property
+    def distances(self) -> NDArray[Any]:
+        """Geodesic distances between all held-out points along the graph, `(n, n)`, symmetric."""
+        distances: NDArray[Any] = self.manifold.pairwise_dist(self.Z, method="graph").cpu().numpy()
+        return distances
+
+    @cached_property
+    def straight_distances(self) -> NDArray[Any]:
+        """Euclidean distances between all held-out codes, `(n, n)`."""
+        return torch.cdist(self.Z, self.Z).cpu().numpy()
+
+    @torch.no_grad()
+    def images_along(self, curves: Tensor) -> Tensor:
+        """Decode points along curves `(k, d)` to their mean images `(k, D)`."""
+        return self.manifold.decode(curves)
+
+
+def _draw_pairs(n: int, n_pairs: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Draw different pairs i < j, in random order."""
+    first, second = np.triu_indices(n, 1)
+    chosen = rng.permutation(len(first))[:n_pairs]
+    return np.stack([first[chosen], second[chosen]], 1)

@@ -1,0 +1,161 @@
+"""Training the models of a run: one model, and the same one with other standard deviations."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from pullback.models import VAE, ConstantStd, Decoder, NormalLikelihood, load
+from pullback.models.config import TrainingOptions, VAEConfig
+from pullback.models.training import Trainer
+from pullback.report.preparation import RunData
+from pullback.report.run import RunFolder, Settings
+
+__all__ = ["build_model", "train", "with_constant_std", "with_network_std"]
+
+
+def build_model(settings: Settings, data: RunData) -> VAE:
+    """Return the model of a run, untrained.
+
+    Data in [0, 1] keep the standard deviation that `VAE` starts from; for others it is learned
+    along with the mean, since their noise has no scale that could be known before.
+
+    Raises:
+        InvalidParameterError: the latent dimension is not in [1, D].
+
+    Example:
+        >>> import numpy as np
+        >>> from pullback.datasets import Table
+        >>> from pullback.report.preparation import prepare
+        >>> data = prepare(Table(np.random.default_rng(0).normal(size=(50, 3)), None, tuple("abc")))
+        >>> build_model(Settings("train", "a.csv", "0a"), data).config["constant_std"]
+        'learned'
+    """
+    n_centers = max(2, min(64, len(data.X_train) // 8))
+    return VAE(
+        data_dim=data.X.shape[1],
+        latent_dim=settings.latent_dim,
+        n_centers=n_centers,
+        constant_std=VAEConfig.constant_std if data.is_unit_range else "learned",
+        random_state=settings.seed,
+    )
+
+
+def train(folder: RunFolder, *, progress: bool = True) -> VAE:
+    """Train the models of a run, or go on with it, and save them.
+
+    Args:
+        folder: the folder of a run that has begun.
+        progress: show bars.
+
+    Returns:
+        The model with its RBF precision.
+
+    Raises:
+        PullbackError: what `VAE.fit` raises.
+
+    Example:
+        >>> import numpy as np
+        >>> from tempfile import TemporaryDirectory
+        >>> from pullback.datasets import Table
+        >>> from pullback.report.preparation import prepare
+        >>> data = prepare(Table(np.random.default_rng(0).normal(size=(50, 3)), None, tuple("abc")))
+        >>> with TemporaryDirectory() as path:
+        ...     folder = RunFolder(path)
+        ...     resumed = folder.begin(Settings("train", "noise", "0a", epochs=1), data)
+        ...     train(folder, progress=False).data_dim
+        3
+    """
+    settings, data = folder.settings(), folder.data()
+    if folder.model.exists():
+        vae = load(folder.model, device=settings.device)
+    else:
+        vae = build_model(settings, data)
+        vae.fit(
+            data.X_train,
+            epochs=settings.epochs,
+            random_state=settings.seed,
+            checkpoint=folder.checkpoint,
+            device=settings.device,
+            progress=progress,
+        )
+        vae.save(folder.model)
+    if not folder.network_model.exists():
+        network = with_network_std(
+            vae,
+            data.X_train,
+            TrainingOptions(epochs=settings.epochs, random_state=settings.seed),
+            checkpoint=folder.network_checkpoint,
+            progress=progress,
+        )
+        network.save(folder.network_model)
+    # Only now: what is on disk allows to go on from wherever a run stopped.
+    folder.checkpoint.unlink(missing_ok=True)
+    folder.network_checkpoint.unlink(missing_ok=True)
+    return vae
+
+
+def with_network_std(
+    vae: VAE,
+    X: object,
+    options: TrainingOptions,
+    *,
+    checkpoint: Path | None = None,
+    progress: bool = False,
+) -> VAE:
+    """Train a variance network for a model, its encoder and mean as they are.
+
+    Args:
+        vae: a trained model with a normal likelihood.
+        X: its training data, `(n, D)`.
+        options: the settings of the training.
+        checkpoint: a file to keep the state of the run in.
+        progress: show a bar.
+
+    Returns:
+        A new model: the same q(z|x) and mu(z), another sigma(z).
+
+    Example:
+        >>> X = torch.rand(60, 5, generator=torch.Generator().manual_seed(0))
+        >>> vae = VAE(5, 2, n_centers=4).fit(X, epochs=2, progress=False)
+        >>> network = with_network_std(vae, X, TrainingOptions(epochs=2))
+        >>> bool((network.decode(torch.zeros(2)) == vae.decode(torch.zeros(2))).all())
+        True
+    """
+    assert vae.config is not None
+    network = VAE(**(vae.config | {"std": "network"})).to(vae.like)
+    network.encoder.load_state_dict(vae.encoder.state_dict())
+    _mean(network).load_state_dict(_mean(vae).state_dict())
+    trainer = Trainer(network, X, options, checkpoint=checkpoint, progress=progress)
+    trainer.state.stage = 1  # the stage of the mean is behind it
+    trainer.run()
+    return network
+
+
+@torch.no_grad()
+def with_constant_std(vae: VAE, X: Tensor) -> Decoder:
+    """Return the decoder of a model with the constant standard deviation of its first stage.
+
+    Where that one was learned, it is the one of highest likelihood: the root mean square residual.
+
+    Args:
+        vae: a trained model with a normal likelihood.
+        X: its training data, `(n, D)`.
+
+    Example:
+        >>> decoder = with_constant_std(VAE(5, 2, constant_std=0.1), torch.zeros(3, 5))
+        >>> decoder(torch.zeros(2)).stddev
+        tensor([0.1000, 0.1000, 0.1000, 0.1000, 0.1000])
+    """
+    assert vae.config is not None
+    level = vae.config["constant_std"]
+    if level == "learned":
+        level = float((X - vae.reconstruct(X)).square().mean().sqrt())
+    std = ConstantStd(vae.data_dim, level).to(vae.like)
+    return Decoder(_mean(vae), NormalLikelihood(std), latent_dim=vae.latent_dim)
+
+
+def _mean(vae: VAE) -> nn.Module:
+    mean = vae.decoder.mean
+    assert isinstance(mean, nn.Module)
+    return mean
