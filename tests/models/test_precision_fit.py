@@ -99,6 +99,35 @@ def test_likelihood_fit_reaches_the_optimum_that_scipy_finds(problem):
     assert fit.objective[-1] == pytest.approx(best.fun, abs=1e-6)
 
 
+@pytest.mark.parametrize("shrinkage", [0.5, 5.0, 500.0])
+def test_shrunken_fit_reaches_the_optimum_that_scipy_finds(problem, shrinkage):
+    start, z, squared = problem
+    v, e = start.kernels(z).numpy(), squared.numpy()
+    shared = len(v) / (e.T @ v).sum(1, keepdims=True)
+
+    def shrunken(flat):
+        share = flat.reshape(2, 4) / shared
+        prior = shrinkage * (share - np.log(share)).sum() / e.size
+        return objective(flat, start, z, squared) + prior
+
+    fit = fit_weights(start, [(z, squared)], shrinkage=shrinkage, max_steps=20_000, tol=1e-12)
+    best = minimize(shrunken, np.ones(8), bounds=[(1e-9, None)] * 8, tol=1e-12)
+    assert (np.diff(fit.objective) <= 1e-14).all()
+    assert shrunken(fit.weights.numpy().ravel()) == pytest.approx(best.fun, abs=1e-6)
+
+
+def test_strong_shrinkage_gives_all_centres_one_weight(problem):
+    start, z, squared = problem
+    weights = fit_weights(start, [(z, squared)], shrinkage=1e9).weights
+    assert torch.allclose(weights, weights[:, :1].expand_as(weights), rtol=1e-3)
+
+
+def test_negative_shrinkage_is_refused(problem):
+    start, z, squared = problem
+    with pytest.raises(InvalidParameterError, match="`shrinkage` must be a finite number in"):
+        fit_weights(start, [(z, squared)], shrinkage=-1.0)
+
+
 def test_likelihood_fit_does_not_depend_on_the_chunks(problem):
     start, z, squared = problem
     whole = fit_weights(start, [(z, squared)], max_steps=50, tol=0.0)

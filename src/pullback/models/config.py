@@ -20,6 +20,8 @@ from pullback.models.precision import ConstantStd, NetworkStd, RBFPrecision
 
 __all__ = ["OUTPUTS", "TrainingOptions", "VAEConfig", "build_decoder", "build_encoder", "build_std"]
 
+_FLOOR = 0.1  # of the constant standard deviation
+
 OUTPUTS: dict[str, type[nn.Module]] = {
     "auto": nn.Identity,  # until `fit` has seen the data
     "identity": nn.Identity,
@@ -47,11 +49,11 @@ class VAEConfig:
     image_shape: Sequence[int] | None = None
     activation: str = "tanh"
     output: str = "auto"
-    constant_std: float | str = 0.15
+    constant_std: float | str = "learned"
     n_centers: int = 64
-    bandwidth_factor: float = 1.5
+    bandwidth_factor: float = 2.0
     zeta: float | None = None
-    min_std: float = 0.02
+    min_std: float | None = None
     random_state: int = 0
 
     def __post_init__(self) -> None:
@@ -71,7 +73,8 @@ class VAEConfig:
         check_number("bandwidth_factor", self.bandwidth_factor, 0.0, open_low=True)
         if self.zeta is not None:
             check_number("zeta", self.zeta, 0.0, open_low=True)
-        check_number("min_std", self.min_std, 0.0, open_low=True)
+        if self.min_std is not None:
+            check_number("min_std", self.min_std, 0.0, open_low=True)
         check_integer("random_state", self.random_state, 0)
         for size in self.hidden:
             check_integer("hidden", size)
@@ -96,6 +99,10 @@ class VAEConfig:
         """The interval that the data must lie in."""
         bounds = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
         return bounds.get(self.output, LIKELIHOODS[self.likelihood].support)
+
+    def floor(self, level: float) -> float:
+        """Return the smallest standard deviation, for a constant one of `level`."""
+        return self.min_std if self.min_std is not None else _FLOOR * level
 
     def resolve_output(self, minimum: float, maximum: float) -> str:
         """Return what `output` means for data of that range."""
@@ -205,7 +212,7 @@ def build_std(config: VAEConfig, kind: str) -> ConstantStd | NetworkStd | RBFPre
     if kind == "constant":
         return ConstantStd(config.data_dim, level, learned=learned)
     if kind == "network":
-        network = NetworkStd(_decoder_mlp(config), config.min_std)
+        network = NetworkStd(_decoder_mlp(config), config.floor(level))
         network.set_level(level)
         return network
     return RBFPrecision.flat(config.n_centers, config.latent_dim, config.data_dim, level)

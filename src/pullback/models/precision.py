@@ -74,13 +74,23 @@ class NetworkStd(nn.Module):
     def __init__(self, network: nn.Module, min_std: float = 0.02) -> None:
         super().__init__()
         self.network = network
-        self.min_std = check_number("min_std", min_std, 0.0, open_low=True)
+        min_std = check_number("min_std", min_std, 0.0, open_low=True)
+        self.min_std: Tensor
+        self.register_buffer("min_std", torch.tensor(min_std))
 
     @torch.no_grad()
-    def set_level(self, std: float) -> None:
-        """Shift the bias of the last linear layer so that sigma starts near `std`."""
+    def set_level(self, std: float, min_std: float | None = None) -> None:
+        """Shift the bias of the last linear layer so that sigma starts near `std`.
+
+        Args:
+            std: the standard deviation to start from.
+            min_std: a new smallest standard deviation; the present one if None.
+        """
+        if min_std is not None:
+            self.min_std.fill_(min_std)
         last = [module for module in self.network.modules() if isinstance(module, nn.Linear)][-1]
-        excess = max(std - self.min_std, 0.1 * self.min_std)
+        floor = float(self.min_std)
+        excess = max(std - floor, 0.1 * floor)
         last.bias.fill_(excess + math.log(-math.expm1(-excess)))  # the inverse of softplus
 
     def forward(self, z: Latent) -> Data:

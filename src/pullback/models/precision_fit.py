@@ -107,19 +107,27 @@ def fit_weights(
     precision: RBFPrecision,
     chunks: Iterable[tuple[Tensor, Tensor]],
     *,
+    shrinkage: float = 0.0,
     max_steps: int = 300,
     tol: float = 1e-5,
 ) -> WeightFit:
-    """Fit the weights by maximum likelihood, the centres and bandwidths being fixed.
+    """Fit the weights by likelihood, the centres and bandwidths being fixed.
 
     `min_{W > 0} sum_{n,j} [beta_nj e_nj - log beta_nj]` with `beta_n = W v(z_n) + zeta` and e the
-    squared residuals: twice the negative log-likelihood of a normal. It is convex, and the
-    majorise-minimise step `w_jk <- w_jk sqrt(sum_n v_nk / beta_nj / sum_n v_nk e_nj)` never raises
-    it, keeps W positive and has no step size. The residuals are read once, chunk by chunk.
+    squared residuals: twice the negative log-likelihood of a normal. With `shrinkage` s > 0 each
+    weight has the prior `s sum_jk [w_jk / w_j - log(w_jk / w_j)]`, where
+    `w_j = n / sum_nk v_nk e_nj` is the weight that all centres would share: s observations at each
+    centre with the mean residual of the feature, which keep centres that see few points from
+    trusting them too much.
+
+    Both are convex, and the majorise-minimise step `w <- (s + sqrt(s^2 + 4 a b)) / (2 a)` with
+    `a = sum_n v_nk e_nj + s / w_j` and `b = w_jk^2 sum_n v_nk / beta_nj` never raises their sum,
+    keeps W positive and has no step size. The residuals are read once, chunk by chunk.
 
     Args:
         precision: the network whose centres, bandwidths and zeta are used; it is not changed.
         chunks: pairs of latent points `(b, d)` and squared residuals `(b, D)`.
+        shrinkage: s >= 0, in observations for each centre; 0 for maximum likelihood.
         max_steps: most steps.
         tol: stop when a step lowers the objective per residual by less than this.
 
@@ -145,20 +153,26 @@ def fit_weights(
         total += squared.sum()
         kernels += [v[i : i + _ROWS] for i in range(0, len(v), _ROWS)]
     mass = torch.stack([v.sum(0) for v in kernels]).sum(0)
-    overlap = torch.stack([v.sum() for v in kernels]).sum() / sum(len(v) for v in kernels)
+    n_rows = sum(len(v) for v in kernels)
+    overlap = mass.sum() / n_rows
     tiny = torch.finfo(cross.dtype).tiny ** 0.75  # well above the denormal numbers
     # Each centre starts at the precision of the residuals it sees, shared with those that overlap.
     weights = mass / (overlap * cross).clamp_min(tiny)
+    shared = n_rows / cross.sum(1, keepdim=True).clamp_min(tiny)
+    s = check_number("shrinkage", shrinkage, 0.0)
+    weighed = cross + s / shared
     objective: list[float] = []
     while True:
         log_sum, inverse = _log_and_inverse(weights, kernels, precision.zeta)
-        loss = (weights * cross).sum() + precision.zeta * total - log_sum
-        objective.append(float(loss) / (len(cross) * sum(len(v) for v in kernels)))
+        loss = (weights * weighed).sum() + precision.zeta * total - log_sum
+        loss -= s * (weights / shared).log().sum()
+        objective.append(float(loss) / (len(cross) * n_rows))
         converged = len(objective) > 1 and objective[-2] - objective[-1] < tol
         if converged or len(objective) > max_steps:
             return WeightFit(weights, objective, converged)
-        ratio = inverse.clamp_min(tiny) / cross.clamp_min(tiny)
-        weights = (weights * ratio.sqrt()).clamp_min(tiny)
+        curved = weights.square() * inverse.clamp_min(tiny)
+        linear = weighed.clamp_min(tiny)
+        weights = ((s + (s * s + 4 * linear * curved).sqrt()) / (2 * linear)).clamp_min(tiny)
 
 
 def _log_and_inverse(weights: Tensor, kernels: list[Tensor], zeta: Tensor) -> tuple[Tensor, Tensor]:

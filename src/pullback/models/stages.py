@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 __all__ = ["Recipe", "Stage"]
 
 _DRAWS = 4  # of z ~ q(z|x) for each x, whose residuals the precision is fitted to
+# One sample's worth of residuals at each centre. On held-out digits it gained 10 to 80 nats over
+# maximum likelihood, which trusts centres with few samples too much.
+_SHRINKAGE = _DRAWS + 1.0
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,8 @@ class Recipe:
         if self.constant is None:
             return
         if stage.name == "std" and self.network is not None:
-            self.network.set_level(self.level)
+            assert self.vae.settings is not None
+            self.network.set_level(self.level, self.vae.settings.floor(self.level))
         elif isinstance(self.constant.log_std, nn.Parameter):
             self.constant.set_level(float(scale))
 
@@ -122,7 +126,7 @@ class Recipe:
         start = RBFPrecision(centers, bandwidths, torch.ones_like(rbf.weights), zeta)
         with seeded(seed, codes.device):
             if self.network is None:
-                fit = fit_weights(start, self._residuals(blocks))
+                fit = fit_weights(start, self._residuals(blocks), shrinkage=_SHRINKAGE)
             else:
                 fit = regress_weights(start, codes, self.network(codes))
         rbf.set_(RBFPrecision(centers, bandwidths, fit.weights, zeta))
@@ -168,7 +172,8 @@ class Recipe:
 
     def _residuals(self, blocks: list[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
         assert self.vae.settings is not None
-        floor = self.vae.settings.min_std**2  # as if the data had been jittered by that noise
+        # As if the data had been jittered by the noise of the floor.
+        floor = self.vae.settings.floor(self.level) ** 2
         for x in blocks:
             posterior = self.vae.encoder(x)
             # The mean code too: where draws scatter wider than the kernels they would miss it, and

@@ -46,14 +46,16 @@ class VAE(nn.Module):
         activation: activation of the hidden layers, see `activation`.
         output: what bounds mu(z): `"sigmoid"` to (0, 1), `"tanh"` to (-1, 1), `"identity"` not;
             `"auto"` lets `fit` choose sigmoid for data within [0, 1] and identity for others.
-        constant_std: sigma of the first stage, in the unit of the data, or `"learned"`. Smaller
-            spreads the latent codes wider.
+        constant_std: sigma of the first stage: `"learned"`, the level that maximises the ELBO and
+            suits data of any scale, or a number in the unit of the data. Smaller spreads the latent
+            codes wider.
         n_centers: number of RBF centres K.
         bandwidth_factor: a > 0, the width of the RBF kernels in units of their clusters' spread.
         zeta: the RBF precision away from all data, in the unit of 1 / x^2; None for
             `(1000 * constant_std)^-2`.
-        min_std: the noise floor > 0 of the network and RBF sigma, in the unit of the data: it
-            keeps features that never vary from an infinite precision.
+        min_std: the noise floor > 0 of the network and RBF sigma, in the unit of the data; None
+            for a tenth of the constant sigma. It keeps features that never vary from an infinite
+            precision.
         random_state: seed of the initial weights and of the k-means behind the centres.
 
     Attributes:
@@ -91,11 +93,11 @@ class VAE(nn.Module):
         image_shape: Sequence[int] | None = None,
         activation: str = "tanh",
         output: str = "auto",
-        constant_std: float | str = 0.15,
+        constant_std: float | str = "learned",
         n_centers: int = 64,
-        bandwidth_factor: float = 1.5,
+        bandwidth_factor: float = 2.0,
         zeta: float | None = None,
-        min_std: float = 0.02,
+        min_std: float | None = None,
         random_state: int = 0,
     ) -> None:
         super().__init__()
