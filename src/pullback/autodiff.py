@@ -15,7 +15,7 @@ from torch.distributions import Distribution
 
 from pullback.shapes import Ambient, Jacobian, Latent, MetricMatrix, Tangent
 
-__all__ = ["Map", "SecondOrder", "jacobian", "jvp", "second_order"]
+__all__ = ["Map", "SecondOrder", "jacobian", "jvp", "second_order", "unvalidated_distributions"]
 
 Map = Callable[[Tensor], Tensor]
 """A batched map: points `(*batch, d)` to images `(*batch, m)`, row by row."""
@@ -29,6 +29,11 @@ class SecondOrder(NamedTuple):
         jacobian: J = df/dz, shape `(*batch, m, d)`.
         gradient: J^T r, shape `(*batch, d)`.
         hessian: sum_k r_k d^2 f_k / dz^2, shape `(*batch, d, d)`.
+
+    Example:
+        >>> at = second_order(torch.square, torch.tensor([3.0]), torch.tensor([10.0]))
+        >>> at.value.item(), at.jacobian.item(), at.gradient.item(), at.hessian.item()
+        (9.0, 6.0, 60.0, 20.0)
     """
 
     value: Ambient
@@ -54,7 +59,7 @@ def jvp(f: Map, z: Latent, tangent_vector: Tangent) -> tuple[Ambient, Ambient]:
         >>> push.tolist()
         [4.0, 0.0]
     """
-    with _unvalidated_distributions():
+    with unvalidated_distributions():
         pushed: tuple[Tensor, Tensor] = _jvp(f, z, tangent_vector)
     return pushed
 
@@ -79,7 +84,7 @@ def jacobian(f: Map, z: Latent) -> tuple[Ambient, Jacobian]:
         pushed: tuple[Tensor, Tensor] = _jvp(f, z, direction.expand_as(z))
         return pushed
 
-    with _unvalidated_distributions():
+    with unvalidated_distributions():
         value, columns = torch.func.vmap(push, out_dims=_SHARED_AND_FIRST)(_basis(z))
     return value, columns.movedim(0, -1)
 
@@ -112,7 +117,7 @@ def second_order(f: Map, z: Latent, covector: Ambient) -> SecondOrder:
         (value, gradient), (column, hessian_column) = here, pushed
         return value, column, gradient, hessian_column
 
-    with _unvalidated_distributions():
+    with unvalidated_distributions():
         parts = torch.func.vmap(push, out_dims=_SHARED_AND_FIRST * 2)(_basis(z))
     value, columns, gradient, hessian_columns = parts
     return SecondOrder(value, columns.movedim(0, -1), gradient, hessian_columns.movedim(0, -1))
@@ -132,8 +137,17 @@ def _basis(z: Tensor) -> Tensor:
 
 
 @contextmanager
-def _unvalidated_distributions() -> Iterator[None]:
-    # A distribution checks its arguments by branching on their values, which vmap cannot follow.
+def unvalidated_distributions() -> Iterator[None]:
+    """Build distributions without a check of their arguments while the context lasts.
+
+    The check branches on values, which vmap cannot follow, and one bad row would end a whole batch.
+
+    Example:
+        >>> with unvalidated_distributions():
+        ...     p = torch.distributions.Normal(torch.nan, 1.0)
+        >>> p.loc
+        tensor(nan)
+    """
     validate = Distribution._validate_args
     Distribution.set_default_validate_args(False)
     try:

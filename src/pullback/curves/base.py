@@ -20,6 +20,12 @@ class Curve(ABC):
 
     Raises:
         InvalidDataError: there are fewer than two nodes.
+
+    Example:
+        >>> from pullback.curves import Polyline
+        >>> curve = Polyline(torch.tensor([[0.0], [2.0]]))
+        >>> curve.points(3).flatten().tolist(), curve.end.item()
+        ([0.0, 1.0, 2.0], 2.0)
     """
 
     def __init__(self, nodes: Points) -> None:

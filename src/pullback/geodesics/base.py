@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from pullback.errors import check_integer, check_number
 from pullback.metrics import Metric
 from pullback.shapes import Points
 
@@ -54,6 +55,12 @@ class State(NamedTuple):
         nodes: the curves, shape `(batch, n, d)`.
         damping: how cautious the next step is, shape `(batch,)`.
         status: `Status` codes, shape `(batch,)`.
+
+    Example:
+        >>> from pullback.geodesics import Newton
+        >>> state = Newton(initial_damping=0.5).init(torch.zeros(1, 3, 2))
+        >>> state.damping.item(), Status(state.status.item()).name
+        (0.5, 'RUNNING')
     """
 
     nodes: Tensor
@@ -68,6 +75,14 @@ class Relaxation(NamedTuple):
         nodes: the relaxed curves, shape `(batch, n, d)`.
         status: `Status` codes, shape `(batch,)`.
         n_steps: steps taken, shape `(batch,)`.
+
+    Example:
+        >>> from pullback.geodesics import Newton
+        >>> from pullback.metrics import PullbackMetric
+        >>> uneven = torch.tensor([[[0.0], [0.1], [1.0]]], dtype=torch.float64)
+        >>> relaxation = Newton().relax(PullbackMetric(lambda z: z), uneven)
+        >>> relaxation.nodes.flatten().round(decimals=6).tolist()
+        [0.0, 0.5, 1.0]
     """
 
     nodes: Tensor
@@ -82,11 +97,23 @@ class Solver(ABC):
     Args:
         max_steps: the most steps for one curve at one number of nodes.
         tol: a curve has converged when the next step promises to lower its energy by less than
-            this share.
+            this share, or by less than rounding lets it see.
+
+    Raises:
+        InvalidParameterError: a hyper-parameter is out of range.
+
+    Example:
+        >>> from pullback.geodesics import Newton
+        >>> isinstance(Newton(max_steps=20), Solver)
+        True
     """
 
     max_steps: int = 100
     tol: float = 1e-9
+
+    def __post_init__(self) -> None:
+        check_integer("max_steps", self.max_steps)
+        check_number("tol", self.tol, 0, open_low=True)
 
     @abstractmethod
     def init(self, nodes: Points) -> State:

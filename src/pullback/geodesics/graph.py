@@ -24,10 +24,15 @@ __all__ = ["LatentGraph", "grid_nodes"]
 class LatentGraph:
     """A graph over nodes of the latent space whose edges weigh their length in the metric.
 
+    An edge on which the metric is not finite is left out.
+
     Args:
         metric: the Riemannian metric.
         nodes: the nodes, shape `(n, d)`.
         edges: pairs of node indices, shape `(n_edges, 2)`, each undirected edge once.
+
+    Raises:
+        InvalidDataError: the metric is not finite on any edge.
 
     Source:
         Chen, Ferroni, Klushyn, Paraschos, Bayer, van der Smagt, Fast approximate geodesics for deep
@@ -46,15 +51,16 @@ class LatentGraph:
         self.metric = metric
         self.nodes = nodes
         weights = _segment_lengths(metric, nodes[edges[:, 0]], nodes[edges[:, 1]])
-        if not bool(weights.isfinite().all()):
+        usable = weights.isfinite()
+        if len(edges) > 0 and not bool(usable.any()):
             raise InvalidDataError(
-                "The decoder returned NaN or infinity on the graph's nodes: "
+                "The decoder returned NaN or infinity on every edge of the graph: "
                 "check its weights, or keep the graph nearer to the data."
             )
-        row, column = edges.cpu().numpy().T
-        # A zero would be no edge in a sparse matrix: nodes with one image are a tiny step apart.
-        values = np.maximum(weights.detach().cpu().numpy().astype(float), np.finfo(float).tiny)
-        self._adjacency = csr_matrix((values, (row, column)), shape=(len(nodes), len(nodes)))
+        row, column = edges[usable].cpu().numpy().T
+        shape = (len(nodes), len(nodes))
+        upper = csr_matrix((_as_values(weights[usable]), (row, column)), shape=shape)
+        self._adjacency = upper.maximum(upper.T).tocoo()
 
     @classmethod
     def build(
@@ -81,7 +87,7 @@ class LatentGraph:
         Returns:
             The graph, its codes first among the nodes.
         """
-        codes = check_data("codes", codes, min_samples=1)
+        codes = check_data("codes", codes, min_samples=1).detach()
         check_integer("n_neighbors", n_neighbors)
         check_integer("resolution", resolution, low=0)
         check_number("margin", margin, low=0)
@@ -90,7 +96,9 @@ class LatentGraph:
             grid = grid_nodes(codes, resolution=resolution, margin=margin)
             nodes = torch.cat([codes, grid])
             edges = len(codes) + _grid_edges(resolution, codes.shape[1]).to(codes.device)
-        neighbors = _nearest(nodes, codes, n_neighbors + 1)
+        # A code that comes many times would else be joined to nothing but itself.
+        distinct = torch.cat([_first_of_each(codes), _range(len(codes), nodes)])
+        neighbors = distinct[_nearest(nodes[distinct], codes, n_neighbors + 1)]
         own = torch.arange(len(codes), device=codes.device).unsqueeze(-1).expand_as(neighbors)
         pairs = torch.stack([own, neighbors], -1).reshape(-1, 2)
         pairs = pairs[pairs[:, 0] != pairs[:, 1]].sort(-1).values.unique(dim=0)
@@ -145,11 +153,12 @@ class LatentGraph:
         sources, owner = point_a.unique(dim=0, return_inverse=True)
         distances, predecessors = self._dijkstra(sources)
         total = distances[owner.cpu().numpy()[:, None], entry.cpu().numpy()]
-        last = (total + entry_cost.detach().cpu().numpy()).argmin(-1)
+        total = total + entry_cost.cpu().numpy()
+        last, reached = total.argmin(-1), np.isfinite(total).any(-1)
         curves = []
         for k in range(len(point_a)):
-            row = int(owner[k])
-            via = _trace(predecessors[row], int(entry[k, last[k]]), n_nodes=len(self.nodes))
+            row, node = int(owner[k]), int(entry[k, last[k]])
+            via = _trace(predecessors[row], node, n_nodes=len(self.nodes)) if reached[k] else []
             corners = torch.cat([point_a[k : k + 1], self.nodes[via], point_b[k : k + 1]])
             curves.append(_resample(corners, n_segments))
         return torch.stack(curves)
@@ -160,20 +169,17 @@ class LatentGraph:
         entry, cost = self._connect(points)
         n = len(self.nodes)
         row = np.repeat(np.arange(n, n + len(points)), entry.shape[1])
-        column, values = entry.cpu().numpy().ravel(), cost.detach().cpu().numpy().ravel()
-        joined = self._adjacency.tocoo()
+        column, joined = entry.cpu().numpy().ravel(), self._adjacency
         graph = csr_matrix(
             (
-                np.concatenate([joined.data, np.maximum(values, np.finfo(float).tiny)]),
+                np.concatenate([joined.data, _as_values(cost.flatten())]),
                 (np.concatenate([joined.row, row]), np.concatenate([joined.col, column])),
             ),
             shape=(n + len(points), n + len(points)),
         )
-        # The points hang on the graph as leaves: no shortest path between others passes through.
+        # The points' edges lead into the graph only: no path of another passes through a point.
         sources = np.arange(n, n + len(points))
-        distances, predecessors = dijkstra(
-            graph, directed=False, indices=sources, return_predecessors=True
-        )
+        distances, predecessors = dijkstra(graph, indices=sources, return_predecessors=True)
         return distances[:, :n], predecessors
 
     def _connect(self, points: Tensor) -> tuple[Tensor, Tensor]:
@@ -224,6 +230,15 @@ def _grid_edges(resolution: int, d: int) -> Tensor:
     return torch.cat(edges)
 
 
+def _first_of_each(codes: Tensor) -> Tensor:
+    _, first = np.unique(codes.cpu().numpy(), axis=0, return_index=True)
+    return torch.as_tensor(np.sort(first), device=codes.device)
+
+
+def _range(start: int, nodes: Tensor) -> Tensor:
+    return torch.arange(start, len(nodes), device=nodes.device)
+
+
 def _nearest(nodes: Tensor, points: Tensor, n_neighbors: int) -> Tensor:
     from sklearn.neighbors import NearestNeighbors
 
@@ -237,7 +252,13 @@ def _segment_lengths(metric: Metric, start: Tensor, end: Tensor) -> Tensor:
     t = torch.tensor([0.0, 0.5, 1.0], dtype=start.dtype, device=start.device).unsqueeze(-1)
     segments = start.unsqueeze(-2) * (1 - t) + end.unsqueeze(-2) * t
     with torch.no_grad():
-        return metric.chords(segments).sum(-1)
+        return metric.chords(segments).sum(-1).nan_to_num(nan=torch.inf, posinf=torch.inf)
+
+
+def _as_values(weights: Tensor) -> np.ndarray:
+    # A zero would be no edge in a sparse matrix: nodes with one image are a tiny step apart.
+    values: np.ndarray = np.maximum(weights.cpu().numpy().astype(float), np.finfo(float).tiny)
+    return values
 
 
 def _trace(predecessors: np.ndarray, node: int, n_nodes: int) -> list[int]:
@@ -255,7 +276,7 @@ def _resample(corners: Tensor, n_segments: int) -> Tensor:
     position = torch.cat([step.new_zeros(1), step.cumsum(0)])
     t = torch.linspace(0, 1, fine + 1, dtype=corners.dtype, device=corners.device) * position[-1]
     right = torch.searchsorted(position, t).clamp(1, len(corners) - 1)
-    width = (position[right] - position[right - 1]).clamp(min=1e-300)
+    width = (position[right] - position[right - 1]).clamp(min=torch.finfo(step.dtype).tiny)
     fraction = ((t - position[right - 1]) / width).clamp(0, 1).unsqueeze(-1)
     path = torch.lerp(corners[right - 1], corners[right], fraction.expand(-1, corners.shape[1]))
     for _ in range(fine // 2):

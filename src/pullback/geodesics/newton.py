@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from pullback.errors import check_number
 from pullback.geodesics.base import Solver, State, Status
 from pullback.linalg import block_tridiagonal_solve
 from pullback.metrics import ChordExpansion, Metric
@@ -50,6 +51,11 @@ class Newton(Solver):
     max_move: float = 0.5
     initial_damping: float = 1e-2
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_number("max_move", self.max_move, 0, open_low=True)
+        check_number("initial_damping", self.initial_damping, 0, open_low=True)
+
     def init(self, nodes: Points) -> State:  # noqa: D102 - inherited
         damping = nodes.new_full(nodes.shape[:1], self.initial_damping)
         status = torch.full_like(damping, Status.RUNNING, dtype=torch.long)
@@ -59,13 +65,14 @@ class Newton(Solver):
         nodes, damping, status = (part.clone() for part in state)
         expansion = metric.expand_chords(nodes)
         status[~_is_finite(expansion)] = Status.NOT_FINITE
+        negligible = tol * expansion.value + _rounding(metric, nodes, expansion.value)
         pending = (status == Status.RUNNING).nonzero().squeeze(-1)
         while len(pending) > 0:
             here = ChordExpansion(*(part[pending] for part in expansion))
             trial = self._try(here, nodes[pending], damping[pending])
             decrease = here.value - metric.squared_chord_sum(trial.nodes)
             gain = decrease / trial.predicted
-            small = trial.predicted.abs() <= tol * here.value
+            small = trial.predicted.abs() <= negligible[pending]
             converged = trial.positive & ~trial.capped & small & (damping[pending] <= 1)
             accepted = trial.positive & (trial.predicted > 0) & (gain > 0.01)
 
@@ -102,6 +109,12 @@ class Newton(Solver):
 
 
 _HIGHEST_DAMPING = 1e8
+
+
+def _rounding(metric: Metric, nodes: Tensor, value: Tensor) -> Tensor:
+    """How far off S may be for the finite precision of its chords, their errors independent."""
+    _, chord = metric.chord_floor(nodes[:, 0], nodes[:, -1])
+    return torch.finfo(value.dtype).eps * value + 2 * chord * value.sqrt()
 
 
 def _h1_inner_product(metric: Tensor) -> tuple[Tensor, Tensor]:

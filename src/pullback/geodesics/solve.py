@@ -186,9 +186,10 @@ class _Search(NamedTuple):
         squared = (expansion.gradient * acceleration).sum(-1).amax(-1).clamp(min=0)
         residual = n_segments**2 / 2 * squared.sqrt() / curves.length
         still = curves.length <= 0
+        same = (curves.nodes[:, 0] == curves.nodes[:, -1]).all(-1)
         status = curves.status.clone()
         status[(status == Status.CONVERGED) & ~(curves.refinement <= self.rtol)] = Status.UNRESOLVED
-        status[~regular.all(-1) & (status != Status.NOT_FINITE) & ~still] = Status.DEGENERATE
+        status[~regular.all(-1) & (status != Status.NOT_FINITE) & ~same] = Status.DEGENERATE
         status[~curves.length.isfinite()] = Status.NOT_FINITE
         zero = torch.zeros_like(residual)
         return _Certified(
@@ -312,7 +313,8 @@ def _check_ends(metric: Metric, point_a: Latent, point_b: Latent) -> tuple[Tenso
 
 
 def _check_levels(levels: Sequence[int]) -> tuple[int, ...]:
-    checked = tuple(check_integer("levels", level, low=2) for level in levels)
+    given = levels if isinstance(levels, Sequence) else [levels]
+    checked = tuple(check_integer("levels", level, low=2) for level in given)
     if len(checked) < 2 or any(a >= b for a, b in pairwise(checked)):
         raise InvalidParameterError(
             "levels", "at least two numbers of segments, each larger than the last", checked

@@ -1,5 +1,6 @@
 """Latent spaces as Riemannian manifolds."""
 
+from pullback.manifolds import reference
 from pullback.manifolds.manifold import Manifold
 
-__all__ = ["Manifold"]
+__all__ = ["Manifold", "reference"]

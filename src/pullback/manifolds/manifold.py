@@ -1,5 +1,6 @@
 """The latent space of a decoder as a Riemannian manifold."""
 
+import math
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -8,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from pullback import curves
-from pullback.curves import Curve
+from pullback.curves import Curve, Polyline
 from pullback.errors import (
     ConvergenceWarning,
     InvalidParameterError,
@@ -24,7 +25,7 @@ from pullback.shapes import Latent, MetricMatrix, Scalars
 __all__ = ["Manifold"]
 
 _BLOCK = 2048  # pairs that are solved at once
-_MEASURE = 1001  # points at which a curve is measured
+_MEASURE = 1000  # chords that a curve is measured by, at least
 
 
 class Manifold:
@@ -81,6 +82,16 @@ class Manifold:
         if data is not None:
             self.data = check_data("data", data, dim=self.dim).detach().to(self._like)
         self._graph: LatentGraph | None = None
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The floating-point type that the manifold computes in."""
+        return self._like.dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Where the manifold computes."""
+        return self._like.device
 
     def __repr__(self) -> str:
         source = self.metric if self.decoder is None else self.decoder
@@ -150,7 +161,8 @@ class Manifold:
             Curves, lengths and a certificate for each pair.
         """
         a, b = self._broadcast(point_a=point_a, point_b=point_b)
-        options.setdefault("graph", self.graph_over(torch.stack([a, b])))
+        if "graph" not in options:
+            options["graph"] = self.graph_over(torch.stack([a, b]))
         return connect(self.metric, a, b, **options)
 
     def dist(self, point_a: Any, point_b: Any) -> Scalars:
@@ -292,8 +304,11 @@ class Manifold:
             ) from error
 
     def _points_along(self, curve: Curve | Any) -> Tensor:
-        points = curve.points(_MEASURE) if isinstance(curve, Curve) else curve
-        return self._points("curve", points)
+        if not isinstance(curve, Curve):
+            return Polyline(self._points("curve", curve)).nodes
+        n_segments = curve.nodes.shape[-2] - 1
+        fineness = math.ceil(_MEASURE / n_segments)  # every node is among the points
+        return self._points("curve", curve.points(fineness * n_segments + 1))
 
 
 def _pairs(n_a: int, n_b: int, *, symmetric: bool) -> Tensor:

@@ -22,6 +22,13 @@ class ChordExpansion(NamedTuple):
         diagonal: d^2 S / dz_i^2, shape `(batch, n, d, d)`.
         off_diagonal: d^2 S / dz_i dz_i+1, shape `(batch, n - 1, d, d)`.
         metric: M(z_i), shape `(batch, n, d, d)`.
+
+    Example:
+        >>> from pullback.metrics import PullbackMetric
+        >>> nodes = torch.tensor([[[0.0], [1.0], [4.0]]])
+        >>> at = PullbackMetric(lambda z: z).expand_chords(nodes)  # S = (z - 0)^2 + (4 - z)^2
+        >>> at.value.item(), at.gradient.item(), at.diagonal.item()
+        (10.0, -4.0, 4.0)
     """
 
     value: Tensor

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pullback.autodiff import Map, jacobian, jvp, second_order
+from pullback.autodiff import Map, jacobian, jvp, second_order, unvalidated_distributions
 from pullback.errors import InvalidDataError, InvalidParameterError, check_integer
 from pullback.metrics.base import ChordExpansion, Metric
 from pullback.metrics.immersions import immersion as immersion_of
@@ -150,10 +150,11 @@ class PullbackMetric(Metric):
 
     def _chunks(self, items: Tensor, *, sweeps: int) -> tuple[Tensor, ...]:
         """Split items along their first axis so that their images fit where they are computed."""
+        if items.numel() == 0:
+            return (items,)
         if self._ambient_dim is None:
             with torch.no_grad():
-                one = items.reshape(-1, items.shape[-1])[:1]
-                self._ambient_dim = self.immersion(one).shape[-1] if len(one) else 1
+                self._ambient_dim = self.immersion(items.reshape(-1, items.shape[-1])[:1]).shape[-1]
         row_bytes = self._ambient_dim * items.element_size() * sweeps
         budget = _CHUNK_BYTES[items.device.type == "cpu"]
         rows = max(1, math.prod(items.shape[1:-1]))
@@ -161,7 +162,8 @@ class PullbackMetric(Metric):
 
 
 def _immersion_of_output(decoder: Callable[[Tensor], Any], z: Tensor) -> Tensor:
-    return immersion_of(decoder(z))
+    with unvalidated_distributions():  # a NaN is found by who looks at the image, pair by pair
+        return immersion_of(decoder(z))
 
 
 def _refuse_training_mode(decoder: nn.Module) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClusterMixin
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from pullback.errors import (
@@ -114,7 +115,11 @@ class KMeans(ClusterMixin, BaseEstimator):
 
         Returns:
             Cluster labels, shape `(n,)`.
+
+        Raises:
+            NotFittedError: `fit` has not been called.
         """
+        check_is_fitted(self)
         Z = check_data("Z", Z, dim=self.manifold.dim, min_samples=1).to(self.cluster_centers_)
         return _to_array(self._space.dist(self.cluster_centers_, Z).argmin(0))
 
@@ -124,13 +129,13 @@ class KMeans(ClusterMixin, BaseEstimator):
         check_integer("n_init", self.n_init)
         check_integer("max_iter", self.max_iter)
         check_number("tol", self.tol, low=0)
-        Z = check_data("Z", Z, dim=self.manifold.dim, min_samples=1).detach().double()
-        if len(Z) < self.n_clusters:
+        codes = check_data("Z", Z, dim=self.manifold.dim, min_samples=1).detach()
+        if len(codes) < self.n_clusters:
             raise InvalidDataError(
                 f"`n_clusters` must be at most the number of points, but got {self.n_clusters} "
-                f"clusters for {len(Z)} points. Ask for fewer clusters or give more points."
+                f"clusters for {len(codes)} points. Ask for fewer clusters or give more points."
             )
-        return Z
+        return codes.to(device=self.manifold.device, dtype=self.manifold.dtype)
 
     def _run(
         self, space: "_Space", rng: np.random.Generator
@@ -200,13 +205,16 @@ class _GraphSpace(_Space):
     def __init__(self, manifold: Manifold, Z: Codes) -> None:
         nodes = Z if manifold.data is None else torch.cat([Z, manifold.data.to(Z)])
         self.graph = LatentGraph.build(manifold.metric, nodes)
+        self.n_points = len(Z)
         self.to_nodes = self.graph.dist_to_nodes(Z)
-        if not bool(self.to_nodes.isfinite().all()):
+        if not bool(self.to_nodes[:, : self.n_points].isfinite().all()):
             raise InvalidDataError(
                 "The graph over the points falls into parts that no edge joins: use "
                 "`method='newton'`, or give the manifold `data` between them."
             )
-        self.n_points = len(Z)
+        # Where the decoder is not finite, or the data fall into parts, no mean can lie.
+        self.reached = self.to_nodes.isfinite().all(0).nonzero().squeeze(-1)
+        self.to_nodes = self.to_nodes[:, self.reached]
         self.squared = self.to_nodes.square()
         self.chosen = torch.zeros(0, dtype=torch.long)
 
@@ -218,7 +226,7 @@ class _GraphSpace(_Space):
         self.chosen = (member @ self.squared).argmin(-1)
 
     def centers(self) -> Tensor:
-        return self.graph.nodes[self.chosen]
+        return self.graph.nodes[self.reached[self.chosen]]
 
     def dist_to_point(self, index: int) -> Tensor:
         return self.to_nodes[:, index]
@@ -227,7 +235,10 @@ class _GraphSpace(_Space):
         return self.to_nodes[:, self.chosen].T
 
     def dist(self, centers: Tensor, Z: Tensor) -> Tensor:
-        return self.graph.dist(centers, Z)
+        # Measured as in `fit`, so that a point keeps its label: the centres are nodes of the graph.
+        gap = (centers.unsqueeze(1) - self.graph.nodes).square().sum(-1)
+        distances: Tensor = self.graph.dist_to_nodes(Z)[:, gap.argmin(-1)].T
+        return distances
 
 
 class _NewtonSpace(_Space):
