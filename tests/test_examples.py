@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+TORCH_S_OWN = "ignore:`torch.jit.script` is deprecated:DeprecationWarning"
 SCRIPTS = sorted((ROOT / "examples").glob("*.py"))
 
 
@@ -18,7 +19,7 @@ def test_the_example_runs(script, tmp_path):
     assert "def run(" in script.read_text(encoding="utf-8"), "what an example does is its run()"
     path = os.pathsep.join([str(ROOT / "src"), os.environ.get("PYTHONPATH", "")])
     ended = subprocess.run(
-        [sys.executable, "-W", "error", str(script)],
+        [sys.executable, "-W", "error", "-W", TORCH_S_OWN, str(script)],
         cwd=tmp_path,
         env=os.environ | {"PYTHONPATH": path, "MPLBACKEND": "Agg"},
         capture_output=True,

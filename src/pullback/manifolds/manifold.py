@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from tqdm import tqdm
 
 from pullback import curves
 from pullback.curves import Curve, Polyline
@@ -24,7 +25,7 @@ from pullback.shapes import Latent, MetricMatrix, Scalars
 
 __all__ = ["Manifold"]
 
-_BLOCK = 2048  # pairs that are solved at once
+_BLOCK = 256  # pairs that are solved at once
 _MEASURE = 1000  # chords that a curve is measured by, at least
 
 
@@ -189,7 +190,12 @@ class Manifold:
         return result.length
 
     def pairwise_dist(
-        self, points_a: Any, points_b: Any = None, *, method: str = "newton"
+        self,
+        points_a: Any,
+        points_b: Any = None,
+        *,
+        method: str = "newton",
+        progress: bool = True,
     ) -> Tensor:
         """Measure the distances between all points of one set, or of two.
 
@@ -199,6 +205,7 @@ class Manifold:
             method: `"newton"` solves every pair (about a tenth of a CPU second each); `"graph"`
                 takes shortest paths on the graph over the data: a few per cent longer, and one
                 Dijkstra sweep for each point instead of one solve for each pair.
+            progress: show a bar while many pairs are solved.
 
         Returns:
             Distances, shape `(n_a, n_b)`; symmetric with a zero diagonal if `points_b` is None.
@@ -213,9 +220,9 @@ class Manifold:
             distances = self._graph_for(torch.cat([a, b])).dist(a, b)
             return distances if points_b is not None else _symmetric(distances)
         i, j = _pairs(len(a), len(b), symmetric=points_b is None).to(a.device)
-        lengths = [
-            self.dist(a[i[k : k + _BLOCK]], b[j[k : k + _BLOCK]]) for k in range(0, len(i), _BLOCK)
-        ]
+        blocks = range(0, len(i), _BLOCK)
+        bar = tqdm(blocks, "distances", disable=not progress or len(blocks) < 4, leave=False)
+        lengths = [self.dist(a[i[k : k + _BLOCK]], b[j[k : k + _BLOCK]]) for k in bar]
         distances = a.new_zeros(len(a), len(b))
         if lengths:
             distances[i, j] = torch.cat(lengths)
