@@ -76,7 +76,10 @@ def _normal(distribution: Normal) -> Tensor:
 
 @immersion.register
 def _bernoulli(distribution: Bernoulli) -> Tensor:
-    return 2 * torch.atan(torch.exp(distribution.logits / 2))
+    # By the smaller of exp(logit / 2) and its inverse, for the other may overflow.
+    logits = distribution.logits
+    angle = 2 * torch.atan(torch.exp(torch.where(logits > 0, -logits, logits) / 2))
+    return torch.where(logits > 0, torch.pi - angle, angle)
 
 
 def output_mean(output: Tensor | Distribution) -> Tensor:

@@ -178,6 +178,14 @@ def _refuse_training_mode(decoder: nn.Module) -> None:
             )
 
 
+def _refuse_non_finite(values: Tensor) -> None:
+    if not bool(values.isfinite().all()):
+        raise InvalidDataError(
+            "`decoder` returned NaN or infinity at points drawn from N(0, I), or its derivative "
+            "did. Check its weights, and whether training diverged."
+        )
+
+
 def _check_decoder(f: Map, origin: Tensor) -> None:
     generator = torch.Generator().manual_seed(0)
     noise = torch.randn(8, len(origin), generator=generator, dtype=torch.float64)
@@ -189,18 +197,14 @@ def _check_decoder(f: Map, origin: Tensor) -> None:
                 f"`decoder` must map points (n, d) to outputs with one row for each, but {len(z)} "
                 f"points gave an image of shape {tuple(value.shape)}. Keep the batch first."
             )
+        _refuse_non_finite(value)
+        if not torch.equal(value, again):
+            raise InvalidDataError(
+                "`decoder` must be deterministic, but two calls on the same points differed. "
+                "Return the distribution itself, not a sample of it, and call `decoder.eval()`."
+            )
         _, J = jacobian(f, z)
-        finite = bool(value.isfinite().all() and J.isfinite().all())
-    if not finite:
-        raise InvalidDataError(
-            "`decoder` returned NaN or infinity at points drawn from N(0, I), or its derivative "
-            "did. Check its weights, and whether training diverged."
-        )
-    if not torch.equal(value, again):
-        raise InvalidDataError(
-            "`decoder` must be deterministic, but two calls on the same points differed. Return "
-            "the distribution itself, not a sample of it, and call `decoder.eval()`."
-        )
+        _refuse_non_finite(J)
     if not bool(J.any()):
         raise InvalidDataError(
             "`decoder` does not depend on z: its derivative is zero at every point tried. It has "

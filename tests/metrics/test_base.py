@@ -1,0 +1,77 @@
+"""What every metric inherits, against dense derivatives of the sum of squared chords."""
+
+import pytest
+import torch
+
+from pullback.manifolds.reference import HalfPlane, paraboloid, stereographic, torus
+from pullback.metrics import Metric, PullbackMetric
+from pullback.models import mlp
+
+
+class Gram(Metric):
+    """A pull-back that hides its immersion, so that only the defaults are left."""
+
+    def __init__(self, metric):
+        super().__init__(metric.dim)
+        self.metric = metric
+
+    def metric_matrix(self, z):
+        return self.metric.metric_matrix(z)
+
+
+def network(d):
+    return PullbackMetric.from_decoder(mlp([d, 8, 6]), dim=d)
+
+
+METRICS = {
+    "half-plane": (HalfPlane(), 2),
+    "sphere": (PullbackMetric(stereographic), 3),
+    "torus": (PullbackMetric(torus), 2),
+    "network, d = 1": (network(1), 1),
+    "network, d = 3": (network(3), 3),
+    "hidden paraboloid": (Gram(PullbackMetric(paraboloid)), 2),
+}
+
+
+@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_the_expansion_is_gradient_and_hessian_of_the_chord_sum(name, n):
+    metric, d = METRICS[name]
+    nodes = torch.rand(2, n + 2, d, dtype=torch.float64) + 0.5
+    expansion = metric.expand_chords(nodes)
+    for i in range(2):
+
+        def chord_sum(interior, i=i):
+            return metric.squared_chord_sum(torch.cat([nodes[i, :1], interior, nodes[i, -1:]]))
+
+        interior = nodes[i, 1:-1].clone().requires_grad_()
+        value = chord_sum(interior)
+        (gradient,) = torch.autograd.grad(value, interior)
+        hessian = torch.autograd.functional.hessian(chord_sum, interior.detach())
+        built = torch.zeros_like(hessian)
+        for k in range(n):
+            built[k, :, k, :] = expansion.diagonal[i, k]
+        for k in range(n - 1):
+            built[k, :, k + 1, :] = expansion.off_diagonal[i, k]
+            built[k + 1, :, k, :] = expansion.off_diagonal[i, k].mT
+        torch.testing.assert_close(expansion.value[i], value)
+        torch.testing.assert_close(expansion.gradient[i], gradient)
+        torch.testing.assert_close(built, hessian)
+        torch.testing.assert_close(expansion.metric[i], metric.metric_matrix(nodes[i, 1:-1]))
+
+
+def test_a_hidden_immersion_measures_the_same_in_the_limit():
+    metric = PullbackMetric(paraboloid)
+    t = torch.linspace(0, 1, 4001, dtype=torch.float64).unsqueeze(-1)
+    points = torch.cat([t, t * (1 - t)], -1)
+    torch.testing.assert_close(
+        Gram(metric).chords(points).sum(), metric.chords(points).sum(), rtol=1e-7, atol=0
+    )
+
+
+def test_the_floor_is_the_chord_of_the_images():
+    a, b = torch.randn(2, 4, 2, dtype=torch.float64)
+    floor, rounding = PullbackMetric(paraboloid).chord_floor(a, b)
+    torch.testing.assert_close(floor, (paraboloid(a) - paraboloid(b)).norm(dim=-1))
+    assert bool(((rounding > 0) & (rounding < 1e-13)).all())
+    assert all(bool((part == 0).all()) for part in HalfPlane().chord_floor(a, b))
