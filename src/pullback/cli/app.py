@@ -25,17 +25,20 @@ LatentDim = Annotated[int, typer.Option(min=1, help="Dimension of the latent spa
 Epochs = Annotated[int, typer.Option(min=1, help="Most epochs of each stage of training.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
 Device = Annotated[str, typer.Option(help="Where to compute: cpu, cuda, cuda:1, mps, ...")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace another run in DIR.")]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace the run in DIR, and begin anew.")
+]
 Debug = Annotated[
     bool,
     typer.Option("--debug", help="Show tracebacks.", callback=remember_debug, is_eager=True),
 ]
 
 
-def _show_version(wanted: bool) -> None:
+def _show_version(wanted: bool) -> bool:
     if wanted:
         typer.echo(f"pullback {__version__}")
         raise typer.Exit
+    return wanted
 
 
 @app.callback()

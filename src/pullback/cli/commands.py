@@ -108,7 +108,7 @@ def run_report(path: Path) -> None:
     folder = RunFolder(path)
     settings = folder.settings()
     check_device(settings.device)
-    if not folder.network_model.exists():
+    if not folder.is_trained:
         raise InvalidParameterError(
             "DIR",
             "a run whose training has ended",

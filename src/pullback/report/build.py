@@ -45,12 +45,13 @@ class _Clock:
 
 
 def build(
-    folder: RunFolder, *, say: Callable[[str], None] = lambda line: None
+    folder: RunFolder, *, n_pairs: int = 100, say: Callable[[str], None] = lambda line: None
 ) -> Sequence[Chapter]:
     """Measure a trained run and write `metrics.json`, `figures/` and `report.html` into it.
 
     Args:
         folder: a run whose models are trained.
+        n_pairs: most pairs of held-out codes that exact geodesics are computed for.
         say: takes one line for each step that is done.
 
     Returns:
@@ -65,7 +66,9 @@ def build(
         Traceback (most recent call last):
         pullback.errors.InvalidParameterError: `DIR` must be a folder that ...
     """
-    study, clock = Study(folder), _Clock(say)
+    study, clock = Study(folder, n_pairs=n_pairs), _Clock(say)
+    rows = [*study.vae.history, *study.network.history]
+    clock.seconds["training"] = sum(row["seconds"] for row in rows)
     told = []
     for name, tell in _STEPS.items():
         with clock.step(name):

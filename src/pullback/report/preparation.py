@@ -11,6 +11,7 @@ from pullback.errors import InvalidDataError, check_choice
 
 __all__ = ["SCALES", "RunData", "prepare"]
 
+_FEWEST = 10
 SCALES = ("auto", "none", "standard")
 """What may be done to the features: `auto` standardises unless all of them lie in [0, 1]."""
 
@@ -84,8 +85,8 @@ def prepare(
 
     Raises:
         InvalidParameterError: an unknown `scale`.
-        InvalidDataError: a feature is constant and cannot be standardised, or a class has a single
-            sample.
+        InvalidDataError: there are fewer than ten samples, a feature is constant and cannot be
+            standardised, or a class has a single sample.
 
     Example:
         >>> X = np.arange(20.0).reshape(10, 2)
@@ -95,6 +96,11 @@ def prepare(
     """
     check_choice("scale", scale, SCALES)
     X = np.asarray(table.X)
+    if len(X) < _FEWEST:
+        raise InvalidDataError(
+            f"A run needs at least {_FEWEST} samples to learn from some and hold out others, but "
+            f"the data have {len(X)}."
+        )
     index = np.arange(len(X))
     parts = split(index, table.y, test_fraction=test_fraction, random_state=seed)
     test = np.isin(index, parts.X_test)

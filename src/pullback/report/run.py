@@ -5,7 +5,7 @@ import json
 import shlex
 import shutil
 import zipfile
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ class Settings:
 
     Attributes:
         command: `"demo"` or `"train"`.
-        source: the digits, or the path of the data file.
+        source: the digits, or the path of the data file, which may be moved.
         data_digest: SHA-256 of the data and labels as read.
         label: the column of the labels that was asked for, or None.
         scale: what was done to the features, see `prepare`.
@@ -53,7 +53,7 @@ class Settings:
     """
 
     command: str
-    source: str
+    source: str = field(compare=False)
     data_digest: str
     label: str | None = None
     scale: str = "auto"
@@ -77,6 +77,22 @@ class Settings:
         words += ["--seed", str(self.seed)]
         words += ["--device", self.device] if self.device != "cpu" else []
         return shlex.join(words)
+
+    def differences(self, other: "Settings") -> list[str]:
+        """Say in which settings another run differs.
+
+        Example:
+            >>> Settings("demo", "0,1", "0a").differences(Settings("demo", "0,1", "0a", seed=3))
+            ['seed 3, not 0']
+        """
+        names = [entry.name for entry in fields(self) if entry.compare]
+        changed = [name for name in names if getattr(self, name) != getattr(other, name)]
+        return [
+            "other data"
+            if name == "data_digest"
+            else f"{name} {getattr(other, name)}, not {getattr(self, name)}"
+            for name in changed
+        ]
 
 
 class RunFolder:
@@ -117,6 +133,11 @@ class RunFolder:
         return self.path / "checkpoint-network.safetensors"
 
     @property
+    def is_trained(self) -> bool:
+        """Whether its models are trained and saved."""
+        return is_saved(self.model) and is_saved(self.network_model)
+
+    @property
     def figures(self) -> Path:
         """The folder of the figures."""
         return self.path / "figures"
@@ -127,7 +148,7 @@ class RunFolder:
         Args:
             settings: what the run is asked for.
             data: its data.
-            overwrite: remove another run that is in the folder.
+            overwrite: remove the run that is in the folder, and begin anew.
 
         Returns:
             Whether there was such a run already.
@@ -138,11 +159,11 @@ class RunFolder:
         """
         self.refuse_other(settings, overwrite=overwrite)
         if self._run_json.exists():
-            if self.settings() == settings:
+            if not overwrite:
                 return True
             self._clear()
         content = io.BytesIO()
-        arrays = {field.name: getattr(data, field.name) for field in fields(data)}
+        arrays = {entry.name: getattr(data, entry.name) for entry in fields(data)}
         np.savez_compressed(content, **{k: v for k, v in arrays.items() if v is not None})
         atomic_write(self.path / "data.npz", content.getvalue())
         document = {"format": _FORMAT, "settings": asdict(settings)}
@@ -162,15 +183,10 @@ class RunFolder:
                 got = f"{self.path}, which holds other things ({found[0]}, ...)"
                 raise InvalidParameterError("--out", allowed, got, "Choose another folder.")
         elif not overwrite and (other := self.settings()) != settings:
-            changed = [
-                f"{field.name} {getattr(other, field.name)!r} -> {getattr(settings, field.name)!r}"
-                for field in fields(Settings)
-                if getattr(other, field.name) != getattr(settings, field.name)
-            ]
             raise InvalidParameterError(
                 "--out",
                 allowed,
-                f"{self.path}, which holds another run ({', '.join(changed)})",
+                f"{self.path}, which holds another run ({', '.join(settings.differences(other))})",
                 "Choose another `--out`, or replace that run with `--overwrite`.",
             )
 
@@ -208,7 +224,7 @@ class RunFolder:
         """
         path = self.path / "data.npz"
         try:
-            with np.load(path, allow_pickle=False) as arrays:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 found: dict[str, Any] = {"y": None} | dict(arrays)
                 return RunData(**found)
         except (OSError, ValueError, TypeError, zipfile.BadZipFile) as error:
@@ -237,3 +253,8 @@ class RunFolder:
     @property
     def _run_json(self) -> Path:
         return self.path / "run.json"
+
+
+def is_saved(model: Path) -> bool:
+    """Say whether a model was saved into a folder to the end."""
+    return (model / "model.json").exists()

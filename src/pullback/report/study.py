@@ -1,5 +1,6 @@
 """What a report measures on: the models of a run, held-out codes, and geodesics between them."""
 
+import time
 from functools import cached_property
 from typing import Any
 
@@ -17,6 +18,7 @@ from pullback.report.training import with_constant_std
 __all__ = ["Study"]
 
 _MOST_NODES = 2000  # training codes that the graph of distances runs through
+_PILOT, _SECONDS = 10, 90.0  # pairs that are timed first, and what all may take
 
 
 class Study:
@@ -28,6 +30,9 @@ class Study:
         folder: a run whose models are trained.
         n_points: most held-out samples that are measured.
         n_pairs: most pairs of them that exact geodesics are computed for.
+
+    Attributes:
+        planned: these pairs, in random order, `(n, 2)`.
 
     Raises:
         InvalidParameterError: the folder holds no run.
@@ -47,7 +52,7 @@ class Study:
         rng = np.random.default_rng([self.settings.seed, 1])
         n_test = len(self.data.X_test)
         self._chosen = np.sort(rng.permutation(n_test)[:n_points])
-        self.pairs = _draw_pairs(len(self._chosen), n_pairs, rng)
+        self.planned = _draw_pairs(len(self._chosen), n_pairs, rng)
 
     @property
     def seed(self) -> int:
@@ -66,8 +71,21 @@ class Study:
 
     @property
     def classes(self) -> list[Any]:
-        """The different labels, in order; empty without labels."""
-        return [] if self.data.y is None else np.unique(self.data.y).tolist()
+        """The different labels among them, in order; empty without labels."""
+        return [] if self.y is None else np.unique(self.y).tolist()
+
+    @cached_property
+    def why_no_classes(self) -> str:
+        """Why distances cannot be compared with labels; empty if they can."""
+        if self.y is None:
+            return "There are no labels"
+        if len(self.classes) < 2:
+            return "All labels are the same"
+        if len(self.classes) == len(self.y):
+            return "No class has two held-out samples"
+        if not np.isfinite(self.distances).all():
+            return "The graph over the codes falls into parts that no edge joins"
+        return ""
 
     @property
     def image_shape(self) -> tuple[int, int] | None:
@@ -104,10 +122,37 @@ class Study:
         order = np.random.default_rng([self.seed, 2]).permutation(len(self.Z_train))
         return Manifold(self.vae, data=self.Z_train[order[:_MOST_NODES].tolist()])
 
-    @cached_property
+    @property
+    def pairs(self) -> NDArray[np.int64]:
+        """The pairs that geodesics are computed for, `(n_pairs, 2)`: those planned, if time allows.
+
+        A model that was hardly trained may make the solver a hundred times slower.
+        """
+        return self._solved[0]
+
+    @property
     def paths(self) -> GeodesicResult:
         """The geodesics between the pairs."""
-        return self.manifold.geodesic(self.Z[self.pairs[:, 0]], self.Z[self.pairs[:, 1]])
+        return self._solved[1]
+
+    @cached_property
+    def _solved(self) -> tuple[NDArray[np.int64], GeodesicResult]:
+        start, pairs = time.monotonic(), self.planned[:_PILOT]
+        result = self._connect(pairs)
+        seconds = time.monotonic() - start
+        affordable = self.planned[: int(_SECONDS / seconds * len(pairs))]
+        if len(affordable) <= len(pairs):
+            return pairs, result
+        return affordable, self._connect(affordable)
+
+    def _connect(self, pairs: NDArray[np.int64]) -> GeodesicResult:
+        return self.manifold.geodesic(self.Z[pairs[:, 0]], self.Z[pairs[:, 1]])
+
+    @property
+    def found(self) -> NDArray[np.bool_]:
+        """For which pairs a geodesic was found between two different points, `(n_pairs,)`."""
+        found: NDArray[np.bool_] = (self.paths.converged & (self.paths.length > 0)).cpu().numpy()
+        return found
 
     @cached_property
     def distances(self) -> NDArray[Any]:

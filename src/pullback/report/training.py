@@ -9,16 +9,13 @@ from pullback.models import VAE, ConstantStd, Decoder, NormalLikelihood, load
 from pullback.models.config import TrainingOptions, VAEConfig
 from pullback.models.training import Trainer
 from pullback.report.preparation import RunData
-from pullback.report.run import RunFolder, Settings
+from pullback.report.run import RunFolder, Settings, is_saved
 
 __all__ = ["build_model", "train", "with_constant_std", "with_network_std"]
 
 
 def build_model(settings: Settings, data: RunData) -> VAE:
-    """Return the model of a run, untrained.
-
-    Data in [0, 1] keep the standard deviation that `VAE` starts from; for others it is learned
-    along with the mean, since their noise has no scale that could be known before.
+    """Return the model of a run, untrained: what `VAE` starts from, fewer centres for few data.
 
     Raises:
         InvalidParameterError: the latent dimension is not in [1, D].
@@ -28,15 +25,14 @@ def build_model(settings: Settings, data: RunData) -> VAE:
         >>> from pullback.datasets import Table
         >>> from pullback.report.preparation import prepare
         >>> data = prepare(Table(np.random.default_rng(0).normal(size=(50, 3)), None, tuple("abc")))
-        >>> build_model(Settings("train", "a.csv", "0a"), data).config["constant_std"]
-        'learned'
+        >>> build_model(Settings("train", "a.csv", "0a"), data).config["n_centers"]
+        5
     """
-    n_centers = max(2, min(64, len(data.X_train) // 8))
+    n_centers = max(2, min(VAEConfig.n_centers, len(data.X_train) // 8))
     return VAE(
         data_dim=data.X.shape[1],
         latent_dim=settings.latent_dim,
         n_centers=n_centers,
-        constant_std=VAEConfig.constant_std if data.is_unit_range else "learned",
         random_state=settings.seed,
     )
 
@@ -67,7 +63,7 @@ def train(folder: RunFolder, *, progress: bool = True) -> VAE:
         3
     """
     settings, data = folder.settings(), folder.data()
-    if folder.model.exists():
+    if is_saved(folder.model):
         vae = load(folder.model, device=settings.device)
     else:
         vae = build_model(settings, data)
@@ -80,7 +76,7 @@ def train(folder: RunFolder, *, progress: bool = True) -> VAE:
             progress=progress,
         )
         vae.save(folder.model)
-    if not folder.network_model.exists():
+    if not is_saved(folder.network_model):
         network = with_network_std(
             vae,
             data.X_train,
@@ -123,7 +119,9 @@ def with_network_std(
         True
     """
     assert vae.config is not None
-    network = VAE(**(vae.config | {"std": "network"})).to(vae.like)
+    # The level of noise is known by now: both kinds of sigma get the same floor from it.
+    known = {"std": "network", "constant_std": _constant_level(vae, X)}
+    network = VAE(**(vae.config | known)).to(vae.like)
     network.encoder.load_state_dict(vae.encoder.state_dict())
     _mean(network).load_state_dict(_mean(vae).state_dict())
     trainer = Trainer(network, X, options, checkpoint=checkpoint, progress=progress)
@@ -147,12 +145,18 @@ def with_constant_std(vae: VAE, X: Tensor) -> Decoder:
         >>> decoder(torch.zeros(2)).stddev
         tensor([0.1000, 0.1000, 0.1000, 0.1000, 0.1000])
     """
+    std = ConstantStd(vae.data_dim, _constant_level(vae, X)).to(vae.like)
+    return Decoder(_mean(vae), NormalLikelihood(std), latent_dim=vae.latent_dim)
+
+
+@torch.no_grad()
+def _constant_level(vae: VAE, X: object) -> float:
     assert vae.config is not None
     level = vae.config["constant_std"]
-    if level == "learned":
-        level = float((X - vae.reconstruct(X)).square().mean().sqrt())
-    std = ConstantStd(vae.data_dim, level).to(vae.like)
-    return Decoder(_mean(vae), NormalLikelihood(std), latent_dim=vae.latent_dim)
+    if level != "learned":
+        return float(level)
+    X = torch.as_tensor(X).to(vae.like)
+    return float((X - vae.reconstruct(X)).square().mean().sqrt())
 
 
 def _mean(vae: VAE) -> nn.Module:

@@ -25,9 +25,8 @@ def clustering(study: Study) -> Chapter:
     Example:
         >>> clustering(Study(RunFolder("run"))).outcome  # doctest: +SKIP
     """
-    if study.y is None or len(study.classes) < 2:
-        why = "There are no labels" if study.y is None else "There is one class only"
-        why = f"{why}, so clusters cannot be compared with classes."
+    if study.y is None or study.why_no_classes:
+        why = f"{study.why_no_classes}, so clusters cannot be compared with classes."
         return Chapter.absent("clustering", _TITLE, _CLAIM, why)
     found = {"Euclidean": _cluster_flat(study), "Riemannian": _cluster(study)}
     numbers = _score(study, study.y, found)

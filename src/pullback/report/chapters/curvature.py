@@ -12,6 +12,8 @@ from pullback.report.wording import number
 
 __all__ = ["curvature"]
 
+_TITLE = "The latent space is curved"
+_CLAIM = "The latent space is curved: geodesics are shorter than straight lines."
 _CURVED = 1.01  # the median ratio from which on a latent space is called curved
 _DRAWN = 25
 
@@ -22,17 +24,30 @@ def curvature(study: Study) -> Chapter:
     Example:
         >>> curvature(Study(RunFolder("run"))).outcome  # doctest: +SKIP
     """
+    if not study.found.any():
+        why = "No geodesic was found, so there is nothing to compare."
+        return Chapter.absent("curvature", _TITLE, _CLAIM, why)
     numbers = _measure(study)
-    ratio, condition = numbers["straight_over_geodesic"], numbers["condition_number"]
-    volume = numbers["log_volume"]
-    outcome = (
-        f"The straight line between two codes is {number(ratio['median'])} times as long as the "
-        f"geodesic in the median, {number(ratio['p90'])} times for one pair in ten."
+    ratio = numbers["straight_over_geodesic"]
+    return Chapter(
+        "curvature",
+        _TITLE,
+        numbers,
+        _tell(study, numbers),
+        claim=_CLAIM,
+        verdict=Verdict.HOLDS if ratio["median"] > _CURVED else Verdict.FAILS,
+        outcome=f"The straight line between two codes is {number(ratio['median'])} times as long "
+        f"as the geodesic in the median, {number(ratio['p90'])} times for one pair in ten.",
     )
+
+
+def _tell(study: Study, numbers: dict[str, Any]) -> list[Block]:
+    condition, volume = numbers["condition_number"], numbers["log_volume"]
     blocks: list[Block] = [
         "The decoder carries a small step `dz` in the latent space to a step in data space of "
-        "squared length `dz' M(z) dz`, with `M = Jμ' Jμ + Jσ' Jσ`. Were the space flat, `M` would "
-        "be the same everywhere and straight lines would be shortest.",
+        "squared length `dz' M(z) dz`, with `M = Jμ' Jμ + Jσ' Jσ`. Were the space flat, and its "
+        "coordinates well chosen, `M` would be the same everywhere and straight lines would be "
+        "shortest.",
         f"At the held-out codes the largest eigenvalue of `M` is {number(condition['median'])} "
         f"times the smallest in the median ({number(condition['p90'])} for one code in ten), and "
         f"the volume of a small cell differs by a factor of {number(volume['factor'])} between the "
@@ -40,16 +55,7 @@ def curvature(study: Study) -> Chapter:
     ]
     if study.is_plane:
         blocks.append(Pictures(_maps(study)))
-    verdict = Verdict.HOLDS if ratio["median"] > _CURVED else Verdict.FAILS
-    return Chapter(
-        "curvature",
-        "The latent space is curved",
-        numbers,
-        blocks,
-        claim="The latent space is curved: geodesics are shorter than straight lines.",
-        verdict=verdict,
-        outcome=outcome,
-    )
+    return blocks
 
 
 @torch.no_grad()
@@ -57,14 +63,12 @@ def _measure(study: Study) -> dict[str, Any]:
     eigenvalues = torch.linalg.eigvalsh(study.manifold.metric_matrix(study.Z)).clamp_min(0)
     condition = (eigenvalues[:, -1] / eigenvalues[:, 0]).cpu().numpy()
     volume = study.manifold.log_volume(study.Z).cpu().numpy()
-    paths = study.paths
-    good = paths.converged & (paths.length > 0)
-    ratio = (paths.straight_length / paths.length)[good].cpu().numpy()
+    ratio = (study.paths.straight_length / study.paths.length).cpu().numpy()[study.found]
     low, high = np.percentile(volume, [5, 95])
     return {
         "condition_number": _quantiles(condition),
         "log_volume": _quantiles(volume) | {"factor": float(np.exp(high - low))},
-        "straight_over_geodesic": _quantiles(ratio) | {"n_pairs": int(good.sum())},
+        "straight_over_geodesic": _quantiles(ratio) | {"n_pairs": len(ratio)},
         "share_over_1.1": float((ratio > 1.1).mean()),
     }
 

@@ -28,9 +28,9 @@ def interpolation(study: Study) -> Chapter:
     Example:
         >>> interpolation(Study(RunFolder("run"))).outcome  # doctest: +SKIP
     """
-    good = study.paths.converged.nonzero().flatten().tolist()
+    good = np.flatnonzero(study.found).tolist()
     if not good:
-        why = "No geodesic converged, so there is nothing to compare."
+        why = "No geodesic was found, so there is nothing to compare."
         return Chapter.absent("interpolation", _TITLE, _CLAIM, why)
     curves = _curves(study)
     numbers = _measure(study, curves, good)

@@ -5,11 +5,13 @@ from typing import Any
 import torch
 
 from pullback import plots
-from pullback.report.chapter import Block, Chapter, Picture, Pictures
+from pullback.report.chapter import Block, Chapter, Picture, Pictures, Table
 from pullback.report.study import Study
 from pullback.report.wording import number, percent
 
 __all__ = ["learning"]
+
+_SHOWN = 12
 
 
 @torch.no_grad()
@@ -46,6 +48,8 @@ def learning(study: Study) -> Chapter:
     ]
     if study.image_shape is not None:
         blocks.append(_reconstructions(study, images))
+    else:
+        blocks.append(_features(study, images))
     blocks.append(Pictures(_codes_and_history(study)))
     if not study.is_plane:
         blocks.append(
@@ -66,6 +70,17 @@ def _reconstructions(study: Study, images: torch.Tensor) -> Picture:
         "Two rows of images: held-out samples above, what the decoder makes of their codes below.",
         "Held-out samples, and what the decoder makes of their codes.",
     )
+
+
+def _features(study: Study, images: torch.Tensor) -> Table:
+    left = (study.X - images).square().mean(0) / study.X.var(0, correction=0)
+    explained = dict(zip(study.data.feature_names.tolist(), (1 - left).tolist(), strict=True))
+    worst_first = sorted(explained, key=lambda name: explained[name])
+    caption = "Variance of each feature that is kept"
+    if len(worst_first) > _SHOWN:
+        caption += f", of {len(worst_first)} the {_SHOWN} that are kept worst"
+    rows = [[name, percent(explained[name])] for name in worst_first[:_SHOWN]]
+    return Table(["feature", "kept"], rows, caption + ".")
 
 
 def _codes_and_history(study: Study) -> list[Picture]:

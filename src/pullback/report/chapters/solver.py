@@ -27,26 +27,23 @@ def solver(study: Study) -> Chapter:
     """
     numbers = _measure(study)
     n, failures = len(study.pairs), numbers["failed"]
-    error = numbers["graph_error"]
     blocks: list[Block] = [
         "A geodesic that did not converge is never replaced by a straight line: it is listed here, "
         "and left out of what compares geodesics with straight lines.",
     ]
+    if n < len(study.planned):
+        blocks.append(
+            f"{len(study.planned)} were planned; the first {n} took so long that it was left at "
+            "them. A model that was trained for longer is a smoother one."
+        )
     if failures:
         rows = [
             [f"{f['pair'][0]}–{f['pair'][1]}", _point(f["from"]), _point(f["to"]), f["why"]]
             for f in failures
         ]
         blocks.append(Table(["pair", "from", "to", "what happened"], rows, numeric=False))
-    rows = [
-        [_NAMES[key], *(number(numbers[key][q]) for q in ("median", "p95", "max"))]
-        for key in _NAMES
-    ]
-    blocks += [
-        Table(["of the converged ones", "median", "95 %", "largest"], rows),
-        "Distances between all points are those along a graph over the latent space: an estimate "
-        f"that is a little too long, on these pairs by {percent(error['median'])} in the median.",
-    ]
+    if numbers["converged"]:
+        blocks += _statistics(numbers)
     return Chapter(
         "solver",
         "Every geodesic that was asked for",
@@ -59,6 +56,19 @@ def solver(study: Study) -> Chapter:
     )
 
 
+def _statistics(numbers: dict[str, Any]) -> list[Block]:
+    rows = [
+        [_NAMES[key], *(number(numbers[key][q]) for q in ("median", "p95", "max"))]
+        for key in _NAMES
+    ]
+    return [
+        Table(["of the converged ones", "median", "95\N{NO-BREAK SPACE}%", "largest"], rows),
+        "Distances between all points are those along a graph over the latent space: an estimate "
+        "that is a little too long, on these pairs by "
+        f"{percent(numbers['graph_error']['median'])} in the median.",
+    ]
+
+
 def _measure(study: Study) -> dict[str, Any]:
     paths = study.paths
     good = paths.converged.cpu().numpy()
@@ -66,6 +76,7 @@ def _measure(study: Study) -> dict[str, Any]:
     lengths = paths.length.cpu().numpy()
     errors = study.distances[first, second] / np.where(lengths > 0, lengths, np.nan) - 1
     return {
+        "pairs_planned": len(study.planned),
         "pairs": len(study.pairs),
         "converged": int(good.sum()),
         "failed": [_failure(study, i) for i in np.flatnonzero(~good).tolist()],

@@ -23,9 +23,9 @@ def triplets(study: Study) -> Chapter:
     Example:
         >>> triplets(Study(RunFolder("run"))).outcome  # doctest: +SKIP
     """
-    if study.y is None or len(study.classes) < 2:
-        why = "There are no labels" if study.y is None else "There is one class only"
-        return Chapter.absent("triplets", _TITLE, _CLAIM, f"{why}, so there are no triplets.")
+    if study.y is None or study.why_no_classes:
+        why = f"{study.why_no_classes}, so there are no triplets to compare."
+        return Chapter.absent("triplets", _TITLE, _CLAIM, why)
     numbers = _measure(study, study.y)
     straight, curved, gain = (numbers[key] for key in ("euclidean", "riemannian", "gain"))
     blocks: list[Block] = [
@@ -91,7 +91,8 @@ class _TripletRanks:
         beyond = others.sum(1, keepdims=True) - others.cumsum(1)
         right = (mates * beyond).sum(1)
         total = mates.sum(1) * others.sum(1)
-        return float(times @ right / (times @ total))
+        with np.errstate(invalid="ignore"):  # a draw without any triplet
+            return float(times @ right / (times @ total))
 
 
 def _measure(study: Study, y: NDArray[Any]) -> dict[str, Any]:

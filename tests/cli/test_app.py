@@ -1,0 +1,165 @@
+"""What is wrong is refused at the door: exit code, one paragraph, nothing on disk."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pullback.version import __version__
+
+
+def paragraph(err):
+    """The message, if it is one paragraph without a traceback, after what was said on the way."""
+    assert "Traceback" not in err
+    _, start, message = err.partition("Error: ")
+    assert start
+    assert message.count("\n") == 1
+    return message
+
+
+def test_version_and_help(pullback):
+    assert pullback("--version")[:2] == (0, f"pullback {__version__}\n")
+    code, out, _ = pullback("--help")
+    assert code == 0
+    assert all(word in out for word in ("demo", "train", "report", "Exit codes: 0 done"))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "demo"),
+        (["paint"], "No such command 'paint'"),
+        (["demo"], "Missing option '--out'"),
+        (["demo", "--out", "x", "--seed", "-1"], "Invalid value for '--seed'"),
+        (["demo", "--out", "x", "--epochs", "0"], "Invalid value for '--epochs'"),
+        (["demo", "--out", "x", "--latent-dim", "0"], "Invalid value for '--latent-dim'"),
+        (["train", "nowhere.csv", "--out", "x"], "'nowhere.csv' does not exist"),
+    ],
+)
+def test_wrong_usage_ends_with_2(pullback, tmp_path, monkeypatch, words, message):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = pullback(*words)
+    assert code == 2
+    assert message in out + err
+    assert "Traceback" not in err
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--digits", "0,x"], "`--digits` must be different digits"),
+        (["--digits", "3,3"], "`digits` must be"),
+        (["--digits", "12"], "`digits` must be an integer in [0, 9], but got 12"),
+        (["--latent-dim", "785"], "`latent_dim` must be an integer in [1, 784], but got 785"),
+        (["--device", "toaster"], "'toaster' is no device of PyTorch's: use one of"),
+        (["--device", "cuda:99"], "'cuda:99' is not on this machine: use one of"),
+    ],
+)
+def test_the_demo_refuses_what_cannot_be(pullback, tmp_path, words, message):
+    code, _, err = pullback("demo", "--out", tmp_path / "run", *words)
+    assert code == 2
+    assert message in paragraph(err)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["--latent-dim", "4"], 2, "`latent_dim` must be an integer in [1, 3], but got 4"),
+        (["--scale", "log"], 2, "`scale` must be one of 'auto', 'none', 'standard', but got 'log'"),
+        (["--image-shape", "2x2"], 2, "`--image-shape` must be HEIGHTxWIDTH with product 3"),
+        (["--image-shape", "wide"], 2, "`--image-shape` must be HEIGHTxWIDTH with product 3"),
+        (["--label", "species"], 1, "no column 'species' that could hold the labels"),
+        ([], 1, "columns that are not numeric: kind"),
+    ],
+)
+def test_training_refuses_what_cannot_be(pullback, tmp_path, table, words, code, message):
+    words = words if "--label" in words or not words else ["--label", "kind", *words]
+    got, _, err = pullback("train", table, "--out", tmp_path / "run", *words)
+    assert got == code
+    assert message in paragraph(err)
+    assert not (tmp_path / "run").exists()
+
+
+def spoil(values, spoiled):
+    values[3, 1] = spoiled
+    return values
+
+
+@pytest.mark.parametrize(
+    ("X", "message"),
+    [
+        (spoil(np.random.default_rng(0).normal(size=(20, 3)), np.nan), "NaN or infinite"),
+        (spoil(np.random.default_rng(0).normal(size=(20, 3)), -np.inf), "NaN or infinite"),
+        (
+            np.random.default_rng(0).normal(size=(20, 3, 2)),
+            "must have shape (n_samples, n_features)",
+        ),
+        (np.random.default_rng(0).normal(size=(1, 3)), "at least 2 samples, but got 1"),
+        (np.random.default_rng(0).normal(size=(5, 3)), "at least 10 samples"),
+        (np.ones((20, 3)) * [7, 1, 2], "3 of 3 features are constant"),
+        (np.array([["a"] * 3] * 20), "must hold real numbers"),
+    ],
+)
+def test_bad_data_are_refused(pullback, tmp_path, X, message):
+    np.save(tmp_path / "data.npy", X)
+    code, _, err = pullback("train", tmp_path / "data.npy", "--out", tmp_path / "run")
+    assert code == 1
+    assert message in paragraph(err)
+    assert not (tmp_path / "run").exists()
+
+
+def test_labels_of_another_length_are_refused(pullback, tmp_path):
+    np.savez(tmp_path / "data.npz", X=np.eye(20), y=np.arange(19))
+    code, _, err = pullback("train", tmp_path / "data.npz", "--out", tmp_path / "run")
+    assert code == 1
+    assert "its labels must have shape (20,), but they have (19,)" in paragraph(err)
+
+
+def test_a_constant_feature_is_refused_by_its_name(pullback, tmp_path):
+    frame = pd.DataFrame(np.random.default_rng(0).normal(size=(20, 2)), columns=["p", "q"])
+    frame["flat"] = 3.0
+    frame.to_csv(tmp_path / "data.csv", index=False)
+    code, _, err = pullback("train", tmp_path / "data.csv", "--out", tmp_path / "run")
+    assert code == 1
+    assert "1 of 3 features are constant over the training samples (flat)" in paragraph(err)
+    code, _, err = pullback(
+        "train", tmp_path / "data.csv", "--out", tmp_path / "r", "--scale", "none"
+    )
+    assert code == 1
+    assert "`X` must have features that vary" in paragraph(err)
+
+
+def test_a_folder_that_cannot_be_written_is_refused(pullback, tmp_path, table):
+    (tmp_path / "file").write_text("")
+    words = ("train", table, "--label", "kind", "--out")
+    code, _, err = pullback(*words, tmp_path / "file" / "run")
+    assert code == 1
+    assert "choose a folder that can be written" in paragraph(err)
+    code, _, err = pullback(*words, tmp_path / "file")
+    assert code == 2
+    assert "`--out` must be a new or empty folder" in paragraph(err)
+    assert (tmp_path / "file").read_text() == ""
+
+
+def test_a_folder_of_other_things_is_left_alone(pullback, tmp_path, table):
+    words = ("train", table, "--label", "kind", "--overwrite", "--out", tmp_path)
+    code, _, err = pullback(*words)
+    assert code == 2
+    assert "holds other things (table.csv, ...)" in paragraph(err)
+    assert [path.name for path in tmp_path.iterdir()] == ["table.csv"]
+
+
+def test_a_report_needs_a_run(pullback, tmp_path):
+    code, _, err = pullback("report", tmp_path)
+    assert code == 2
+    assert "`DIR` must be a folder that `pullback demo` or `pullback train` wrote" in paragraph(err)
+
+
+@pytest.mark.parametrize("place", ["before", "after"])
+def test_tracebacks_are_shown_where_they_are_wanted(pullback, tmp_path, place):
+    from pullback.errors import InvalidParameterError
+
+    words = ["report", tmp_path, "--debug"] if place == "after" else ["--debug", "report", tmp_path]
+    with pytest.raises(InvalidParameterError):
+        pullback(*words)

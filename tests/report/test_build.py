@@ -1,0 +1,132 @@
+"""A report from end to end, on a small run whose truth is known."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from pullback.datasets import Table
+from pullback.report import RunFolder, Settings, build, prepare, train
+from pullback.report.build import to_json
+from pullback.report.chapter import Verdict
+from pullback.report.study import Study
+
+
+def make_run(path, *, labels=True, latent_dim=2, image_shape=None):
+    """Train on two arcs in four dimensions."""
+    rng = np.random.default_rng(0)
+    t, y = rng.uniform(0, np.pi, 120), np.repeat(["lower", "upper"], 60)
+    sign = np.where(y == "upper", 1.0, -1.0)
+    X = np.stack([np.cos(t), sign * np.sin(t), t / 3, sign], 1) + 0.05 * rng.normal(size=(120, 4))
+    data = prepare(Table(X, y if labels else None, ("x", "y", "t", "side")))
+    settings = Settings(
+        "train", "arcs.csv", "0a", latent_dim=latent_dim, epochs=30, image_shape=image_shape
+    )
+    folder = RunFolder(path)
+    folder.begin(settings, data)
+    train(folder, progress=False)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = make_run(tmp_path_factory.mktemp("runs") / "arcs", image_shape=(2, 2))
+    folder.write("figures/left-over.png", b"of another time")
+    said = []
+    return folder, build(folder, n_pairs=6, say=said.append), said
+
+
+def test_everything_is_written(run):
+    folder, chapters, said = run
+    assert (folder.path / "report.html").read_text().startswith("<!DOCTYPE html>")
+    figures = {path.stem for path in folder.figures.iterdir()}
+    assert figures >= {"codes", "volume", "geodesics", "triplets", "clusters-euclidean", "std-rbf"}
+    assert figures >= {"reconstructions", "samples", "interpolation-1", "steps-1"}
+    assert "left-over" not in figures
+    assert len(said) == 9
+    assert [c.key for c in chapters][-1] == "reproduction"
+
+
+def test_the_metrics_have_their_keys_and_no_nan(run):
+    folder, chapters, _ = run
+
+    def refuse(constant):
+        raise AssertionError(constant)
+
+    metrics = json.loads((folder.path / "metrics.json").read_text(), parse_constant=refuse)
+    assert metrics["format"] == 1
+    assert {c["key"] for c in metrics["claims"]} == {c.key for c in chapters if c.claim}
+    assert set(metrics["triplets"]) == {
+        "euclidean",
+        "riemannian",
+        "gain",
+        "euclidean_interval",
+        "riemannian_interval",
+        "gain_interval",
+        "n_points",
+    }
+    assert set(metrics["clustering"]["riemannian"]) == {"macro_f1", "pairwise_f", "ari", "nmi"}
+    assert metrics["solver"]["pairs"] == 6
+    assert metrics["solver"]["converged"] + len(metrics["solver"]["failed"]) == 6
+    assert set(metrics["likelihood"]["mean_log_likelihood"]) == {"constant", "network", "RBF"}
+    assert metrics["reproduction"]["settings"]["epochs"] == 30
+    assert metrics["reproduction"]["timings"]["figures"] > 0
+    assert metrics["reproduction"]["versions"]["pullback"]
+
+
+def test_numbers_agree_with_their_definitions(run):
+    folder, chapters, _ = run
+    numbers = {chapter.key: chapter.numbers for chapter in chapters}
+    study = Study(folder, n_pairs=6)
+    X = study.data.X_test
+    images = study.vae.reconstruct(X).detach().numpy()
+    explained = 1 - ((X - images) ** 2).sum() / ((X - X.mean(0)) ** 2).sum()
+    assert numbers["learning"]["variance_explained"] == pytest.approx(explained, abs=1e-5)
+    triplets = numbers["triplets"]
+    low, high = triplets["gain_interval"]
+    assert low <= triplets["gain"] <= high
+    ratio = numbers["curvature"]["straight_over_geodesic"]
+    assert 1 - 1e-3 <= ratio["median"] <= ratio["p90"] <= ratio["max"]
+    assert -1 <= numbers["generation"]["spearman_network"] <= 1
+    assert numbers["generation"]["spearman_rbf"] > 0.5
+
+
+def test_verdicts_follow_from_the_numbers(run):
+    _, chapters, _ = run
+    by_key = {chapter.key: chapter for chapter in chapters}
+    assert by_key["triplets"].verdict is Verdict.of_interval(
+        *by_key["triplets"].numbers["gain_interval"]
+    )
+    failed = by_key["solver"].numbers["failed"]
+    assert by_key["solver"].verdict is (Verdict.FAILS if failed else Verdict.HOLDS)
+    assert Verdict.of_interval(-2, -1) is Verdict.FAILS
+    assert Verdict.of_interval(-1, 1) is Verdict.OPEN
+
+
+def test_a_study_repeats_itself(run):
+    folder, _, _ = run
+    first, second = Study(folder, n_pairs=6), Study(folder, n_pairs=6)
+    np.testing.assert_array_equal(first.pairs, second.pairs)
+    np.testing.assert_array_equal(first.distances, second.distances)
+
+
+def test_what_does_not_apply_says_why(tmp_path):
+    folder = make_run(tmp_path / "plain", labels=False, latent_dim=1)
+    chapters = {chapter.key: chapter for chapter in build(folder, n_pairs=3)}
+    assert chapters["triplets"].verdict is Verdict.ABSENT
+    assert chapters["triplets"].numbers == {
+        "applies": False,
+        "why": "There are no labels, so there are no triplets to compare.",
+    }
+    page = (folder.path / "report.html").read_text()
+    assert "The latent space has 1 dimensions, and maps are drawn of two only" in page
+    assert "There are no labels, so clusters cannot be compared with classes." in page
+    assert not (folder.figures / "volume.png").exists()
+
+
+def test_json_knows_no_nan():
+    assert to_json({"a": [math.nan, math.inf, 1.5], 2: ("x", True)}) == {
+        "a": [None, None, 1.5],
+        "2": ["x", True],
+    }

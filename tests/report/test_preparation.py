@@ -1,0 +1,59 @@
+import numpy as np
+import pytest
+
+from pullback.datasets import Table
+from pullback.errors import InvalidDataError, InvalidParameterError
+from pullback.report import prepare
+
+
+def table(X, y=None):
+    return Table(np.asarray(X, float), y, tuple(f"f{i}" for i in range(np.shape(X)[1])))
+
+
+def test_data_in_the_unit_interval_are_kept():
+    X = np.random.default_rng(0).random((50, 3))
+    data = prepare(table(X))
+    np.testing.assert_allclose(data.X, X, rtol=1e-6)
+    assert data.is_unit_range
+
+
+def test_other_data_are_standardised_by_what_is_learnt_from():
+    X = np.random.default_rng(0).normal(5, 3, (50, 3))
+    data = prepare(table(X))
+    np.testing.assert_allclose(data.X_train.mean(0), 0, atol=1e-6)
+    np.testing.assert_allclose(data.X_train.std(0), 1, rtol=1e-5)
+    np.testing.assert_allclose(data.X * data.scale + data.center, X, rtol=1e-4)
+    assert not data.is_unit_range
+
+
+def test_the_split_keeps_the_classes_and_the_samples():
+    y = np.repeat(["a", "b"], [40, 10])
+    data = prepare(table(np.arange(100.0).reshape(50, 2), y), scale="none")
+    assert sorted(data.y_test.tolist()) == ["a"] * 8 + ["b"] * 2
+    assert len(data.X_train) + len(data.X_test) == 50
+    assert not set(data.X_train[:, 0]) & set(data.X_test[:, 0])
+
+
+def test_a_seed_gives_one_split():
+    X = np.random.default_rng(0).random((50, 3))
+    splits = [prepare(table(X), seed=seed).test for seed in (0, 0, 1)]
+    np.testing.assert_array_equal(splits[0], splits[1])
+    assert (splits[0] != splits[2]).any()
+
+
+def test_a_constant_feature_is_refused_by_name():
+    X = np.random.default_rng(0).normal(size=(50, 3))
+    X[:, 1] = 7
+    with pytest.raises(
+        InvalidDataError, match=r"1 of 3 features are constant .*\(f1\).*drop them\.$"
+    ):
+        prepare(table(X))
+    with pytest.raises(InvalidDataError, match="leave the data as they are with `--scale none`"):
+        prepare(table(np.clip(X, 0, 1)), scale="standard")
+
+
+def test_too_few_samples_and_unknown_scales_are_refused():
+    with pytest.raises(InvalidDataError, match="at least 10 samples .* have 9"):
+        prepare(table(np.eye(9)))
+    with pytest.raises(InvalidParameterError, match="`scale` must be one of 'auto', 'none'"):
+        prepare(table(np.eye(10)), scale="log")

@@ -1,0 +1,112 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pullback.datasets import Table
+from pullback.errors import InvalidParameterError, StorageError
+from pullback.report import RunFolder, Settings, prepare
+
+SETTINGS = Settings("train", "a.csv", "0a", epochs=3)
+
+
+@pytest.fixture
+def data():
+    X = np.random.default_rng(0).random((20, 3))
+    return prepare(Table(X, np.repeat(["a", "b"], 10), ("p", "q", "r")))
+
+
+@pytest.fixture
+def folder(tmp_path, data):
+    folder = RunFolder(tmp_path / "run")
+    assert folder.begin(SETTINGS, data) is False
+    return folder
+
+
+def test_settings_and_data_come_back(folder, data):
+    assert folder.settings() == SETTINGS
+    back = folder.data()
+    for name in ("X", "y", "test", "center", "scale", "feature_names"):
+        np.testing.assert_array_equal(getattr(back, name), getattr(data, name))
+
+
+def test_data_without_labels_come_back(tmp_path, data):
+    folder = RunFolder(tmp_path)
+    folder.begin(SETTINGS, replace(data, y=None))
+    assert folder.data().y is None
+    assert folder.data().y_test is None
+
+
+def test_the_same_run_goes_on(folder, data):
+    assert folder.begin(replace(SETTINGS, source="moved/a.csv"), data) is True
+
+
+def test_another_run_is_refused_and_nothing_changes(folder, data):
+    before = {path.name: path.read_bytes() for path in folder.path.iterdir()}
+    other = replace(SETTINGS, epochs=4, data_digest="0b")
+    with pytest.raises(
+        InvalidParameterError, match=r"\(other data, epochs 3, not 4\).*--overwrite"
+    ):
+        folder.begin(other, data)
+    assert {path.name: path.read_bytes() for path in folder.path.iterdir()} == before
+
+
+def test_overwriting_removes_what_a_run_writes_and_nothing_else(folder, data):
+    (folder.path / "notes.txt").write_text("mine")
+    folder.write("figures/old.png", b"old")
+    assert folder.begin(replace(SETTINGS, epochs=4), data, overwrite=True) is False
+    assert folder.settings().epochs == 4
+    assert (folder.path / "notes.txt").exists()
+    assert not folder.figures.exists()
+
+
+def test_a_folder_of_other_things_is_refused(tmp_path, data):
+    (tmp_path / "thesis.tex").write_text("mine")
+    with pytest.raises(InvalidParameterError, match=r"holds other things \(thesis.tex, \.\.\.\)"):
+        RunFolder(tmp_path).begin(SETTINGS, data, overwrite=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_a_file_is_no_folder(tmp_path, data):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InvalidParameterError, match="the file .*file"):
+        RunFolder(tmp_path / "file").begin(SETTINGS, data)
+    with pytest.raises(StorageError, match="Cannot write"):
+        RunFolder(tmp_path / "file" / "inside").begin(SETTINGS, data)
+
+
+def test_what_a_crash_left_before_the_run_began_is_no_obstacle(tmp_path, data):
+    (tmp_path / "data.npz").write_bytes(b"half")
+    assert RunFolder(tmp_path).begin(SETTINGS, data) is False
+
+
+def test_damage_is_named(folder):
+    (folder.path / "data.npz").write_bytes(b"PK\x03\x04 cut off")
+    with pytest.raises(StorageError, match=r"data.npz is missing or damaged .* --overwrite"):
+        folder.data()
+    (folder.path / "run.json").write_text("{")
+    with pytest.raises(StorageError, match=r"run.json is damaged"):
+        folder.settings()
+    (folder.path / "run.json").write_text(json.dumps({"settings": {"image_shape": None}}))
+    with pytest.raises(StorageError, match=r"run.json is damaged"):
+        folder.settings()
+
+
+def test_the_command_line_says_all_that_is_not_a_default():
+    settings = replace(
+        SETTINGS,
+        source="my data.csv",
+        label="the class",
+        scale="none",
+        image_shape=(2, 3),
+        latent_dim=1,
+        seed=5,
+        device="cuda",
+    )
+    assert settings.command_line("out") == (
+        "pullback train 'my data.csv' --out out --label 'the class' --scale none --image-shape 2x3 "
+        "--latent-dim 1 --epochs 3 --seed 5 --device cuda"
+    )
+    demo = Settings("demo", "0,1", "0a")
+    assert demo.command_line("x").startswith("pullback demo --digits 0,1 --out x")

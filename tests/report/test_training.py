@@ -1,0 +1,71 @@
+import numpy as np
+import pytest
+import torch
+
+from pullback.datasets import Table
+from pullback.models import VAE
+from pullback.models.config import TrainingOptions
+from pullback.report import RunFolder, Settings, build_model, prepare, train
+from pullback.report.training import with_constant_std, with_network_std
+
+
+def prepared(X):
+    return prepare(Table(X, None, tuple(f"f{i}" for i in range(X.shape[1]))))
+
+
+@pytest.fixture(scope="module")
+def X():
+    return np.random.default_rng(0).random((80, 5)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def vae(X):
+    return VAE(5, 2, n_centers=4).fit(X, epochs=5, progress=False)
+
+
+def test_small_data_get_fewer_centres(X):
+    settings = Settings("train", "a.csv", "0a")
+    assert build_model(settings, prepared(X)).config["n_centers"] == 8
+    assert build_model(settings, prepared(X[:10])).config["n_centers"] == 2
+
+
+def test_a_variance_network_leaves_encoder_and_mean_as_they_are(vae, X):
+    before = {name: value.clone() for name, value in vae.state_dict().items()}
+    network = with_network_std(vae, X, TrainingOptions(epochs=3))
+    for name, value in vae.state_dict().items():
+        assert torch.equal(value, before[name])
+        if name.startswith(("encoder", "decoder.mean")):
+            assert torch.equal(network.state_dict()[name], value)
+    assert {row["stage"] for row in network.history} == {"std"}
+
+
+def test_training_the_variance_network_makes_the_data_likelier(vae, X):
+    short, long = (
+        with_network_std(vae, X, TrainingOptions(epochs=n, patience=None)) for n in (1, 60)
+    )
+    assert long.history[-1]["elbo"] > short.history[-1]["elbo"] + 0.1
+
+
+def test_a_learned_constant_is_the_likeliest_one(X):
+    data = torch.as_tensor(X)
+    learned = VAE(5, 2, constant_std="learned", n_centers=4).fit(X, epochs=5, progress=False)
+
+    def log_likelihood(std):
+        mean = learned.reconstruct(data)
+        return float(torch.distributions.Normal(mean, std).log_prob(data).sum())
+
+    std = with_constant_std(learned, data)(torch.zeros(2)).stddev[0]
+    assert log_likelihood(std) > max(log_likelihood(0.98 * std), log_likelihood(1.02 * std))
+
+
+def test_a_run_that_is_trained_is_not_trained_again(tmp_path, X):
+    folder = RunFolder(tmp_path / "run")
+    folder.begin(Settings("train", "a.csv", "0a", epochs=2), prepared(X))
+    assert not folder.is_trained
+    train(folder, progress=False)
+    written = {p: p.stat().st_mtime_ns for p in folder.path.rglob("*") if p.is_file()}
+    assert folder.is_trained
+    assert not folder.checkpoint.exists()
+    assert not folder.network_checkpoint.exists()
+    train(folder, progress=False)
+    assert {p: p.stat().st_mtime_ns for p in folder.path.rglob("*") if p.is_file()} == written
