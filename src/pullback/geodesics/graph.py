@@ -13,7 +13,7 @@ import torch
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
-from pullback.curves import Polyline
+from pullback.curves import CubicSpline
 from pullback.errors import InvalidDataError, check_data, check_integer, check_number
 from pullback.metrics import Metric
 from pullback.shapes import Codes, Nodes, Points
@@ -155,13 +155,13 @@ class LatentGraph:
         total = distances[owner.cpu().numpy()[:, None], entry.cpu().numpy()]
         total = total + entry_cost.cpu().numpy()
         last, reached = total.argmin(-1), np.isfinite(total).any(-1)
-        curves = []
-        for k in range(len(point_a)):
-            row, node = int(owner[k]), int(entry[k, last[k]])
-            via = _trace(predecessors[row], node, n_nodes=len(self.nodes)) if reached[k] else []
-            corners = torch.cat([point_a[k : k + 1], self.nodes[via], point_b[k : k + 1]])
-            curves.append(_resample(corners, n_segments))
-        return torch.stack(curves)
+        end = entry.cpu().numpy()[np.arange(len(last)), last]
+        via = _trace(predecessors, owner.cpu().numpy(), end, n_nodes=len(self.nodes))
+        corners = self.nodes[torch.as_tensor(via, device=point_a.device)]
+        found = torch.as_tensor(reached, device=point_a.device)[:, None, None]
+        corners = torch.where(found, corners, point_a.unsqueeze(1))
+        corners = torch.cat([point_a.unsqueeze(1), corners, point_b.unsqueeze(1)], 1)
+        return CubicSpline(_smooth(corners)).points(n_segments + 1)
 
     def _dijkstra(self, points: Tensor) -> tuple[np.ndarray, np.ndarray]:
         from scipy.sparse.csgraph import dijkstra
@@ -261,24 +261,30 @@ def _as_values(weights: Tensor) -> np.ndarray:
     return values
 
 
-def _trace(predecessors: np.ndarray, node: int, n_nodes: int) -> list[int]:
-    via: list[int] = []
-    while 0 <= node < n_nodes:
-        via.append(node)
-        node = int(predecessors[node])
-    return via[::-1]
+def _trace(predecessors: np.ndarray, row: np.ndarray, node: np.ndarray, n_nodes: int) -> np.ndarray:
+    """Follow all paths back at once: nodes in order, the first one repeated on shorter paths."""
+    via = [node]
+    while True:
+        node = predecessors[row, via[-1]]
+        inside = (node >= 0) & (node < n_nodes)
+        if not inside.any():
+            return np.stack(via[::-1], 1)
+        via.append(np.where(inside, node, via[-1]))
 
 
-def _resample(corners: Tensor, n_segments: int) -> Tensor:
-    """Walk along a polyline at constant latent speed, its corners rounded off."""
-    fine = 8 * n_segments
-    step = corners.diff(dim=0).norm(dim=-1)
-    position = torch.cat([step.new_zeros(1), step.cumsum(0)])
-    t = torch.linspace(0, 1, fine + 1, dtype=corners.dtype, device=corners.device) * position[-1]
-    right = torch.searchsorted(position, t).clamp(1, len(corners) - 1)
-    width = (position[right] - position[right - 1]).clamp(min=torch.finfo(step.dtype).tiny)
-    fraction = ((t - position[right - 1]) / width).clamp(0, 1).unsqueeze(-1)
-    path = torch.lerp(corners[right - 1], corners[right], fraction.expand(-1, corners.shape[1]))
-    for _ in range(fine // 2):
-        path = torch.cat([path[:1], (path[:-2] + 2 * path[1:-1] + path[2:]) / 4, path[-1:]])
-    return Polyline(path).points(n_segments + 1)
+def _smooth(corners: Tensor, n_segments: int = 128) -> Tensor:
+    """Walk along polylines `(n, corners, d)` at constant speed in z, their corners rounded off."""
+    step = corners.diff(dim=1).norm(dim=-1)
+    position = torch.cat([step.new_zeros(len(step), 1), step.cumsum(1)], 1)
+    t = torch.linspace(0, 1, n_segments + 1, dtype=corners.dtype, device=corners.device)
+    t = t * position[:, -1:]
+    right = torch.searchsorted(position, t).clamp(1, corners.shape[1] - 1)
+    before, after = position.gather(1, right - 1), position.gather(1, right)
+    fraction = (t - before) / (after - before).clamp(min=torch.finfo(step.dtype).tiny)
+    rows = torch.arange(len(corners), device=corners.device).unsqueeze(1)
+    start, end = corners[rows, right - 1], corners[rows, right]
+    path = torch.lerp(start, end, fraction.clamp(0, 1).unsqueeze(-1).expand_as(start))
+    for _ in range(n_segments // 2):  # a bell of width sqrt(n_segments) / 2 segments
+        inner = (path[:, :-2] + 2 * path[:, 1:-1] + path[:, 2:]) / 4
+        path = torch.cat([path[:, :1], inner, path[:, -1:]], 1)
+    return path
