@@ -44,5 +44,5 @@ def straight_line(point_a: Latent, point_b: Latent, n_segments: int = 1) -> Poin
         [[0.0], [0.5], [1.0]]
     """
     t = torch.linspace(0, 1, n_segments + 1, dtype=point_a.dtype, device=point_a.device)
-    t = t.unsqueeze(-1)
-    return point_a.unsqueeze(-2) * (1 - t) + point_b.unsqueeze(-2) * t
+    start, end = point_a.unsqueeze(-2), point_b.unsqueeze(-2)
+    return torch.lerp(start, end, t.unsqueeze(-1))

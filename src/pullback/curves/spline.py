@@ -32,7 +32,8 @@ class CubicSpline(Curve):
     def __init__(self, nodes: Points) -> None:
         super().__init__(nodes)
         slopes = _slope_matrix(nodes.shape[-2], nodes.dtype, nodes.device)
-        self._slopes = slopes @ nodes  # dc/ds at the nodes, where one segment has length one in s
+        # dc/ds at the nodes, where one segment has length one in s; of a point, exactly zero.
+        self._slopes = slopes @ (nodes - nodes[..., :1, :])
 
     def at(self, t: Tensor) -> Points:  # noqa: D102 - inherited
         segment, s = self._locate(t)
@@ -40,7 +41,7 @@ class CubicSpline(Curve):
         slope_a, slope_b = self._slopes[..., segment, :], self._slopes[..., segment + 1, :]
         rest = 1 - s
         bump = s * rest * (rest * (slope_a - (b - a)) - s * (slope_b - (b - a)))
-        return a * rest + b * s + bump
+        return torch.lerp(a, b, s.expand(a.shape)) + bump
 
     def velocity(self, t: Tensor) -> Points:  # noqa: D102 - inherited
         segment, s = self._locate(t)

@@ -23,7 +23,8 @@ class GeodesicResult:
         curve: the curves c: [0, 1] -> R^d, at constant speed.
         length: L, shape `(*batch,)`.
         energy: E = 1/2 int |c'|^2 dt, shape `(*batch,)`; 2 E >= L^2, equal at constant speed.
-        straight_length: the length of the straight line, shape `(*batch,)`.
+        straight_length: the length of the straight line, shape `(*batch,)`, measured with the
+            points of the coarsest level.
         lower_bound: no curve can be shorter: the straight line between the images, `(*batch,)`;
             0 for a metric without an immersion.
         residual: the largest geodesic curvature along the curve in units of 1 / L, `(*batch,)`: 0

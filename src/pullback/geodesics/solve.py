@@ -22,7 +22,6 @@ from pullback.geodesics.graph import LatentGraph
 from pullback.geodesics.newton import Newton
 from pullback.geodesics.result import GeodesicResult
 from pullback.metrics import Metric
-from pullback.shapes import Latent
 
 __all__ = ["STARTS", "connect"]
 
@@ -34,14 +33,15 @@ STARTS = ("straight", "graph")
 _SEEN = 1.1
 _TUNNELLED = 1.3
 _DISTINCT = 0.02  # candidates further apart than this share of their extent are rivals
+_LONGER = 1.001  # a curve longer than the straight line by this factor is not worth keeping
 _COARSE_TOL = 1e-5  # a curve that will be refined need not be solved to the end
 _MEASURE = 8  # points measured for each segment that was solved
 
 
 def connect(
     metric: Metric,
-    point_a: Latent,
-    point_b: Latent,
+    point_a: Any,
+    point_b: Any,
     *,
     graph: LatentGraph | None = None,
     solver: Solver | None = None,
@@ -58,7 +58,7 @@ def connect(
 
     Args:
         metric: the Riemannian metric.
-        point_a: start points a, shape `(*batch, d)`.
+        point_a: start points a, shape `(*batch, d)`: a tensor, an array or nested sequences.
         point_b: end points b, shape `(*batch, d)`; broadcast against a.
         graph: a graph over the region, for starts that see round obstacles.
         solver: the solver; `Newton()` if None.
@@ -127,7 +127,10 @@ class _Search(NamedTuple):
         straight = straight._replace(length=self._measure(straight.nodes))
         lower_bound, rounding = self.metric.chord_floor(a, b)
         # No curve is shorter than the straight line between the images, if that line is one.
-        floor = lower_bound * (1 + 1e-12) + rounding * (_MEASURE * self.levels[0])
+        # Rounding moves points off that line, and so lengthens chords in its square.
+        scatter = rounding * (_MEASURE * self.levels[0])
+        excess = torch.fmin(scatter, scatter.square() / (2 * lower_bound))
+        floor = lower_bound * (1 + 1e-12) + rounding + excess
         certain = straight.length <= floor
         finished = [straight.where(certain)]
         curves = self._shortlist(straight.where(~certain), graph)
@@ -141,6 +144,7 @@ class _Search(NamedTuple):
             curves = curves.where(~settled)
             if len(curves.pair) == 0:
                 break
+        finished = [self._fall_back(part, straight.length) for part in finished]
         certified = [self._certify(part) for part in finished if len(part.pair) > 0]
         return _assemble(certified, straight.length, lower_bound)
 
@@ -176,6 +180,22 @@ class _Search(NamedTuple):
     def _measure(self, nodes: Tensor) -> Tensor:
         n_points = _MEASURE * (nodes.shape[1] - 1) + 1
         return length(self.metric, CubicSpline(nodes).points(n_points))
+
+    def _fall_back(self, curves: _Curves, straight_length: Tensor) -> _Curves:
+        """Put the straight line back where the search ended on something longer."""
+        suspect = (curves.length > _LONGER * straight_length[curves.pair]).nonzero().squeeze(-1)
+        a, b = curves.nodes[suspect, 0], curves.nodes[suspect, -1]
+        line = straight_line(a, b, curves.nodes.shape[1] - 1)
+        measured = self._measure(line)
+        worse = curves.length[suspect] > _LONGER * measured
+        nodes, lengths, status = (
+            part.clone() for part in (curves[0], curves.length, curves.status)
+        )
+        longer = suspect[worse]
+        settled = curves.refinement[longer] <= self.rtol
+        nodes[longer], lengths[longer] = line[worse], measured[worse]
+        status[longer] = torch.where(settled, int(Status.STALLED), int(Status.UNRESOLVED))
+        return curves._replace(nodes=nodes, length=lengths, status=status)
 
     def _certify(self, curves: _Curves) -> "_Certified":
         n_segments = curves.nodes.shape[1] - 1
@@ -297,7 +317,7 @@ def _with_batch_shape(result: GeodesicResult, shape: torch.Size) -> GeodesicResu
     return replace(result, curve=CubicSpline(nodes.reshape(*shape, *nodes.shape[1:])), **values)
 
 
-def _check_ends(metric: Metric, point_a: Latent, point_b: Latent) -> tuple[Tensor, Tensor]:
+def _check_ends(metric: Metric, point_a: Any, point_b: Any) -> tuple[Tensor, Tensor]:
     point_a = check_points("point_a", point_a, metric.dim)
     point_b = check_points("point_b", point_b, point_a.shape[-1])
     try:
