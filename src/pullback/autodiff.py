@@ -129,7 +129,8 @@ _SHARED_AND_FIRST: Any = (None, 0)
 
 def _jvp(f: Callable[[Tensor], Any], z: Tensor, direction: Tensor) -> Any:
     """PyTorch's annotation allows for auxiliary outputs, which are not asked for here."""
-    return torch.func.jvp(f, (z,), (direction,))
+    # It writes into what it is given, which an expanded tensor does not bear.
+    return torch.func.jvp(f, (z.contiguous(),), (direction.contiguous(),))
 
 
 def _basis(z: Tensor) -> Tensor:

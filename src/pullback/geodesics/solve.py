@@ -45,7 +45,7 @@ def connect(
     *,
     graph: LatentGraph | None = None,
     solver: Solver | None = None,
-    levels: Sequence[int] = (16, 32, 64, 128),
+    levels: Sequence[int] = (16, 32, 64, 128, 256),
     rtol: float = 1e-4,
     throw: bool = False,
 ) -> GeodesicResult:
@@ -189,7 +189,7 @@ class _Search(NamedTuple):
         measured = self._measure(line)
         worse = curves.length[suspect] > _LONGER * measured
         nodes, lengths, status = (
-            part.clone() for part in (curves[0], curves.length, curves.status)
+            part.clone() for part in (curves.nodes, curves.length, curves.status)
         )
         longer = suspect[worse]
         settled = curves.refinement[longer] <= self.rtol

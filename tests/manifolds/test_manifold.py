@@ -1,0 +1,191 @@
+"""The manifold: what it is made of, what it refuses, and that its parts agree."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.distributions import Independent, Normal, Poisson
+
+from pullback.curves import CubicSpline, Polyline
+from pullback.errors import ConvergenceWarning, InvalidDataError, InvalidParameterError
+from pullback.geodesics import LatentGraph, Newton
+from pullback.manifolds import Manifold
+from pullback.manifolds.reference import HalfPlane, great_circle_dist, paraboloid, stereographic
+from pullback.metrics import PullbackMetric
+from pullback.models import VAE, mlp
+
+
+@pytest.fixture(scope="module")
+def sphere():
+    return Manifold(stereographic, dim=2)
+
+
+def test_a_vae_brings_decoder_and_dimension():
+    vae = VAE(data_dim=6, latent_dim=2, random_state=0)
+    M = Manifold(vae)
+    z = torch.randn(3, 2, dtype=torch.float64)
+    assert M.dim == 2
+    assert M.decoder is vae.decoder
+    torch.testing.assert_close(M.metric_matrix(z), Manifold(vae.decoder).metric_matrix(z))
+    assert M.decode(z).shape == (3, 6)
+    assert "dim=2" in repr(M)
+
+
+def test_a_module_and_its_function_are_one_manifold():
+    model = mlp([3, 8, 5])
+    double = mlp([3, 8, 5]).double()
+    double.load_state_dict(model.state_dict())
+    z = torch.randn(4, 3, dtype=torch.float64)
+    M = Manifold(model, dim=3)
+    torch.testing.assert_close(M.metric_matrix(z), Manifold(double, dim=3).metric_matrix(z))
+    with torch.no_grad():
+        torch.testing.assert_close(M.decode(z), model(z.float()))
+    of_metric = Manifold(PullbackMetric.from_decoder(model, dim=3))
+    torch.testing.assert_close(of_metric.metric_matrix(z), M.metric_matrix(z))
+    with pytest.raises(InvalidParameterError, match="a manifold made from a metric"):
+        of_metric.decode(z)
+
+
+def test_a_metric_without_immersion():
+    plane = HalfPlane()
+    M = Manifold(plane)
+    a, b = torch.rand(2, 4, 2, dtype=torch.float64) + 0.2  # the graph's margin leaves the space
+    torch.testing.assert_close(M.dist(a, b), plane.dist(a, b), rtol=1e-4, atol=0)
+    assert M.dim == 2
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_it_computes_in_its_own_type(dtype):
+    M = Manifold(mlp([2, 8, 5]), dim=2, dtype=dtype)
+    a = np.random.default_rng(0).normal(size=(2, 5, 2))
+    results = [M.metric_matrix(a[0]), M.dist(*a), M.norm(*a), M.log_volume(a[0]), M.length(a)]
+    results += [M.pairwise_dist(a[0], a[1], method="graph"), M.energy(a)]
+    assert M.dtype == dtype
+    assert all(result.dtype == dtype for result in results)
+
+
+@pytest.mark.parametrize(
+    ("decoder", "options", "error", "message"),
+    [
+        (nn.Sequential(nn.Linear(2, 3), nn.Dropout()), {"dim": 2}, InvalidParameterError, "eval"),
+        (lambda z: z + torch.randn_like(z), {"dim": 2}, InvalidDataError, "deterministic"),
+        (lambda z: 0 * z, {"dim": 2}, InvalidDataError, "collapsed"),
+        (lambda z: Poisson(z.exp()), {"dim": 2}, InvalidParameterError, "Poisson"),
+        (lambda z: z, {}, InvalidParameterError, "`dim` must be an integer"),
+        (paraboloid, {"dim": 2, "data": [[0.0]]}, InvalidDataError, "`data` must have 2 features"),
+        (paraboloid, {"dim": 2, "data": [[np.nan] * 2] * 2}, InvalidDataError, "must be finite"),
+    ],
+)
+def test_what_is_no_manifold_is_refused(decoder, options, error, message):
+    with pytest.raises(error, match=message):
+        Manifold(decoder, **options)
+
+
+def test_inner_products_norms_and_volumes(sphere):
+    z, u, v = torch.randn(3, 4, 5, 2, dtype=torch.float64)
+    factor = 4 / (1 + z.square().sum(-1)) ** 2
+    torch.testing.assert_close(sphere.inner_product(z, u, v), factor * (u * v).sum(-1))
+    torch.testing.assert_close(sphere.norm(z, v), factor.sqrt() * v.norm(dim=-1))
+    torch.testing.assert_close(sphere.log_volume(z), factor.log())
+    torch.testing.assert_close(sphere.norm(z[0, 0], v), sphere.norm(z[:1, :1].expand_as(v), v))
+    with pytest.raises(InvalidParameterError, match="broadcasts with the others"):
+        sphere.norm(z[0], v[0, :3])
+
+
+def test_distances_and_matrices_of_distances(sphere):
+    Z = 0.7 * torch.randn(6, 2, dtype=torch.float64)
+    truth = great_circle_dist(Z[:, None].expand(6, 6, 2), Z.expand(6, 6, 2))
+    D = sphere.pairwise_dist(Z)
+    torch.testing.assert_close(D, truth, rtol=1e-5, atol=1e-12)
+    assert torch.equal(D, D.T)
+    assert bool((D.diagonal() == 0).all())
+    torch.testing.assert_close(sphere.pairwise_dist(Z[:2], Z), truth[:2], rtol=1e-5, atol=1e-7)
+    torch.testing.assert_close(sphere.dist(Z[:, None], Z), truth, rtol=1e-5, atol=1e-7)
+    assert sphere.pairwise_dist(Z[:1]).tolist() == [[0.0]]
+    by_graph = sphere.pairwise_dist(Z, method="graph")
+    assert torch.equal(by_graph, by_graph.T)
+    assert bool((by_graph.diagonal() == 0).all())
+    assert bool((by_graph >= truth * (1 - 1e-3)).all())
+    assert bool((by_graph <= truth * 1.3 + 1e-3).all())  # the shortest may leave the grid
+    with pytest.raises(InvalidParameterError, match="`method` must be one of 'graph', 'newton'"):
+        sphere.pairwise_dist(Z, method="exact")
+    with pytest.raises(InvalidDataError, match="points_a"):
+        sphere.pairwise_dist(torch.zeros(3, 4))
+
+
+def test_lengths_of_curves_and_of_points(sphere):
+    result = sphere.geodesic([[0.0, 0.0]], [[1.0, 0.0]])
+    half_pi = torch.tensor([np.pi / 2], dtype=torch.float64)
+    torch.testing.assert_close(sphere.length(result.curve), half_pi, rtol=1e-5, atol=0)
+    torch.testing.assert_close(sphere.length(result.points(99)), half_pi, rtol=1e-4, atol=0)
+    torch.testing.assert_close(sphere.energy(result.curve), half_pi**2 / 2, rtol=1e-4, atol=0)
+    flat = Manifold(lambda z: z, dim=2)
+    corners = torch.randn(3, 8, 2, dtype=torch.float64)
+    truth = corners.diff(dim=1).norm(dim=-1).sum(-1)
+    torch.testing.assert_close(flat.length(Polyline(corners)), truth)
+    torch.testing.assert_close(flat.length(corners), truth)
+    assert bool((flat.length(CubicSpline(corners)) > truth).all())
+    with pytest.raises(InvalidDataError, match="at least its two end points"):
+        flat.length([[0.0, 1.0]])
+
+
+def test_a_distance_that_did_not_converge_warns(sphere, monkeypatch):
+    def connect(*args, **options):
+        return original(*args, **(options | {"solver": Newton(max_steps=1)}))
+
+    import pullback.manifolds.manifold as module
+
+    original = module.connect
+    monkeypatch.setattr(module, "connect", connect)
+    with pytest.warns(ConvergenceWarning, match="2 of 3 geodesics did not converge"):
+        sphere.dist([[0.0, 0.0], [0.5, 0.1], [0.1, 2.0]], [[0.0, 0.0], [1.0, 2.0], [3.0, 0.2]])
+
+
+def test_means_are_decoded_whatever_comes_out():
+    def decoder(z):
+        return Independent(Normal(torch.stack([z, -z], -1), 1.0), 2)
+
+    M = Manifold(decoder, dim=2)
+    assert M.decode([[1.0, 2.0]]).tolist() == [[1.0, -1.0, 2.0, -2.0]]
+    assert M.decode(torch.zeros(4, 5, 2)).shape == (4, 5, 4)
+
+
+def test_the_graph_over_the_data_is_built_once():
+    data = torch.randn(30, 2)
+    M = Manifold(paraboloid, dim=2, data=data)
+    assert M.data.dtype == torch.float64
+    graph = M.graph_over(data)
+    assert graph is M.graph_over(10 * data)
+    torch.testing.assert_close(graph.nodes[:30], data.double())
+    free = Manifold(paraboloid, dim=2)
+    small = free.graph_over(data.double())
+    assert free.graph_over(data.double() / 2) is small
+    assert free.graph_over(100 * data.double()) is not small
+    assert Manifold(paraboloid, dim=3).graph_over(torch.zeros(1, 3)) is None
+
+
+def test_the_callers_graph_is_the_only_one(monkeypatch):
+    M = Manifold(paraboloid, dim=2)
+    monkeypatch.setattr(LatentGraph, "build", None)
+    result = M.geodesic([0.0, 1.0], [1.0, 0.0], graph=None)
+    assert result.starts[result.start] == "straight"
+    assert result.converged
+
+
+def test_nan_off_the_data_ends_one_pair_only():
+    M = Manifold(lambda z: torch.where(z[..., :1] > 6, torch.nan, paraboloid(z)), dim=2)
+    result = M.geodesic([[0.0, 0.0], [0.0, 0.0]], [[1.0, 1.0], [7.0, 0.0]])
+    assert result.converged.tolist() == [True, False]
+    assert result.length.isfinite().tolist() == [True, False]
+    with pytest.warns(ConvergenceWarning, match="1 of 2"):
+        M.dist([[0.0, 0.0], [0.0, 0.0]], [[1.0, 1.0], [7.0, 0.0]])
+
+
+@pytest.mark.gpu
+def test_a_gpu_gives_the_same_distances():
+    model = mlp([2, 8, 5])
+    Z = torch.randn(5, 2, dtype=torch.float64)
+    expected = Manifold(model, dim=2).pairwise_dist(Z)
+    on_gpu = Manifold(model.cuda(), dim=2)
+    assert on_gpu.device.type == "cuda"
+    torch.testing.assert_close(on_gpu.pairwise_dist(Z).cpu(), expected, rtol=1e-6, atol=1e-9)
