@@ -7,7 +7,12 @@ from torch import nn
 from torch.distributions import Independent, Normal, Poisson
 
 from pullback.curves import CubicSpline, Polyline
-from pullback.errors import ConvergenceWarning, InvalidDataError, InvalidParameterError
+from pullback.errors import (
+    ConvergenceWarning,
+    DeviceError,
+    InvalidDataError,
+    InvalidParameterError,
+)
 from pullback.geodesics import LatentGraph, Newton
 from pullback.manifolds import Manifold
 from pullback.manifolds.reference import HalfPlane, great_circle_dist, paraboloid, stereographic
@@ -189,3 +194,14 @@ def test_a_gpu_gives_the_same_distances():
     on_gpu = Manifold(model.cuda(), dim=2)
     assert on_gpu.device.type == "cuda"
     torch.testing.assert_close(on_gpu.pairwise_dist(Z).cpu(), expected, rtol=1e-6, atol=1e-9)
+
+
+def test_a_device_that_is_not_there_is_refused():
+    with pytest.raises(DeviceError, match="is not on this machine"):
+        Manifold(torch.nn.Linear(2, 3), dim=2, device="cuda:99")
+
+
+@pytest.mark.gpu
+def test_a_function_computes_on_the_device_that_is_asked_for():
+    M = Manifold(lambda z: torch.cat([z, z**2], -1), dim=2, device="cuda")
+    assert M.dist([0.0, 0.0], [1.0, 1.0]).device.type == "cuda"

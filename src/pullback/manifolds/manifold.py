@@ -19,7 +19,7 @@ from pullback.errors import (
     check_points,
 )
 from pullback.geodesics import GeodesicResult, LatentGraph, connect
-from pullback.metrics import Metric, PullbackMetric, output_mean
+from pullback.metrics import Metric, PullbackMetric, output_mean, where_to_compute
 from pullback.models import VAE
 from pullback.shapes import Latent, MetricMatrix, Scalars
 
@@ -42,6 +42,7 @@ class Manifold:
             path on a graph over them. Without them, and for d <= 2, a grid around the end points
             serves.
         dtype: the floating-point type to compute in.
+        device: where to compute; None for where a module is, and the CPU for a function or metric.
 
     Raises:
         InvalidParameterError: the latent dimension is unknown, or the decoder is in training mode.
@@ -67,17 +68,18 @@ class Manifold:
         dim: int | None = None,
         data: Any = None,
         dtype: torch.dtype = torch.float64,
+        device: str | torch.device | None = None,
     ) -> None:
-        self._like = torch.zeros((), dtype=dtype)
         self.decoder: Any = None
         self.metric: Metric
         if isinstance(decoder, Metric):
             self.metric = decoder
         else:
             self.decoder = decoder.decoder if isinstance(decoder, VAE) else decoder
-            self.metric = PullbackMetric.from_decoder(self.decoder, dim=dim, dtype=dtype)
-        if isinstance(self.decoder, nn.Module):
-            self._like = self._like.to(next(self.decoder.parameters(), self._like).device)
+            self.metric = PullbackMetric.from_decoder(
+                self.decoder, dim=dim, dtype=dtype, device=device
+            )
+        self._like = torch.zeros((), dtype=dtype, device=where_to_compute(self.decoder, device))
         self.dim = dim if self.metric.dim is None else self.metric.dim
         self.data = None
         if data is not None:

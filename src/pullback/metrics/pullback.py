@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from pullback.autodiff import Map, jacobian, jvp, second_order, unvalidated_distributions
-from pullback.errors import InvalidDataError, InvalidParameterError, check_integer
+from pullback.errors import InvalidDataError, InvalidParameterError, check_device, check_integer
 from pullback.metrics.base import ChordExpansion, Metric
 from pullback.metrics.immersions import immersion as immersion_of
 from pullback.shapes import Ambient, Latent, MetricMatrix, Points, Scalars, Tangent
 
-__all__ = ["PullbackMetric"]
+__all__ = ["PullbackMetric", "where_to_compute"]
 
 # Images of this size stay in the cache of a CPU core (three times faster than those that do not);
 # an accelerator wants as much work at once as its memory allows.
@@ -56,6 +56,7 @@ class PullbackMetric(Metric):
         *,
         dim: int | None = None,
         dtype: torch.dtype = torch.float64,
+        device: str | torch.device | None = None,
     ) -> "PullbackMetric":
         """Pull the metric back through a decoder, whatever it returns: see `immersion`.
 
@@ -65,6 +66,7 @@ class PullbackMetric(Metric):
             decoder: a module or a callable from z `(*batch, d)` to a distribution or a tensor.
             dim: the latent dimension d; read off the decoder's `latent_dim` if it has one.
             dtype: the floating-point type to compute in.
+            device: where to compute; None for where a module is, and the CPU for a function.
 
         Returns:
             The metric.
@@ -72,6 +74,7 @@ class PullbackMetric(Metric):
         Raises:
             InvalidParameterError: `dim` is missing, or the decoder is in training mode and would
                 answer differently there.
+            DeviceError: the device is not on this machine.
             InvalidDataError: the decoder returns NaN, ignores the batch, is not deterministic, or
                 does not depend on z at all.
 
@@ -81,13 +84,12 @@ class PullbackMetric(Metric):
             torch.Size([5, 2, 2])
         """
         dim = check_integer("dim", getattr(decoder, "latent_dim", None) if dim is None else dim)
-        like = torch.zeros((), dtype=dtype)
+        device = where_to_compute(decoder, device)
         if isinstance(decoder, nn.Module):
             _refuse_training_mode(decoder)
-            decoder = copy.deepcopy(decoder).to(dtype).eval().requires_grad_(False)
-            like = like.to(next(decoder.parameters(), like).device)
+            decoder = copy.deepcopy(decoder).to(device, dtype).eval().requires_grad_(False)
         of_output = partial(_immersion_of_output, decoder)
-        _check_decoder(of_output, like.new_zeros(dim))
+        _check_decoder(of_output, torch.zeros(dim, dtype=dtype, device=device))
         return cls(of_output, dim)
 
     def metric_matrix(self, z: Latent) -> MetricMatrix:  # noqa: D102 - inherited
@@ -159,6 +161,27 @@ class PullbackMetric(Metric):
         budget = _CHUNK_BYTES[items.device.type == "cpu"]
         rows = max(1, math.prod(items.shape[1:-1]))
         return torch.split(items, max(1, budget // (row_bytes * rows)))
+
+
+def where_to_compute(decoder: object, device: str | torch.device | None = None) -> torch.device:
+    """Return the device that was asked for, that of a module, or the CPU.
+
+    Args:
+        decoder: a module, or anything else.
+        device: the device asked for, or None.
+
+    Raises:
+        DeviceError: the device is not on this machine.
+
+    Example:
+        >>> where_to_compute(nn.Linear(2, 3))
+        device(type='cpu')
+    """
+    if device is not None:
+        return check_device(device)
+    if isinstance(decoder, nn.Module):
+        return next(decoder.parameters(), torch.empty(0)).device
+    return torch.device("cpu")
 
 
 def _immersion_of_output(decoder: Callable[[Tensor], Any], z: Tensor) -> Tensor:
