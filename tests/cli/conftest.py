@@ -54,10 +54,10 @@ def start():
 def table(tmp_path):
     """A file of two classes with labels."""
     rng = np.random.default_rng(0)
-    X = rng.normal(size=(60, 3))
-    X[30:] += 3
+    X = rng.normal(size=(40, 3))
+    X[20:] += 3
     frame = pd.DataFrame(X, columns=["a", "b", "c"])
-    frame["kind"] = ["one"] * 30 + ["two"] * 30
+    frame["kind"] = ["one"] * 20 + ["two"] * 20
     path = tmp_path / "table.csv"
     frame.to_csv(path, index=False)
     return path

@@ -28,7 +28,7 @@ def test_from_a_file_to_a_report_and_again(start, pullback, table, tmp_path):
     assert not list(run.glob("checkpoint*"))
 
     (run / "report.html").unlink()
-    code, out, err = pullback("report", run)
+    code, _, err = finish(start("report", run))
     assert code == 0, err
     assert (run / "report.html").exists()
     again = json.loads((run / "metrics.json").read_text())
@@ -81,7 +81,7 @@ def test_interrupted_and_gone_on_with(start, tmp_path):
 @pytest.mark.slow
 def test_the_demo_from_end_to_end(start, tmp_path):
     run = tmp_path / "run"
-    words = ("--digits", "0,1", "--latent-dim", "1", "--epochs", "20")
+    words = ("--digits", "0,1", "--epochs", "200")
     code, _, err = finish(start("demo", *words, "--out", run), 300)
     assert code == 0, err
     page = (run / "report.html").read_text()
@@ -90,5 +90,5 @@ def test_the_demo_from_end_to_end(start, tmp_path):
     metrics = json.loads((run / "metrics.json").read_text())
     assert metrics["learning"]["n_test"] == 200
     assert metrics["triplets"]["riemannian"] > 0.5
-    assert metrics["solver"]["pairs"] == 100
+    assert metrics["solver"]["pairs_planned"] == 100
     assert (run / "figures" / "interpolation-1.png").exists()

@@ -131,7 +131,8 @@ def _table(table: Table) -> str:
         + "</tr>"
         for first, *rest in table.rows
     )
+    size = " long" if len(table.rows) > 20 else ""
     return (
-        '<div class="scroll" tabindex="0" role="group">'
+        f'<div class="scroll{size}" tabindex="0" role="group">'
         f"<table{kind}>{caption}{head}<tbody>{rows}</tbody></table></div>"
     )

@@ -51,7 +51,8 @@ def _tell(study: Study, numbers: dict[str, Any]) -> list[Block]:
         f"At the held-out codes the largest eigenvalue of `M` is {number(condition['median'])} "
         f"times the smallest in the median ({number(condition['p90'])} for one code in ten), and "
         f"the volume of a small cell differs by a factor of {number(volume['factor'])} between the "
-        "5th and the 95th percentile.",
+        "5th and the 95th percentile. The claim is taken to hold if the median straight line is "
+        f"more than {100 * (_CURVED - 1):.0f}\N{NO-BREAK SPACE}% longer than the geodesic.",
     ]
     if study.is_plane:
         blocks.append(Pictures(_maps(study)))

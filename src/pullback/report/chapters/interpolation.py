@@ -37,7 +37,7 @@ def interpolation(study: Study) -> Chapter:
     low, high = numbers["log_ratio_interval"]
     straight, curved = numbers["straight"]["median"], numbers["geodesic"]["median"]
     blocks: list[Block] = [
-        f"Each curve is cut into {_STEPS} steps of equal length in t and decoded. How uneven it is "
+        f"Each curve is cut into {_STEPS} steps of equal length in t and decoded. What is compared "
         "is the largest step in data space over the mean step: 1 is perfectly even.",
         f"The geodesic is the more even one for {percent(numbers['share_geodesic_more_even'])} of "
         f"{len(good)} random pairs of held-out samples. Of these the first ones are shown"
