@@ -108,7 +108,7 @@ class Solver(ABC):
         True
     """
 
-    max_steps: int = 100
+    max_steps: int = 60
     tol: float = 1e-9
 
     def __post_init__(self) -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from pullback.curves import CubicSpline
+from pullback.curves import Curve
 from pullback.errors import ConvergenceError
 from pullback.geodesics.base import Status
 from pullback.shapes import Mask, Points, Scalars
@@ -47,7 +47,7 @@ class GeodesicResult:
         (10.0, True)
     """
 
-    curve: CubicSpline
+    curve: Curve
     length: Scalars
     energy: Scalars
     straight_length: Scalars

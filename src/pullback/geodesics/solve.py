@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pullback import linalg
-from pullback.curves import CubicSpline, length, straight_line
+from pullback.curves import CubicSpline, Curve, Polyline, length, straight_line
 from pullback.errors import (
     InvalidDataError,
     InvalidParameterError,
@@ -17,11 +17,11 @@ from pullback.errors import (
     check_number,
     check_points,
 )
-from pullback.geodesics.base import Solver, Status
+from pullback.geodesics.base import Relaxation, Solver, Status
 from pullback.geodesics.graph import LatentGraph
 from pullback.geodesics.newton import Newton
 from pullback.geodesics.result import GeodesicResult
-from pullback.metrics import Metric
+from pullback.metrics import ChordExpansion, Metric
 
 __all__ = ["STARTS", "connect"]
 
@@ -32,6 +32,8 @@ STARTS = ("straight", "graph")
 # chain of chords by these factors was not seen well enough to be trusted, or to be kept.
 _SEEN = 1.1
 _TUNNELLED = 1.3
+_STEADY = 1e-3  # standard deviation of the speed over its mean
+_SWEEPS = 3  # each measures a line more finely where it is long
 _DISTINCT = 0.02  # candidates further apart than this share of their extent are rivals
 _LONGER = 1.001  # a curve longer than the straight line by this factor is not worth keeping
 _COARSE_TOL = 1e-5  # a curve that will be refined need not be solved to the end
@@ -131,7 +133,7 @@ class _Search(NamedTuple):
         scatter = rounding * (_MEASURE * self.levels[0])
         excess = torch.fmin(scatter, scatter.square() / (2 * lower_bound))
         floor = lower_bound * (1 + 1e-12) + rounding + excess
-        certain = straight.length <= floor
+        certain = (straight.length <= floor) & self._is_steady(straight, scatter / lower_bound)
         finished = [straight.where(certain)]
         curves = self._shortlist(straight.where(~certain), graph)
         for level in self.levels[1:]:
@@ -148,25 +150,62 @@ class _Search(NamedTuple):
         certified = [self._certify(part) for part in finished if len(part.pair) > 0]
         return _assemble(certified, straight.length, lower_bound)
 
+    def _is_steady(self, curves: _Curves, noise: Tensor) -> Tensor:
+        """Mark the curves that are run through at constant speed, but for rounding."""
+        speed = self.metric.chords(Polyline(curves.nodes).points(_MEASURE * self.levels[0] + 1))
+        return ~(speed.std(-1) > (_STEADY + noise) * speed.mean(-1))
+
     def _shortlist(self, straight: _Curves, graph: LatentGraph | None) -> _Curves:
         starts = [straight.nodes]
         if graph is not None and len(straight.pair) > 0:
             a, b = straight.nodes[:, 0], straight.nodes[:, -1]
             starts.append(graph.paths(a, b, self.levels[0]))
         curves = _candidates(starts)
-        curves = self._relax(curves._replace(pair=straight.pair[curves.pair]), _COARSE_TOL)
+        nodes = self._at_constant_speed(curves.nodes)
+        curves = curves._replace(nodes=nodes, pair=straight.pair[curves.pair])
+        curves = self._relax(curves, _COARSE_TOL)
         return curves.where(_survivors(curves, seen=0.0))
+
+    def _walk(self, metric: Metric, nodes: Tensor, *, tol: float) -> Relaxation:
+        """Walk at constant speed: on a line there is one path, and nothing else to find."""
+        del metric, tol
+        path = straight_line(nodes[:, 0], nodes[:, -1], 512)
+        for _ in range(_SWEEPS):
+            path = self._at_constant_speed(path)
+        count = torch.zeros(len(nodes), dtype=torch.long, device=nodes.device)
+        walked = Polyline(path).points(nodes.shape[1])
+        return Relaxation(walked, count + int(Status.CONVERGED), count + _SWEEPS)
+
+    def _at_constant_speed(self, nodes: Tensor) -> Tensor:
+        """Move nodes along their curves until all chords are of about one length."""
+        points = Polyline(nodes).points(_MEASURE * (nodes.shape[1] - 1) + 1)
+        chords = self.metric.chords(points)
+        # A trace of the latent length keeps nodes apart where the metric is zero.
+        steps = points.diff(dim=1).norm(dim=-1)
+        share = chords / chords.sum(-1, keepdim=True) + 1e-6 * steps / steps.sum(-1, keepdim=True)
+        share = torch.where(share.isfinite(), share, torch.ones_like(share))
+        position = torch.cat([torch.zeros_like(share[:, :1]), share.cumsum(-1)], -1)
+        t = torch.linspace(0, 1, nodes.shape[1], dtype=nodes.dtype, device=nodes.device)
+        wanted = t * position[:, -1:]
+        right = torch.searchsorted(position, wanted).clamp(1, position.shape[1] - 1)
+        before, after = position.gather(1, right - 1), position.gather(1, right)
+        fraction = ((wanted - before) / (after - before)).clamp(0, 1).unsqueeze(-1)
+        row = torch.arange(len(nodes), device=nodes.device).unsqueeze(1)
+        moved = torch.lerp(points[row, right - 1], points[row, right], fraction.expand_as(nodes))
+        return torch.cat([nodes[:, :1], moved[:, 1:-1], nodes[:, -1:]], 1)
 
     def _refine(self, curves: _Curves, level: int) -> _Curves:
         # A curve that was not seen by its chain of nodes is worth nothing: begin again from the
         # start, with more nodes.
+        nodes = _through(curves.nodes).points(level + 1)
         unseen = (curves.length > _TUNNELLED * curves.chain) & curves.length.isfinite()
-        origin = _resample(curves.origin, curves.nodes.shape[1])
-        shape = torch.where(unseen[:, None, None], origin, curves.nodes)
-        return curves._replace(nodes=CubicSpline(shape).points(level + 1))
+        if bool(unseen.any()):
+            nodes[unseen] = self._at_constant_speed(_resample(curves.origin[unseen], level + 1))
+        return curves._replace(nodes=nodes)
 
     def _relax(self, curves: _Curves, tol: float) -> _Curves:
-        nodes, status, n_steps = self.solver.relax(self.metric, curves.nodes, tol=tol)
+        solve = self._walk if curves.nodes.shape[-1] == 1 else self.solver.relax
+        nodes, status, n_steps = solve(self.metric, curves.nodes, tol=tol)
         measured = self._measure(nodes)
         return curves._replace(
             nodes=nodes,
@@ -179,7 +218,7 @@ class _Search(NamedTuple):
 
     def _measure(self, nodes: Tensor) -> Tensor:
         n_points = _MEASURE * (nodes.shape[1] - 1) + 1
-        return length(self.metric, CubicSpline(nodes).points(n_points))
+        return length(self.metric, _through(nodes).points(n_points))
 
     def _fall_back(self, curves: _Curves, straight_length: Tensor) -> _Curves:
         """Put the straight line back where the search ended on something longer."""
@@ -199,11 +238,11 @@ class _Search(NamedTuple):
 
     def _certify(self, curves: _Curves) -> "_Certified":
         n_segments = curves.nodes.shape[1] - 1
-        points = CubicSpline(curves.nodes).points(_MEASURE * n_segments + 1)
+        points = _through(curves.nodes).points(_MEASURE * n_segments + 1)
         speed = self.metric.chords(points)
         expansion = self.metric.expand_chords(curves.nodes)
         acceleration, regular = linalg.solve(expansion.metric, expansion.gradient)
-        squared = (expansion.gradient * acceleration).sum(-1).amax(-1).clamp(min=0)
+        squared = _normal_part(curves.nodes, expansion, acceleration).amax(-1)
         residual = n_segments**2 / 2 * squared.sqrt() / curves.length
         still = curves.length <= 0
         same = (curves.nodes[:, 0] == curves.nodes[:, -1]).all(-1)
@@ -225,6 +264,20 @@ class _Certified(NamedTuple):
     energy: Tensor
     residual: Tensor
     speed_variation: Tensor
+
+
+def _through(nodes: Tensor) -> Curve:
+    """Lay a curve through nodes: smooth, but on a line, where a spline could turn back."""
+    return Polyline(nodes) if nodes.shape[-1] == 1 else CubicSpline(nodes)
+
+
+def _normal_part(nodes: Tensor, expansion: ChordExpansion, acceleration: Tensor) -> Tensor:
+    """Square the acceleration without its part along the curve, which only changes the speed."""
+    along = nodes[:, 2:] - nodes[:, :-2]
+    size = torch.einsum("bni,bnij,bnj->bn", along, expansion.metric, along)
+    whole = (expansion.gradient * acceleration).sum(-1)
+    part = (expansion.gradient * along).sum(-1).square() / size
+    return (whole - torch.where(size > 0, part, torch.zeros_like(part))).clamp(min=0)
 
 
 def _candidates(starts: list[Tensor]) -> _Curves:
@@ -287,7 +340,7 @@ def _assemble(
         return torch.cat(parts)[order]
 
     return GeodesicResult(
-        curve=CubicSpline(ordered(nodes)),
+        curve=_through(ordered(nodes)),
         length=ordered([part.curves.length for part in certified]),
         energy=ordered([part.energy for part in certified]),
         straight_length=straight_length,
@@ -304,7 +357,7 @@ def _assemble(
 
 
 def _resample(nodes: Tensor, n_nodes: int) -> Tensor:
-    return nodes if nodes.shape[1] == n_nodes else CubicSpline(nodes).points(n_nodes)
+    return nodes if nodes.shape[1] == n_nodes else _through(nodes).points(n_nodes)
 
 
 def _with_batch_shape(result: GeodesicResult, shape: torch.Size) -> GeodesicResult:
@@ -314,7 +367,7 @@ def _with_batch_shape(result: GeodesicResult, shape: torch.Size) -> GeodesicResu
         if isinstance(value := getattr(result, field.name), Tensor)
     }
     nodes = result.curve.nodes
-    return replace(result, curve=CubicSpline(nodes.reshape(*shape, *nodes.shape[1:])), **values)
+    return replace(result, curve=_through(nodes.reshape(*shape, *nodes.shape[1:])), **values)
 
 
 def _check_ends(metric: Metric, point_a: Any, point_b: Any) -> tuple[Tensor, Tensor]:

@@ -124,7 +124,11 @@ class FrechetMean(BaseEstimator):
         self.variance_ = float(w @ geodesics.length.to(Z).square())
         self.n_failed_ = int((~geodesics.converged).sum())
         now = torch.zeros(1, dtype=mean.dtype, device=mean.device)
-        return geodesics.curve.velocity(now).squeeze(-2).to(Z)
+        logs = geodesics.curve.velocity(now).squeeze(-2)
+        # The direction is that of the curve, the length is the one that was measured.
+        speed = self.manifold.norm(mean, logs)
+        scale = torch.where(speed > 0, geodesics.length / speed, torch.ones_like(speed))
+        return (logs * scale.unsqueeze(-1)).to(Z)
 
 
 def _check_weights(weights: Any, Z: Tensor) -> Tensor:
