@@ -4,6 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pullback.datasets import Table
+from pullback.report import RunFolder, Settings, prepare
 from pullback.version import __version__
 
 
@@ -50,7 +52,7 @@ def test_wrong_usage_ends_with_2(pullback, tmp_path, monkeypatch, words, message
         (["--digits", "0,x"], "`--digits` must be different digits"),
         (["--digits", "3,3"], "`digits` must be"),
         (["--digits", "12"], "`digits` must be an integer in [0, 9], but got 12"),
-        (["--latent-dim", "785"], "`latent_dim` must be an integer in [1, 784], but got 785"),
+        (["--latent-dim", "785"], "`--latent-dim` must be an integer in [1, 784], but got 785"),
         (["--device", "toaster"], "'toaster' is no device of PyTorch's: use one of"),
         (["--device", "cuda:99"], "'cuda:99' is not on this machine: use one of"),
     ],
@@ -65,7 +67,7 @@ def test_the_demo_refuses_what_cannot_be(pullback, tmp_path, words, message):
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        (["--latent-dim", "4"], 2, "`latent_dim` must be an integer in [1, 3], but got 4"),
+        (["--latent-dim", "4"], 2, "`--latent-dim` must be an integer in [1, 3], but got 4"),
         (["--scale", "log"], 2, "`scale` must be one of 'auto', 'none', 'standard', but got 'log'"),
         (["--image-shape", "2x2"], 2, "`--image-shape` must be HEIGHTxWIDTH with product 3"),
         (["--image-shape", "wide"], 2, "`--image-shape` must be HEIGHTxWIDTH with product 3"),
@@ -128,6 +130,22 @@ def test_a_constant_feature_is_refused_by_its_name(pullback, tmp_path):
     )
     assert code == 1
     assert "`X` must have features that vary" in paragraph(err)
+
+
+@pytest.mark.parametrize("words", [(), ("--scale", "none")])
+def test_overwriting_with_data_that_are_refused_destroys_nothing(pullback, tmp_path, words):
+    run = tmp_path / "run"
+    data = prepare(Table(np.random.default_rng(0).normal(size=(40, 3)), None, ("a", "b", "c")))
+    RunFolder(run).begin(Settings("train", "old.csv", "0a"), data)
+    RunFolder(run).write("report.html", b"finished")
+    before = {path.name: path.read_bytes() for path in run.iterdir()}
+    X = np.random.default_rng(0).normal(size=(40, 3))
+    X[:, 1] = 0.1  # whose standard deviation is a little more than 0
+    np.save(tmp_path / "flat.npy", X)
+    code, _, err = pullback("train", tmp_path / "flat.npy", "--out", run, "--overwrite", *words)
+    assert code == 1
+    assert "constant" in paragraph(err)
+    assert {path.name: path.read_bytes() for path in run.iterdir()} == before
 
 
 def test_a_folder_that_cannot_be_written_is_refused(pullback, tmp_path, table):

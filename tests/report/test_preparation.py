@@ -52,6 +52,22 @@ def test_a_constant_feature_is_refused_by_name():
         prepare(table(np.clip(X, 0, 1)), scale="standard")
 
 
+@pytest.mark.parametrize("value", [0.1, 1e300, 3.3e-7])
+def test_a_constant_is_found_whatever_its_standard_deviation_is_rounded_to(value):
+    X = np.random.default_rng(0).normal(size=(50, 3))
+    X[:, 2] = value
+    with pytest.raises(InvalidDataError, match=r"1 of 3 features are constant .*\(f2\)"):
+        prepare(table(X))
+
+
+def test_pixels_with_a_constant_border_are_told_how_to_be_used():
+    X = np.random.default_rng(0).integers(0, 256, (50, 4))
+    X[:, 0] = 0
+    with pytest.raises(InvalidDataError, match=r"divide by 255 or use values in \[0, 1\]"):
+        prepare(table(X))
+    assert prepare(table(X / 255)).is_unit_range
+
+
 def test_too_few_samples_and_unknown_scales_are_refused():
     with pytest.raises(InvalidDataError, match="at least 10 samples .* have 9"):
         prepare(table(np.eye(9)))

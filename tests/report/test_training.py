@@ -3,9 +3,10 @@ import pytest
 import torch
 
 from pullback.datasets import Table
+from pullback.errors import DeviceError, InvalidDataError, InvalidParameterError
 from pullback.models import VAE
 from pullback.models.config import TrainingOptions
-from pullback.report import RunFolder, Settings, build_model, prepare, train
+from pullback.report import RunFolder, Settings, build_model, prepare, refuse_unfit, train
 from pullback.report.training import with_constant_std, with_network_std
 
 
@@ -27,6 +28,19 @@ def test_small_data_get_fewer_centres(X):
     settings = Settings("train", "a.csv", "0a")
     assert build_model(settings, prepared(X)).config["n_centers"] == 8
     assert build_model(settings, prepared(X[:10])).config["n_centers"] == 2
+
+
+def test_what_training_would_refuse_is_refused_before(X):
+    refuse_unfit(Settings("train", "a.csv", "0a"), prepared(X))
+    with pytest.raises(InvalidParameterError, match="latent_dim"):
+        refuse_unfit(Settings("train", "a.csv", "0a", latent_dim=6), prepared(X))
+    with pytest.raises(InvalidParameterError, match="epochs"):
+        refuse_unfit(Settings("train", "a.csv", "0a", epochs=0), prepared(X))
+    with pytest.raises(DeviceError, match="cuda:99"):
+        refuse_unfit(Settings("train", "a.csv", "0a", device="cuda:99"), prepared(X))
+    flat = Table(X * [7, 7, 7, 7, 0], None, tuple("abcde"))
+    with pytest.raises(InvalidDataError, match="1 of 5 are constant"):
+        refuse_unfit(Settings("train", "a.csv", "0a"), prepare(flat, scale="none"))
 
 
 def test_a_variance_network_leaves_encoder_and_mean_as_they_are(vae, X):

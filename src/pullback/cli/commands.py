@@ -13,8 +13,8 @@ import torch
 import typer
 
 from pullback.datasets import Table, mnist, read_table
-from pullback.errors import InvalidParameterError, PullbackError, check_device
-from pullback.report import RunFolder, Settings, build, build_model, prepare, train
+from pullback.errors import InvalidParameterError, PullbackError, check_device, check_integer
+from pullback.report import RunFolder, Settings, build, prepare, refuse_unfit, train
 from pullback.report.chapter import Chapter
 
 __all__ = ["InterruptedRunError", "run_demo", "run_report", "run_train"]
@@ -125,7 +125,8 @@ def _run(out: Path, table: Table, settings: Settings, *, overwrite: bool) -> Non
     folder = RunFolder(out)
     folder.refuse_other(settings, overwrite=overwrite)
     data = prepare(table, scale=settings.scale, seed=settings.seed)
-    build_model(settings, data)  # refuses a latent dimension that the data cannot have
+    check_integer("--latent-dim", settings.latent_dim, 1, data.X.shape[1])
+    refuse_unfit(settings, data)  # nothing on disk has changed so far
     resumed = folder.begin(settings, data, overwrite=overwrite)
     _limit_threads(data.X.shape[1])
     _say(f"{'Going on with' if resumed else 'Writing'} the run in {out}")

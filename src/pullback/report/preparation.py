@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pullback.datasets import Table, split
+from pullback.datasets.table import listed
 from pullback.errors import InvalidDataError, check_choice
 
 __all__ = ["SCALES", "RunData", "prepare"]
@@ -107,20 +108,31 @@ def prepare(
     unit_range = bool(X.min() >= 0 and X.max() <= 1)
     center, spread = np.zeros(X.shape[1]), np.ones(X.shape[1])
     if scale == "standard" or (scale == "auto" and not unit_range):
+        _refuse_constant(X[~test], table.feature_names, _cure_of_constants(X))
         center, spread = X[~test].mean(0), X[~test].std(0)
-        _refuse_constant(spread, table.feature_names, unit_range=unit_range)
     scaled = ((X - center) / spread).astype(np.float32)
     names = np.asarray(table.feature_names, dtype=np.str_)
     return RunData(scaled, table.y, test, center, spread, names)
 
 
-def _refuse_constant(spread: NDArray[Any], names: tuple[str, ...], *, unit_range: bool) -> None:
-    constant = [name for name, value in zip(names, spread, strict=True) if value == 0]
-    if not constant:
+def _refuse_constant(X: NDArray[Any], names: tuple[str, ...], cure: str) -> None:
+    # Not by the standard deviation: rounding makes that of 0.1, 0.1, ... a little more than 0.
+    constant = np.flatnonzero(X.min(0) == X.max(0))
+    if len(constant) == 0:
         return
-    shown = ", ".join(constant[:5]) + (", ..." if len(constant) > 5 else "")
-    cure = " or leave the data as they are with `--scale none`" if unit_range else ""
     raise InvalidDataError(
         f"{len(constant)} of {len(names)} features are constant over the training samples "
-        f"({shown}), so they cannot be standardised and have nothing to say: drop them{cure}."
+        f"({listed(names[i] for i in constant)}), so they cannot be standardised and have nothing "
+        f"to say: {cure}."
     )
+
+
+def _cure_of_constants(X: NDArray[Any]) -> str:
+    if X.min() >= 0 and X.max() <= 1:
+        return "drop them or leave the data as they are with `--scale none`"
+    if X.min() >= 0 and X.max() <= 255 and bool((np.round(X) == X).all()):
+        return (
+            "drop them, or if they are pixels from 0 to 255, divide by 255 or use values in "
+            "[0, 1], which are not standardised"
+        )
+    return "drop them"

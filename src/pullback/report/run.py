@@ -158,13 +158,13 @@ class RunFolder:
             StorageError: the folder cannot be written.
         """
         self.refuse_other(settings, overwrite=overwrite)
-        if self._run_json.exists():
-            if not overwrite:
-                return True
-            self._clear()
+        if self._run_json.exists() and not overwrite:
+            return True
         content = io.BytesIO()
         arrays = {entry.name: getattr(data, entry.name) for entry in fields(data)}
         np.savez_compressed(content, **{k: v for k, v in arrays.items() if v is not None})
+        if self._run_json.exists():
+            self._clear()
         atomic_write(self.path / "data.npz", content.getvalue())
         document = {"format": _FORMAT, "settings": asdict(settings)}
         atomic_write(self._run_json, json.dumps(document, indent=1).encode())

@@ -5,13 +5,14 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from pullback.errors import check_device
 from pullback.models import VAE, ConstantStd, Decoder, NormalLikelihood, load
 from pullback.models.config import TrainingOptions, VAEConfig
 from pullback.models.training import Trainer
 from pullback.report.preparation import RunData
 from pullback.report.run import RunFolder, Settings, is_saved
 
-__all__ = ["build_model", "train", "with_constant_std", "with_network_std"]
+__all__ = ["build_model", "refuse_unfit", "train", "with_constant_std", "with_network_std"]
 
 
 def build_model(settings: Settings, data: RunData) -> VAE:
@@ -35,6 +36,28 @@ def build_model(settings: Settings, data: RunData) -> VAE:
         n_centers=n_centers,
         random_state=settings.seed,
     )
+
+
+def refuse_unfit(settings: Settings, data: RunData) -> None:
+    """Raise what training would raise at its start, before anything is written.
+
+    Raises:
+        InvalidDataError: the data cannot be learnt from.
+        InvalidParameterError: a setting does not fit the data.
+        DeviceError: the device is not on this machine.
+
+    Example:
+        >>> import numpy as np
+        >>> from pullback.datasets import Table
+        >>> from pullback.report.preparation import prepare
+        >>> data = prepare(Table(np.full((50, 3), 7.0), None, tuple("abc")), scale="none")
+        >>> refuse_unfit(Settings("train", "a.csv", "0a"), data)
+        Traceback (most recent call last):
+        pullback.errors.InvalidDataError: `X` must vary, but all of its samples are the same.
+    """
+    vae = build_model(settings, data).to(check_device(settings.device))
+    options = TrainingOptions(epochs=settings.epochs, random_state=settings.seed)
+    Trainer(vae, data.X_train, options, progress=False)
 
 
 def train(folder: RunFolder, *, progress: bool = True) -> VAE:
