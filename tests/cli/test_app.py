@@ -32,6 +32,7 @@ def test_version_and_help(pullback):
         (["paint"], "No such command 'paint'"),
         (["demo"], "Missing option '--out'"),
         (["demo", "--out", "x", "--seed", "-1"], "Invalid value for '--seed'"),
+        (["demo", "--out", "x", "--seed", str(2**32)], "Invalid value for '--seed'"),
         (["demo", "--out", "x", "--epochs", "0"], "Invalid value for '--epochs'"),
         (["demo", "--out", "x", "--latent-dim", "0"], "Invalid value for '--latent-dim'"),
         (["train", "nowhere.csv", "--out", "x"], "'nowhere.csv' does not exist"),

@@ -34,6 +34,13 @@ def test_each_part_has_a_sample(fraction, n_test):
     assert len(split(np.eye(5), test_fraction=fraction).X_test) == n_test
 
 
+def test_seeds_are_those_of_numpy():
+    assert len(split(np.eye(5), random_state=2**32 - 1).X_test) == 1
+    for seed in (-1, 2**32):
+        with pytest.raises(InvalidParameterError, match=r"`random_state` .* \[0, 4294967295\]"):
+            split(np.eye(5), random_state=seed)
+
+
 @pytest.mark.parametrize("fraction", [0.0, 1.0, -0.1, np.nan])
 def test_a_fraction_that_leaves_a_part_empty_is_refused(fraction):
     with pytest.raises(InvalidParameterError, match="`test_fraction` must be"):
@@ -45,8 +52,8 @@ def test_a_fraction_that_leaves_a_part_empty_is_refused(fraction):
     [
         (1, None, "at least 2 samples"),
         (4, [0, 0, 1], "one label for each of the 4 samples"),
-        (4, [0, 0, 0, 1], "class 1 has 1"),
-        (6, [0, 0, 1, 1, 2, 2], "3 classes, but one side of the split has 1"),
+        (4, [0, 0, 0, 1], "class 1 has 1 sample"),
+        (6, [0, 0, 1, 1, 2, 2], "3 classes and one side 1 sample"),
     ],
 )
 def test_data_that_cannot_be_split_are_refused(n, y, message):

@@ -34,6 +34,25 @@ def test_the_split_keeps_the_classes_and_the_samples():
     assert not set(data.X_train[:, 0]) & set(data.X_test[:, 0])
 
 
+@pytest.mark.parametrize(
+    ("y", "why"),
+    [
+        (["a"] * 49 + ["b"], "class b has 1 sample"),
+        ([str(i) for i in range(50)], "has 1 sample"),
+        ([str(i // 2) for i in range(50)], "25 classes and one side 10"),
+    ],
+)
+def test_small_classes_are_no_obstacle_and_it_is_said(y, why):
+    X, said = np.random.default_rng(0).random((50, 3)), []
+    data = prepare(table(X, np.array(y)), say=said.append)
+    assert data.test.sum() == 10
+    assert len(said) == 1
+    assert why in said[0]
+    prepare(table(X), say=said.append)
+    prepare(table(X, np.repeat(["a", "b"], 25)), say=said.append)
+    assert len(said) == 1
+
+
 def test_a_seed_gives_one_split():
     X = np.random.default_rng(0).random((50, 3))
     splits = [prepare(table(X), seed=seed).test for seed in (0, 0, 1)]

@@ -23,7 +23,7 @@ app = typer.Typer(
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder to write the run to.")]
 LatentDim = Annotated[int, typer.Option(min=1, help="Dimension of the latent space.")]
 Epochs = Annotated[int, typer.Option(min=1, help="Most epochs of each stage of training.")]
-Seed = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of everything random.")]
 Device = Annotated[str, typer.Option(help="Where to compute: cpu, cuda, cuda:1, mps, ...")]
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace the run in DIR, and begin anew.")

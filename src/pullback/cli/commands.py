@@ -124,7 +124,7 @@ def _run(out: Path, table: Table, settings: Settings, *, overwrite: bool) -> Non
     """Refuse what cannot be done, then train, measure and write."""
     folder = RunFolder(out)
     folder.refuse_other(settings, overwrite=overwrite)
-    data = prepare(table, scale=settings.scale, seed=settings.seed)
+    data = prepare(table, scale=settings.scale, seed=settings.seed, say=_say)
     check_integer("--latent-dim", settings.latent_dim, 1, data.X.shape[1])
     refuse_unfit(settings, data)  # nothing on disk has changed so far
     resumed = folder.begin(settings, data, overwrite=overwrite)

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from pullback.errors import InvalidDataError, check_integer, check_number
 
-__all__ = ["Split", "split"]
+__all__ = ["Split", "split", "why_not_stratified"]
 
 
 class Split(NamedTuple):
@@ -48,7 +48,7 @@ def split(
         X: samples, `(n, ...)`, n >= 2.
         y: their labels, `(n,)`, each at least twice, or None.
         test_fraction: the share held out, in (0, 1); at least one sample is on each side.
-        random_state: seed of the choice; if None, a fresh one.
+        random_state: seed of the choice, in [0, 2^32); if None, a fresh one.
 
     Returns:
         The two parts, as a `Split`.
@@ -69,16 +69,52 @@ def split(
     X = np.asarray(X)
     n_test = _n_test(len(X), test_fraction)
     if random_state is not None:
-        random_state = check_integer("random_state", random_state, 0)
+        random_state = check_integer("random_state", random_state, 0, 2**32 - 1)
     if y is None:
         X_train, X_test = train_test_split(X, test_size=n_test, random_state=random_state)
         return Split(X_train, X_test, None, None)
     y = np.asarray(y)
-    _check_classes(y, len(X), n_test)
+    if y.shape != (len(X),):
+        raise InvalidDataError(
+            f"`y` must hold one label for each of the {len(X)} samples, but its shape is {y.shape}."
+        )
+    if why := why_not_stratified(y, test_fraction=test_fraction):
+        raise InvalidDataError(f"Both sides of a split must have every class, but {why}")
     X_train, X_test, y_train, y_test = train_test_split(
         X, y, test_size=n_test, random_state=random_state, stratify=y
     )
     return Split(X_train, X_test, y_train, y_test)
+
+
+def why_not_stratified(y: ArrayLike, *, test_fraction: float = 0.2) -> str:
+    """Say why not every class can be on both sides of a split, and what to do; empty if it can.
+
+    Args:
+        y: the labels, `(n,)`, n >= 2.
+        test_fraction: the share held out, in (0, 1).
+
+    Raises:
+        InvalidParameterError: `test_fraction` is outside its range.
+        InvalidDataError: there are fewer than two samples.
+
+    Example:
+        >>> why_not_stratified([0, 0, 0, 1, 1])
+        '`y` has 2 classes and one side 1 sample(s). Move `test_fraction` towards 0.5, or ...'
+        >>> why_not_stratified([0, 0, 1, 1], test_fraction=0.5)
+        ''
+    """
+    y = np.asarray(y)
+    n_test = _n_test(len(y), test_fraction)
+    classes, counts = np.unique(y, return_counts=True)
+    if counts.min() < 2:
+        return f"class {classes[counts.argmin()]!s} has 1 sample. Drop it, or split without `y`."
+    smaller = min(n_test, len(y) - n_test)
+    if smaller < len(classes):
+        return (
+            f"`y` has {len(classes)} classes and one side {smaller} sample(s). "
+            "Move `test_fraction` towards 0.5, or split without `y`."
+        )
+    return ""
 
 
 def _n_test(n: int, test_fraction: float) -> int:
@@ -86,22 +122,3 @@ def _n_test(n: int, test_fraction: float) -> int:
     if n < 2:
         raise InvalidDataError(f"`X` must have at least 2 samples to be split, but has {n}.")
     return min(max(round(n * test_fraction), 1), n - 1)
-
-
-def _check_classes(y: NDArray[Any], n: int, n_test: int) -> None:
-    if y.shape != (n,):
-        raise InvalidDataError(
-            f"`y` must hold one label for each of the {n} samples, but its shape is {y.shape}."
-        )
-    classes, counts = np.unique(y, return_counts=True)
-    if counts.min() < 2:
-        raise InvalidDataError(
-            f"Every class must have at least 2 samples to be on both sides of the split, but class "
-            f"{classes[counts.argmin()]!s} has 1. Drop it, or split without `y`."
-        )
-    smaller = min(n_test, n - n_test)
-    if smaller < len(classes):
-        raise InvalidDataError(
-            f"`y` has {len(classes)} classes, but one side of the split has {smaller} samples. "
-            "Move `test_fraction` towards 0.5, or split without `y`."
-        )

@@ -1,5 +1,6 @@
 """From a table to what a run works on: scaled, split into training and held-out samples."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pullback.datasets import Table, split
+from pullback.datasets.split import why_not_stratified
 from pullback.datasets.table import listed
 from pullback.errors import InvalidDataError, check_choice
 
@@ -69,9 +71,14 @@ class RunData:
 
 
 def prepare(
-    table: Table, *, scale: str = "auto", seed: int = 0, test_fraction: float = 0.2
+    table: Table,
+    *,
+    scale: str = "auto",
+    seed: int = 0,
+    test_fraction: float = 0.2,
+    say: Callable[[str], None] = lambda line: None,
 ) -> RunData:
-    """Split a table, keeping the share of each class, and scale its features.
+    """Split a table, keeping the share of each class if that is possible, and scale its features.
 
     Args:
         table: the data.
@@ -80,6 +87,7 @@ def prepare(
             others.
         seed: seed of the split.
         test_fraction: the share held out, in (0, 1).
+        say: takes a line if the classes are too small to keep their shares.
 
     Returns:
         The data of a run.
@@ -87,7 +95,7 @@ def prepare(
     Raises:
         InvalidParameterError: an unknown `scale`.
         InvalidDataError: there are fewer than ten samples, a feature is constant and cannot be
-            standardised, or a class has a single sample.
+            standardised.
 
     Example:
         >>> X = np.arange(20.0).reshape(10, 2)
@@ -102,9 +110,7 @@ def prepare(
             f"A run needs at least {_FEWEST} samples to learn from some and hold out others, but "
             f"the data have {len(X)}."
         )
-    index = np.arange(len(X))
-    parts = split(index, table.y, test_fraction=test_fraction, random_state=seed)
-    test = np.isin(index, parts.X_test)
+    test = _held_out(len(X), table.y, test_fraction=test_fraction, seed=seed, say=say)
     unit_range = bool(X.min() >= 0 and X.max() <= 1)
     center, spread = np.zeros(X.shape[1]), np.ones(X.shape[1])
     if scale == "standard" or (scale == "auto" and not unit_range):
@@ -113,6 +119,24 @@ def prepare(
     scaled = ((X - center) / spread).astype(np.float32)
     names = np.asarray(table.feature_names, dtype=np.str_)
     return RunData(scaled, table.y, test, center, spread, names)
+
+
+def _held_out(
+    n: int,
+    y: NDArray[Any] | None,
+    *,
+    test_fraction: float,
+    seed: int,
+    say: Callable[[str], None],
+) -> NDArray[np.bool_]:
+    """Choose the samples to hold out; small classes are no obstacle, for labels are optional."""
+    why = "" if y is None else why_not_stratified(y, test_fraction=test_fraction)
+    if why:
+        say(f"Held out at random, whatever the class, for {why.split('. ')[0]}.")
+    index = np.arange(n)
+    classes = None if why else y
+    parts = split(index, classes, test_fraction=test_fraction, random_state=seed)
+    return np.isin(index, parts.X_test)
 
 
 def _refuse_constant(X: NDArray[Any], names: tuple[str, ...], cure: str) -> None:

@@ -90,7 +90,8 @@ def _macro_f1(y: NDArray[Any], named: NDArray[Any], times: NDArray[Any]) -> floa
     scores = []
     for name in np.unique(y):
         hit = times[(y == name) & (named == name)].sum()
-        scores.append(2 * hit / (times[y == name].sum() + times[named == name].sum()))
+        if there := times[y == name].sum() + times[named == name].sum():
+            scores.append(2 * hit / there)  # a small class may be missing from a draw
     return float(np.mean(scores))
 
 
