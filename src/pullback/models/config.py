@@ -17,18 +17,20 @@ from pullback.models.networks import (
     mlp,
 )
 from pullback.models.precision import ConstantStd, NetworkStd, RBFPrecision
+from pullback.models.standardization import Destandardization, Standardization
 
-__all__ = ["OUTPUTS", "TrainingOptions", "VAEConfig", "build_decoder", "build_encoder", "build_std"]
+__all__ = [
+    "TrainingOptions",
+    "VAEConfig",
+    "build_decoder",
+    "build_encoder",
+    "build_output",
+    "build_std",
+]
 
 _FLOOR = 0.1  # of the constant standard deviation
 
-OUTPUTS: dict[str, type[nn.Module]] = {
-    "auto": nn.Identity,  # until `fit` has seen the data
-    "identity": nn.Identity,
-    "sigmoid": nn.Sigmoid,
-    "tanh": nn.Tanh,
-}
-"""What may follow the last layer of the mean network."""
+_OUTPUTS = {"auto", "identity", "sigmoid", "tanh"}
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class VAEConfig:
         check_choice("likelihood", self.likelihood, LIKELIHOODS)
         check_choice("std", self.std, {"constant", "network", "rbf"})
         check_choice("architecture", self.architecture, {"convolutional", "mlp"})
-        check_choice("output", self.output, OUTPUTS)
+        check_choice("output", self.output, _OUTPUTS)
         if self.constant_std != "learned":
             if isinstance(self.constant_std, str):
                 allowed = "a standard deviation > 0 or 'learned'"
@@ -171,7 +173,8 @@ def build_encoder(config: VAEConfig) -> GaussianEncoder:
             channels=tuple(config.hidden)[::-1],
             activation=config.activation,
         )
-    return GaussianEncoder(network, config.latent_dim)
+    standardize = Standardization(config.data_dim)
+    return GaussianEncoder(network, config.latent_dim, standardize=standardize)
 
 
 def build_decoder(config: VAEConfig) -> Decoder:
@@ -196,8 +199,23 @@ def build_decoder(config: VAEConfig) -> Decoder:
         if config.likelihood == "normal"
         else LIKELIHOODS[config.likelihood]()
     )
-    mean = nn.Sequential(network, OUTPUTS[config.output]())
+    mean = nn.Sequential(network, build_output(config))
     return Decoder(mean, likelihood, latent_dim=config.latent_dim)
+
+
+def build_output(config: VAEConfig) -> nn.Module:
+    """Return what follows the last layer of the mean network.
+
+    Example:
+        >>> build_output(VAEConfig(5, output="tanh"))
+        Tanh()
+    """
+    if config.output == "sigmoid":
+        return nn.Sigmoid()
+    if config.output == "tanh":
+        return nn.Tanh()
+    # Logits have no unit.
+    return nn.Identity() if config.likelihood == "bernoulli" else Destandardization(config.data_dim)
 
 
 def build_std(config: VAEConfig, kind: str) -> ConstantStd | NetworkStd | RBFPrecision:

@@ -21,6 +21,8 @@ class GaussianEncoder(nn.Module):
     Args:
         network: maps `(*batch, D)` to `(*batch, 2 d)`.
         latent_dim: the latent dimension d >= 1.
+        standardize: what observations go through first, such as `Standardization`; nothing if
+            None.
 
     Raises:
         InvalidParameterError: d is no integer >= 1.
@@ -36,8 +38,11 @@ class GaussianEncoder(nn.Module):
         torch.Size([3, 2])
     """
 
-    def __init__(self, network: nn.Module, latent_dim: int) -> None:
+    def __init__(
+        self, network: nn.Module, latent_dim: int, *, standardize: nn.Module | None = None
+    ) -> None:
         super().__init__()
+        self.standardize = nn.Identity() if standardize is None else standardize
         self.network = network
         self.latent_dim = check_integer("latent_dim", latent_dim)
 
@@ -47,7 +52,7 @@ class GaussianEncoder(nn.Module):
         Raises:
             InvalidParameterError: the network does not give 2 d numbers a sample.
         """
-        features = self.network(x)
+        features = self.network(self.standardize(x))
         if features.shape[-1] != 2 * self.latent_dim:
             raise InvalidParameterError(
                 "network",

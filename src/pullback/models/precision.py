@@ -54,8 +54,10 @@ class ConstantStd(nn.Module):
 
 
 class NetworkStd(nn.Module):
-    """A network's standard deviation: sigma(z) = min_std + softplus(f(z)).
+    """A network's standard deviation: sigma(z) = min_std + s softplus(f(z)).
 
+    The unit s is 1 until `set_level` puts the level of the noise in its place, so that f has to
+    give numbers of order 1 for data of any scale.
     It interpolates where there are data; away from them its values mean nothing.
 
     Args:
@@ -77,10 +79,12 @@ class NetworkStd(nn.Module):
         min_std = check_number("min_std", min_std, 0.0, open_low=True)
         self.min_std: Tensor
         self.register_buffer("min_std", torch.tensor(min_std))
+        self.scale: Tensor
+        self.register_buffer("scale", torch.tensor(1.0))
 
     @torch.no_grad()
     def set_level(self, std: float, min_std: float | None = None) -> None:
-        """Shift the bias of the last linear layer so that sigma starts near `std`.
+        """Take `std` as the unit s, and shift the last bias so that sigma starts near it.
 
         Args:
             std: the standard deviation to start from.
@@ -89,14 +93,15 @@ class NetworkStd(nn.Module):
         if min_std is not None:
             self.min_std.fill_(min_std)
         last = [module for module in self.network.modules() if isinstance(module, nn.Linear)][-1]
-        floor = float(self.min_std)
-        excess = max(std - floor, 0.1 * floor)
+        self.scale.fill_(std)
+        floor = float(self.min_std) / std
+        excess = max(1 - floor, 0.1 * floor)
         last.bias.fill_(excess + math.log(-math.expm1(-excess)))  # the inverse of softplus
 
     def forward(self, z: Latent) -> Data:
         """Map z `(*batch, d)` to sigma `(*batch, D)`."""
         raw: Tensor = self.network(z)
-        return self.min_std + softplus(raw)
+        return self.min_std + self.scale * softplus(raw)
 
 
 class RBFPrecision(nn.Module):

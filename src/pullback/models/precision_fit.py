@@ -170,7 +170,7 @@ def fit_weights(
         converged = len(objective) > 1 and objective[-2] - objective[-1] < tol
         if converged or len(objective) > max_steps:
             return WeightFit(weights, objective, converged)
-        curved = weights.square() * inverse.clamp_min(tiny)
+        curved = weights * (weights * inverse.clamp_min(tiny))  # the square alone could overflow
         linear = weighed.clamp_min(tiny)
         weights = ((s + (s * s + 4 * linear * curved).sqrt()) / (2 * linear)).clamp_min(tiny)
 

@@ -22,15 +22,19 @@ class Survey(NamedTuple):
     Attributes:
         minimum: the smallest value of each feature, `(D,)`.
         maximum: the largest value of each feature, `(D,)`.
+        center: the mean of each feature, `(D,)`.
+        scale: the root mean square of the standard deviations of the features.
         digest: a hash of all values.
 
     Example:
-        >>> Survey(torch.zeros(2), torch.ones(2), "0a").digest
-        '0a'
+        >>> Samples([[0.0, 1.0], [2.0, 1.0]], 2, torch.zeros(())).survey().center
+        tensor([1., 1.], dtype=torch.float64)
     """
 
     minimum: Tensor
     maximum: Tensor
+    center: Tensor
+    scale: Tensor
     digest: str
 
 
@@ -99,12 +103,21 @@ class Samples:
             yield self[indices[start : start + size]]
 
     def survey(self) -> Survey:
-        """Return range and hash of the data, in one pass."""
+        """Return range, moments and hash of the data, in one pass."""
         digest = hashlib.sha256(f"{len(self)} {self._data_dim}".encode())
         minimum = self._like.new_full((self._data_dim,), torch.inf)
         maximum = -minimum
+        n, center, squares = 0, torch.zeros(self._data_dim, dtype=torch.float64), 0.0
         for rows in self.blocks():
             minimum = torch.minimum(minimum, rows.amin(0))
             maximum = torch.maximum(maximum, rows.amax(0))
-            digest.update(rows.cpu().contiguous().numpy().tobytes())
-        return Survey(minimum, maximum, digest.hexdigest())
+            here = rows.cpu().contiguous()
+            digest.update(here.numpy().tobytes())
+            here = here.double()  # squares of single precision overflow at 1e19
+            shift = here.mean(0) - center
+            squares += float((here - here.mean(0)).square().sum())
+            squares += float(shift.square().sum()) * n * len(here) / (n + len(here))
+            n += len(here)
+            center += shift * len(here) / n
+        scale = torch.tensor(squares / (n * self._data_dim), dtype=torch.float64).sqrt()
+        return Survey(minimum, maximum, center, scale, digest.hexdigest())

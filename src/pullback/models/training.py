@@ -27,6 +27,7 @@ from pullback.models.objectives import elbo
 from pullback.models.randomness import seed_from, seeded
 from pullback.models.samples import Samples, Survey
 from pullback.models.stages import Recipe, Stage
+from pullback.models.standardization import Destandardization, Standardization
 
 if TYPE_CHECKING:
     from pullback.models.vae import VAE
@@ -70,13 +71,13 @@ class Trainer:
     ) -> None:
         self.vae, self.options, self.progress = vae, options, progress
         self.samples = Samples(X, vae.data_dim, vae.like)
-        survey = self.samples.survey()
-        output = _check_survey(survey, vae.settings)
+        self.survey = self.samples.survey()
+        output = _check_survey(self.survey, vae.settings, vae.like.dtype)
         self._split()
         if output is not None:
             vae.set_output(output)
         self.recipe = Recipe(vae, options.precision_fit)
-        self.checkpoint = Checkpoint(checkpoint, self._fingerprint(survey))
+        self.checkpoint = Checkpoint(checkpoint, self._fingerprint(self.survey))
         self.state = TrainingState()
         self.best: dict[str, Tensor] | None = None
 
@@ -89,6 +90,8 @@ class Trainer:
         """
         saved = self.checkpoint.read() if resume else None
         tensors = {} if saved is None else self._restore(*saved)
+        if saved is None and self.state.stage == 0:
+            self._standardize()
         self.vae.history = self.state.history
         stages = self.recipe.stages
         while self.state.stage < len(stages):
@@ -97,6 +100,14 @@ class Trainer:
         if self.recipe.rbf is not None and self.state.stage == len(stages):
             self._fit_precision()
         self.vae.eval()
+
+    def _standardize(self) -> None:
+        """Set the unit in which the networks work, once in the life of a model."""
+        parts = [m for m in self.vae.modules() if isinstance(m, Standardization)]
+        unbounded = any(isinstance(m, Destandardization) for m in parts)
+        if unbounded and all(m.is_identity for m in parts):
+            for module in parts:
+                module.set_(self.survey.center, self.survey.scale)
 
     def _split(self) -> None:
         n, options = len(self.samples), self.options
@@ -264,7 +275,7 @@ def _part(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
 
-def _check_survey(survey: Survey, config: VAEConfig | None) -> str | None:
+def _check_survey(survey: Survey, config: VAEConfig | None, dtype: torch.dtype) -> str | None:
     """Refuse data that the model cannot stand for, and return the output that it needs."""
     low, high = float(survey.minimum.min()), float(survey.maximum.max())
     constant = survey.minimum == survey.maximum
@@ -278,6 +289,8 @@ def _check_survey(survey: Survey, config: VAEConfig | None) -> str | None:
             f"lies in [{low:g}, {high:g}]. Scale the data, or choose another `output` or "
             "`likelihood`."
         )
+    if config.likelihood == "normal":
+        _check_scale(float(survey.scale), dtype)
     output = config.resolve_output(low, high)
     if config.likelihood == "normal" and output == "identity" and bool(constant.any()):
         which = constant.nonzero().flatten().tolist()
@@ -287,3 +300,14 @@ def _check_survey(survey: Survey, config: VAEConfig | None) -> str | None:
             f"(columns {shown}). Drop them: a constant has no variance to model."
         )
     return output
+
+
+def _check_scale(scale: float, dtype: torch.dtype) -> None:
+    """Refuse data whose variances and precisions, with their ratios, `dtype` cannot hold."""
+    smallest = torch.finfo(dtype).tiny ** 0.25
+    if not smallest <= scale <= 1 / smallest:
+        raise InvalidDataError(
+            f"`X` must have features of standard deviation in [{smallest:.1g}, {1 / smallest:.1g}] "
+            f"for a model in {dtype}, but theirs is {scale:.3g}. Use another unit for the data, or "
+            "call `double()` on the model before `fit`."
+        )

@@ -12,7 +12,13 @@ from torch.distributions import Distribution
 
 from pullback.errors import InvalidParameterError, check_device, check_integer, check_points
 from pullback.models import objectives, storage
-from pullback.models.config import OUTPUTS, TrainingOptions, VAEConfig, build_decoder, build_encoder
+from pullback.models.config import (
+    TrainingOptions,
+    VAEConfig,
+    build_decoder,
+    build_encoder,
+    build_output,
+)
 from pullback.models.priors import StandardNormal
 from pullback.models.randomness import draw, seeded
 from pullback.models.training import Trainer
@@ -209,7 +215,9 @@ class VAE(nn.Module):
             raise InvalidParameterError("output", "left to the decoder of custom modules", output)
         self.settings = replace(self.settings, output=output)
         if isinstance(self.decoder.mean, nn.Sequential):
-            self.decoder.mean[-1] = OUTPUTS[output]()
+            module = build_output(self.settings)
+            if type(module) is not type(self.decoder.mean[-1]):  # keep the units that it has
+                self.decoder.mean[-1] = module.to(self.like)
 
     def posterior(self, x: Any) -> Distribution:
         """Return q(z|x).
@@ -391,6 +399,10 @@ class VAE(nn.Module):
         progress: bool = True,
     ) -> "VAE":
         """Train on data, from the weights that the model has: mean first, then the variance.
+
+        Where the output is unbounded, the first training sets the unit in which the networks work:
+        they see and give `(x - c) / s`, with c the means of the features and s the root mean square
+        of their standard deviations. All that comes out is in the unit of the data.
 
         Args:
             X: an array or tensor `(n, D)`, or a map-style `Dataset` of x or (x, ...).

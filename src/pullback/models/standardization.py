@@ -1,0 +1,76 @@
+"""The units of the data: fixed affine maps that let the networks work around zero and one."""
+
+import torch
+from torch import Tensor, nn
+
+from pullback.errors import check_integer
+from pullback.shapes import Data
+
+__all__ = ["Destandardization", "Standardization"]
+
+
+class Standardization(nn.Module):
+    """The map `y = (x - c) / s` from the unit of the data, with one s for all features.
+
+    One scale, not one for each feature: Euclidean distances between observations keep their
+    proportions, on which the geometry of the latent space stands. It is the identity until `set_`.
+
+    Args:
+        data_dim: the data dimension D.
+
+    Attributes:
+        center: c, `(D,)`, in the unit of the data.
+        scale: s > 0, in the unit of the data.
+
+    Raises:
+        InvalidParameterError: D is no integer >= 1.
+
+    Example:
+        >>> standardize = Standardization(2)
+        >>> standardize.set_(torch.tensor([10.0, 20.0]), torch.tensor(5.0))
+        >>> standardize(torch.tensor([15.0, 10.0]))
+        tensor([ 1., -2.])
+    """
+
+    center: Tensor
+    scale: Tensor
+
+    def __init__(self, data_dim: int) -> None:
+        super().__init__()
+        self.register_buffer("center", torch.zeros(check_integer("data_dim", data_dim)))
+        self.register_buffer("scale", torch.ones(()))
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether it has not been set yet."""
+        return bool((self.center == 0).all()) and float(self.scale) == 1.0
+
+    def set_(self, center: Tensor, scale: Tensor) -> None:
+        """Set c, `(D,)`, and s > 0."""
+        self.center.copy_(center)
+        self.scale.copy_(scale)
+
+    def forward(self, x: Data) -> Data:
+        """Map observations x `(*batch, D)` to y `(*batch, D)`."""
+        return (x - self.center) / self.scale
+
+
+class Destandardization(Standardization):
+    """The inverse map `x = c + s y`, into the unit of the data.
+
+    Args:
+        data_dim: the data dimension D.
+
+    Raises:
+        InvalidParameterError: D is no integer >= 1.
+
+    Example:
+        >>> destandardize = Destandardization(2)
+        >>> destandardize.set_(torch.tensor([10.0, 20.0]), torch.tensor(5.0))
+        >>> destandardize(torch.tensor([1.0, -2.0]))
+        tensor([15., 10.])
+    """
+
+    def forward(self, x: Data) -> Data:
+        """Map y `(*batch, D)` to observations x `(*batch, D)`."""
+        return self.center + self.scale * x
