@@ -236,3 +236,16 @@ def test_a_gpu_finds_the_same():
     assert result.length.is_cuda
     torch.testing.assert_close(result.length.cpu(), expected.length)
     torch.testing.assert_close(result.points(9).cpu(), expected.points(9), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3])
+def test_flat_space_in_bent_coordinates_is_walked_at_constant_speed(dim):
+    """The image of the straight line is straight, but not run through evenly."""
+    a, b = torch.zeros(dim, dtype=torch.float64), torch.full((dim,), 2.0, dtype=torch.float64)
+    result = connect(PullbackMetric(torch.exp), a, b)
+    distance = dim**0.5 * (torch.tensor(2.0).double().exp() - 1)
+    assert result.converged
+    torch.testing.assert_close(result.length, distance, rtol=1e-6, atol=0.0)
+    torch.testing.assert_close(2 * result.energy, result.length**2, rtol=1e-3, atol=0.0)
+    half_way = result.points(3)[1].exp()
+    torch.testing.assert_close(half_way, (a.exp() + b.exp()) / 2, rtol=1e-3, atol=0.0)

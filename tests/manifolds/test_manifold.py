@@ -1,5 +1,8 @@
 """The manifold: what it is made of, what it refuses, and that its parts agree."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -30,7 +33,7 @@ def test_a_vae_brings_decoder_and_dimension():
     M = Manifold(vae)
     z = torch.randn(3, 2, dtype=torch.float64)
     assert M.dim == 2
-    assert M.decoder is vae.decoder
+    torch.testing.assert_close(M.decode(z), vae.decode(z).double())
     torch.testing.assert_close(M.metric_matrix(z), Manifold(vae.decoder).metric_matrix(z))
     assert M.decode(z).shape == (3, 6)
     assert "dim=2" in repr(M)
@@ -44,11 +47,55 @@ def test_a_module_and_its_function_are_one_manifold():
     M = Manifold(model, dim=3)
     torch.testing.assert_close(M.metric_matrix(z), Manifold(double, dim=3).metric_matrix(z))
     with torch.no_grad():
-        torch.testing.assert_close(M.decode(z), model(z.float()))
+        torch.testing.assert_close(M.decode(z), double(z))
     of_metric = Manifold(PullbackMetric.from_decoder(model, dim=3))
     torch.testing.assert_close(of_metric.metric_matrix(z), M.metric_matrix(z))
+    torch.testing.assert_close(of_metric.decode(z), M.decode(z))
+
+
+def test_a_metric_without_a_decoder_decodes_nothing():
     with pytest.raises(InvalidParameterError, match="a manifold made from a metric"):
-        of_metric.decode(z)
+        Manifold(HalfPlane()).decode([0.0, 1.0])
+
+
+def test_training_on_leaves_a_manifold_as_it_was():
+    model = mlp([2, 8, 5])
+    M, z = Manifold(model, dim=2), torch.randn(4, 2, dtype=torch.float64)
+    before = M.decode(z), M.metric_matrix(z)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(1)
+    torch.testing.assert_close((M.decode(z), M.metric_matrix(z)), before)
+
+
+@pytest.mark.parametrize(
+    ("decoder", "dim", "message"),
+    [
+        (mlp([2, 8, 5]), None, "give `dim`, the dimension of z"),
+        (VAE(5, 2), 3, "`dim` must be 2, the decoder's own"),
+        (HalfPlane(), 5, "`dim` must be 2, the metric's own"),
+    ],
+)
+def test_a_decoder_or_dimension_that_does_not_fit_is_refused(decoder, dim, message):
+    with pytest.raises(InvalidParameterError, match=message):
+        Manifold(decoder, dim=dim)
+
+
+def test_what_is_no_decoder_is_refused():
+    """In a process of its own, where no run-time type check comes first."""
+    script = "import pullback as pb; pb.Manifold(None, dim=2)"
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert "`decoder` must be a module or a function" in ended.stderr
+
+
+def test_a_decoder_that_mixes_its_batch_is_refused():
+    with pytest.raises(InvalidDataError, match="must map each point on its own"):
+        Manifold(lambda z: z + 0.5 * z.mean(0, keepdim=True) * z, dim=2)
+
+
+def test_a_single_precision_function_is_measured():
+    M = Manifold(lambda z: z.float().sin(), dim=2)
+    assert bool(M.dist([0.0, 0.0], [0.5, 0.5]).isfinite())
 
 
 def test_a_metric_without_immersion():
@@ -136,14 +183,15 @@ def test_lengths_of_curves_and_of_points(sphere):
 
 def test_a_distance_that_did_not_converge_warns(sphere, monkeypatch):
     def connect(*args, **options):
-        return original(*args, **(options | {"solver": Newton(max_steps=1)}))
+        return original(*args, **(options | {"solver": Newton(max_steps=1), "levels": (4, 8)}))
 
     import pullback.manifolds.manifold as module
 
     original = module.connect
     monkeypatch.setattr(module, "connect", connect)
-    with pytest.warns(ConvergenceWarning, match="[12] of 3 geodesics did not converge"):
-        sphere.dist([[0.0, 0.0], [0.5, 0.1], [0.1, 2.0]], [[0.0, 0.0], [1.0, 2.0], [3.0, 0.2]])
+    monkeypatch.setattr(sphere, "graph_over", lambda points: None)
+    with pytest.warns(ConvergenceWarning, match="1 of 2 geodesics did not converge"):
+        sphere.dist([[0.0, 0.0], [0.1, 2.0]], [[0.0, 0.0], [3.0, 0.2]])
 
 
 def test_means_are_decoded_whatever_comes_out():

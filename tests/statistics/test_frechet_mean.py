@@ -92,3 +92,11 @@ def test_bad_settings_are_refused(options):
     (name,) = options
     with pytest.raises(InvalidParameterError, match=f"`{name}` must be"):
         FrechetMean(FLAT, **options).fit([[0.0, 0.0]])
+
+
+@pytest.mark.parametrize("dim", [1, 2])
+def test_the_mean_in_bent_coordinates_of_flat_space_is_the_mean_of_the_images(dim):
+    Z = torch.tensor([[0.0], [2.0]], dtype=torch.float64).expand(2, dim)
+    mean = FrechetMean(Manifold(torch.exp, dim=dim), tol=1e-6).fit(Z)
+    truth = Z.exp().mean(0).log()
+    torch.testing.assert_close(mean.estimate_, truth, rtol=1e-3, atol=0.0)

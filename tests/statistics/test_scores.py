@@ -76,3 +76,10 @@ def test_names_of_clusters_do_not_matter(seed, n, k):
 def test_scores_of_other_lengths_are_refused(y, labels):
     with pytest.raises(InvalidDataError, match="of one length >= 1"):
         clustering_scores(y, labels)
+
+
+def test_distances_that_are_not_numbers_are_refused():
+    D = np.zeros((3, 3))
+    D[0, 1] = np.nan
+    with pytest.raises(InvalidDataError, match="1 of 9 are: geodesics that were not found"):
+        triplet_share(D, [0, 0, 1])

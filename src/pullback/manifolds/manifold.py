@@ -70,21 +70,25 @@ class Manifold:
         dtype: torch.dtype = torch.float64,
         device: str | torch.device | None = None,
     ) -> None:
-        self.decoder: Any = None
+        source = decoder.decoder if isinstance(decoder, VAE) else decoder
         self.metric: Metric
-        if isinstance(decoder, Metric):
-            self.metric = decoder
+        if isinstance(source, Metric):
+            if None not in (dim, source.dim) and dim != source.dim:
+                raise InvalidParameterError("dim", f"{source.dim}, the metric's own", dim)
+            self.metric = source
         else:
-            self.decoder = decoder.decoder if isinstance(decoder, VAE) else decoder
-            self.metric = PullbackMetric.from_decoder(
-                self.decoder, dim=dim, dtype=dtype, device=device
-            )
-        self._like = torch.zeros((), dtype=dtype, device=where_to_compute(self.decoder, device))
+            self.metric = PullbackMetric.from_decoder(source, dim=dim, dtype=dtype, device=device)
+        self._like = torch.zeros((), dtype=dtype, device=where_to_compute(source, device))
         self.dim = dim if self.metric.dim is None else self.metric.dim
         self.data = None
         if data is not None:
             self.data = check_data("data", data, dim=self.dim).detach().to(self._like)
         self._graph: LatentGraph | None = None
+
+    @property
+    def decoder(self) -> Callable[[Tensor], Any] | None:
+        """What the metric is pulled back through, the manifold's own copy; None for a metric."""
+        return self.metric.decoder if isinstance(self.metric, PullbackMetric) else None
 
     @property
     def dtype(self) -> torch.dtype:
@@ -237,7 +241,7 @@ class Manifold:
             point: z, shape `(*batch, d)`.
 
         Returns:
-            Observations, shape `(*batch, D)`, in the decoder's own dtype.
+            Observations, shape `(*batch, D)`.
 
         Raises:
             InvalidParameterError: the manifold was made from a metric and has no decoder.
@@ -246,11 +250,8 @@ class Manifold:
             raise InvalidParameterError(
                 "decoder", "given to decode points", "a manifold made from a metric"
             )
-        z = self._points("point", point)
-        if isinstance(self.decoder, nn.Module):
-            z = z.to(next(self.decoder.parameters(), z))
         with torch.no_grad():
-            return output_mean(self.decoder(z))
+            return output_mean(self.decoder(self._points("point", point)))
 
     def length(self, curve: Curve | Any) -> Scalars:
         """Measure the length of curves.

@@ -17,6 +17,7 @@ from pullback.shapes import Ambient, Latent, MetricMatrix, Points, Scalars, Tang
 
 __all__ = ["PullbackMetric", "where_to_compute"]
 
+_SAME = 1e-4  # single precision may sum in another order for another batch
 # Images of this size stay in the cache of a CPU core (three times faster than those that do not);
 # an accelerator wants as much work at once as its memory allows.
 _CHUNK_BYTES = {True: 2**25, False: 2**30}
@@ -33,6 +34,9 @@ class PullbackMetric(Metric):
         immersion: phi, from points `(*batch, d)` to images `(*batch, m)`, row by row.
         dim: the dimension d of the latent space, or None where any will do.
 
+    Attributes:
+        decoder: what `from_decoder` measures, its own copy of a module; None for a bare immersion.
+
     Source:
         Arvanitidis, Hansen, Hauberg, Latent Space Oddity: on the curvature of deep generative
         models (2018), equation 8.
@@ -47,6 +51,7 @@ class PullbackMetric(Metric):
     def __init__(self, immersion: Map, dim: int | None = None) -> None:
         super().__init__(dim)
         self.immersion = immersion
+        self.decoder: Callable[[Tensor], Any] | None = None
         self._ambient_dim: int | None = None
 
     @classmethod
@@ -83,14 +88,19 @@ class PullbackMetric(Metric):
             >>> metric.metric_matrix(torch.zeros(5, 2).double()).shape
             torch.Size([5, 2, 2])
         """
-        dim = check_integer("dim", getattr(decoder, "latent_dim", None) if dim is None else dim)
+        if not callable(decoder):
+            allowed = "a module or a function from z to a distribution or a tensor"
+            raise InvalidParameterError("decoder", allowed, f"a {type(decoder).__name__}")
+        dim = _check_dim(getattr(decoder, "latent_dim", None), dim)
         device = where_to_compute(decoder, device)
         if isinstance(decoder, nn.Module):
             _refuse_training_mode(decoder)
             decoder = copy.deepcopy(decoder).to(device, dtype).eval().requires_grad_(False)
         of_output = partial(_immersion_of_output, decoder)
         _check_decoder(of_output, torch.zeros(dim, dtype=dtype, device=device))
-        return cls(of_output, dim)
+        metric = cls(of_output, dim)
+        metric.decoder = decoder
+        return metric
 
     def metric_matrix(self, z: Latent) -> MetricMatrix:  # noqa: D102 - inherited
         def gram(z: Tensor) -> Tensor:
@@ -184,9 +194,18 @@ def where_to_compute(decoder: object, device: str | torch.device | None = None) 
     return torch.device("cpu")
 
 
+def _check_dim(own: int | None, dim: int | None) -> int:
+    if dim is None and own is None:
+        cure = "The decoder does not say it, so give `dim`, the dimension of z."
+        raise InvalidParameterError("dim", "an integer >= 1", None, cure)
+    if dim is not None and own is not None and dim != own:
+        raise InvalidParameterError("dim", f"{own}, the decoder's own `latent_dim`", dim)
+    return check_integer("dim", own if dim is None else dim)
+
+
 def _immersion_of_output(decoder: Callable[[Tensor], Any], z: Tensor) -> Tensor:
     with unvalidated_distributions():  # a NaN is found by who looks at the image, pair by pair
-        return immersion_of(decoder(z))
+        return immersion_of(decoder(z)).to(z.dtype)
 
 
 def _refuse_training_mode(decoder: nn.Module) -> None:
@@ -214,7 +233,7 @@ def _check_decoder(f: Map, origin: Tensor) -> None:
     noise = torch.randn(8, len(origin), generator=generator, dtype=torch.float64)
     z = origin + noise.to(origin)
     with torch.no_grad():
-        value, again = f(z), f(z)
+        value, again, alone = f(z), f(z), f(z[:1])
         if value.ndim != 2 or len(value) != len(z):
             raise InvalidDataError(
                 f"`decoder` must map points (n, d) to outputs with one row for each, but {len(z)} "
@@ -228,8 +247,13 @@ def _check_decoder(f: Map, origin: Tensor) -> None:
             )
         _, J = jacobian(f, z)
         _refuse_non_finite(J)
+    if not torch.allclose(value[:1], alone, rtol=_SAME, atol=_SAME * float(value.abs().max())):
+        raise InvalidDataError(
+            "`decoder` must map each point on its own, but a point's image changed with the other "
+            "points of its batch. Batch statistics, as of a batch-norm layer, must be fixed first."
+        )
     if not bool(J.any()):
         raise InvalidDataError(
             "`decoder` does not depend on z: its derivative is zero at every point tried. It has "
-            "collapsed; train it again with a weaker KL term."
+            "collapsed, so train it again with a weaker KL term; or its output is detached from z."
         )

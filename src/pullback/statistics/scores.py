@@ -26,7 +26,7 @@ def triplet_share(distances: Any, y: Any) -> float:
         The share, in [0, 1]: the mean over i, each weighed by its number of triplets.
 
     Raises:
-        InvalidDataError: the shapes do not fit or there is no triplet.
+        InvalidDataError: the shapes do not fit, a distance is NaN, or there is no triplet.
 
     Source:
         Arvanitidis, Hansen, Hauberg, Latent Space Oddity: on the curvature of deep generative
@@ -36,11 +36,16 @@ def triplet_share(distances: Any, y: Any) -> float:
         >>> triplet_share([[0, 1, 5], [1, 0, 2], [5, 2, 0]], ["a", "a", "b"])
         1.0
     """
-    D, y = _array(distances).astype(float), np.asarray(y)
-    if D.ndim != 2 or D.shape != (len(y), len(y)):
+    D, y = _array(distances).astype(float), _array(y)
+    if y.ndim != 1 or D.shape != (len(y), len(y)):
         raise InvalidDataError(
             f"`distances` must have shape ({len(y)}, {len(y)}), one row for each label, but got "
             f"{D.shape}."
+        )
+    if bool(np.isnan(D).any()):
+        raise InvalidDataError(
+            f"`distances` must not be NaN, but {int(np.isnan(D).sum())} of {D.size} are: geodesics "
+            "that were not found. Leave their points out."
         )
     won = total = 0.0
     for i, own in enumerate(y):
