@@ -58,6 +58,10 @@ def weights_of(folder):
     return path
 
 
+def weights_of_document(folder):
+    return folder / json.loads((folder / "model.json").read_text())["weights"]["file"]
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_every_kind_of_model_comes_back_the_same(tmp_path, name):
     vae = VAE(6, 2, **{"n_centers": 5} | MODELS[name]).fit(X, epochs=2, progress=False)
@@ -235,3 +239,52 @@ def test_device_that_is_not_there_is_refused(folder):
 @pytest.mark.gpu
 def test_model_loads_onto_a_gpu(folder):
     assert load(folder, device="cuda").encode(X).device.type == "cuda"
+
+
+def test_saving_deletes_no_file_but_the_weights_it_replaces(folder):
+    others = [folder / "weights-mine.safetensors", folder / "weights-0123456789abcdef.safetensors"]
+    for path in others:
+        path.write_bytes(b"precious")
+    replaced = weights_of_document(folder)
+    VAE(6, 3, n_centers=5).save(folder)
+    assert not replaced.exists()
+    (folder / "model.json").write_text("{}")  # no model of ours: nothing in it is obeyed
+    VAE(6, 2, n_centers=5).save(folder)
+    assert load(folder).latent_dim == 2
+    assert [path.read_bytes() for path in others] == [b"precious"] * 2
+
+
+def test_weights_that_cannot_be_deleted_are_named(folder):
+    path = weights_of(folder)
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(StorageError, match=rf"model is saved, but .*{path.name}.* Delete the file"):
+        VAE(6, 3, n_centers=5).save(folder)
+    assert load(folder).latent_dim == 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"format": 0}, "does not describe a model of this package"),
+        ({"format": True}, "does not describe a model of this package"),
+        ({"class": "GAN"}, "describes a 'GAN', but a 'VAE' is wanted"),
+        ({"weights": {}}, r"lacks weights\.file, weights\.size, weights\.sha256"),
+        ({"weights": None}, r"lacks weights\.file"),
+    ],
+)
+def test_documents_with_other_content_are_refused(folder, changes, message):
+    rewrite(folder, **changes)
+    with pytest.raises(StorageError, match=message):
+        load(folder)
+
+
+@pytest.mark.parametrize("key", ["config", "history", "weights", "class"])
+def test_documents_that_lack_a_part_are_refused(folder, key):
+    path = folder / "model.json"
+    document = json.loads(path.read_text())
+    del document[key]
+    path.write_text(json.dumps(document))
+    rewrite(folder)
+    with pytest.raises(StorageError, match=key if key != "class" else "describes a None"):
+        load(folder)

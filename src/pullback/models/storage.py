@@ -79,6 +79,7 @@ def save(vae: "VAE", path: str | os.PathLike[str]) -> None:
         5
     """
     folder = Path(path)
+    replaced = _named_weights(folder)
     content = tensors_to_bytes(vae.state_dict())
     digest = hashlib.sha256(content).hexdigest()
     name = f"weights-{digest[:16]}.safetensors"
@@ -94,9 +95,14 @@ def save(vae: "VAE", path: str | os.PathLike[str]) -> None:
     atomic_write(folder / name, content)
     # The JSON goes last: until it is replaced, the folder holds the old model, whole.
     atomic_write(folder / _JSON, json.dumps(document, indent=1).encode())
-    for old in folder.glob("weights-*.safetensors"):
-        if old.name != name:
-            old.unlink()
+    if replaced is not None and replaced.name != name:
+        try:
+            replaced.unlink(missing_ok=True)
+        except OSError as error:
+            raise StorageError(
+                f"The model is saved, but {replaced}, the weights of the one it replaces, cannot "
+                f"be deleted: {error.strerror or error}. Delete the file yourself."
+            ) from error
 
 
 def load(
@@ -148,6 +154,15 @@ def tensors_to_bytes(tensors: dict[str, Tensor], metadata: dict[str, str] | None
     return safetensors.torch.save(detached, metadata)
 
 
+def _named_weights(folder: Path) -> Path | None:
+    """Return the weights of the model that is in a folder: the one file that `save` may delete."""
+    try:
+        name = Path(_read_document(folder / _JSON)["weights"]["file"]).name
+    except StorageError:
+        return None  # no model of ours, so no weights of ours
+    return folder / name
+
+
 def _checksum(document: dict[str, Any]) -> str:
     rest = {key: value for key, value in document.items() if key != "checksum"}
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
@@ -174,7 +189,8 @@ def _read_document(path: Path) -> dict[str, Any]:
             f"{path} is no valid JSON ({error}): it is truncated or damaged. Save the model again "
             "or restore the file from a backup."
         ) from error
-    if not isinstance(document, dict) or not isinstance(document.get("format"), int):
+    number = document.get("format") if isinstance(document, dict) else None
+    if not isinstance(number, int) or isinstance(number, bool) or number < 1:
         raise StorageError(f"{path} does not describe a model of this package.")
     if document["format"] > _FORMAT:
         raise StorageError(
@@ -187,7 +203,26 @@ def _read_document(path: Path) -> dict[str, Any]:
             f"{path} was changed after it was saved: its checksum does not match its content. "
             "Restore it from a backup or save the model again."
         )
+    _refuse_other_content(path, document)
     return document
+
+
+def _refuse_other_content(path: Path, document: dict[str, Any]) -> None:
+    if document.get("class") != "VAE":
+        raise StorageError(
+            f"{path} describes a {document.get('class')!r}, but a 'VAE' is wanted. Give the folder "
+            "that `VAE.save` wrote."
+        )
+    weights = document.get("weights")
+    entries = weights if isinstance(weights, dict) else {}
+    kinds = {"file": str, "size": int, "sha256": str}
+    missing = [key for key in ("config", "history") if key not in document]
+    missing += [f"weights.{key}" for key in kinds if not isinstance(entries.get(key), kinds[key])]
+    if missing:
+        raise StorageError(
+            f"{path} lacks {', '.join(missing)}: it is damaged, or another program wrote it. "
+            "Restore it from a backup or save the model again."
+        )
 
 
 def _read_weights(folder: Path, entry: dict[str, Any]) -> dict[str, Tensor]:
