@@ -20,12 +20,14 @@ class Polyline(Curve):
         [[0.5], [2.5]]
     """
 
-    def at(self, t: Tensor) -> Points:  # noqa: D102 - inherited
+    def at(self, t: Tensor) -> Points:
+        """Evaluate c(t): points `(*batch, n, d)`, see `Curve.at`."""
         segment, fraction = self._locate(t)
         start, end = self.nodes[..., segment, :], self.nodes[..., segment + 1, :]
         return torch.lerp(start, end, fraction.expand(start.shape))
 
-    def velocity(self, t: Tensor) -> Points:  # noqa: D102 - inherited
+    def velocity(self, t: Tensor) -> Points:
+        """Evaluate c'(t): tangent vectors `(*batch, n, d)`, see `Curve.velocity`."""
         segment, _ = self._locate(t)
         n_segments = self.nodes.shape[-2] - 1
         return (self.nodes[..., segment + 1, :] - self.nodes[..., segment, :]) * n_segments

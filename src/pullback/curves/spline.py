@@ -35,7 +35,8 @@ class CubicSpline(Curve):
         # dc/ds at the nodes, where one segment has length one in s; of a point, exactly zero.
         self._slopes = slopes @ (nodes - nodes[..., :1, :])
 
-    def at(self, t: Tensor) -> Points:  # noqa: D102 - inherited
+    def at(self, t: Tensor) -> Points:
+        """Evaluate c(t): points `(*batch, n, d)`, see `Curve.at`."""
         segment, s = self._locate(t)
         a, b = self.nodes[..., segment, :], self.nodes[..., segment + 1, :]
         slope_a, slope_b = self._slopes[..., segment, :], self._slopes[..., segment + 1, :]
@@ -43,7 +44,8 @@ class CubicSpline(Curve):
         bump = s * rest * (rest * (slope_a - (b - a)) - s * (slope_b - (b - a)))
         return torch.lerp(a, b, s.expand(a.shape)) + bump
 
-    def velocity(self, t: Tensor) -> Points:  # noqa: D102 - inherited
+    def velocity(self, t: Tensor) -> Points:
+        """Evaluate c'(t): tangent vectors `(*batch, n, d)`, see `Curve.velocity`."""
         segment, s = self._locate(t)
         n_segments = self.nodes.shape[-2] - 1
         chord = self.nodes[..., segment + 1, :] - self.nodes[..., segment, :]

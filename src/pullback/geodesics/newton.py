@@ -56,12 +56,14 @@ class Newton(Solver):
         check_number("max_move", self.max_move, 0, open_low=True)
         check_number("initial_damping", self.initial_damping, 0, open_low=True)
 
-    def init(self, nodes: Points) -> State:  # noqa: D102 - inherited
+    def init(self, nodes: Points) -> State:
+        """Begin with the initial damping, see `Solver.init`."""
         damping = nodes.new_full(nodes.shape[:1], self.initial_damping)
         status = torch.full_like(damping, Status.RUNNING, dtype=torch.long)
         return State(nodes, damping, status)
 
-    def step(self, metric: Metric, state: State, tol: float) -> State:  # noqa: D102 - inherited
+    def step(self, metric: Metric, state: State, tol: float) -> State:
+        """Take one Newton step on each curve, see `Solver.step`."""
         nodes, damping, status = (part.clone() for part in state)
         expansion = metric.expand_chords(nodes)
         status[~_is_finite(expansion)] = Status.NOT_FINITE

@@ -85,7 +85,8 @@ class HalfPlane(Metric):
     def __init__(self) -> None:
         super().__init__(dim=2)
 
-    def metric_matrix(self, z: Latent) -> MetricMatrix:  # noqa: D102 - inherited
+    def metric_matrix(self, z: Latent) -> MetricMatrix:
+        """Compute I / y^2, shape `(*batch, d, d)`, see `Metric.metric_matrix`."""
         y = z[..., 1, None, None]
         eye = torch.eye(2, dtype=z.dtype, device=z.device)
         return eye / torch.where(y > 0, y, torch.nan).square()

@@ -102,7 +102,9 @@ class PullbackMetric(Metric):
         metric.decoder = decoder
         return metric
 
-    def metric_matrix(self, z: Latent) -> MetricMatrix:  # noqa: D102 - inherited
+    def metric_matrix(self, z: Latent) -> MetricMatrix:
+        """Compute J^T J, shape `(*batch, d, d)`, see `Metric.metric_matrix`."""
+
         def gram(z: Tensor) -> Tensor:
             _, J = jacobian(self.immersion, z)
             return J.mT @ J
@@ -111,11 +113,13 @@ class PullbackMetric(Metric):
         chunks = [gram(part) for part in self._chunks(flat, sweeps=1 + z.shape[-1])]
         return torch.cat(chunks).reshape(*z.shape, z.shape[-1])
 
-    def inner_product(self, z: Latent, u: Tangent, v: Tangent) -> Scalars:  # noqa: D102 - inherited
+    def inner_product(self, z: Latent, u: Tangent, v: Tangent) -> Scalars:
+        """Compute <J u, J v> in two forward sweeps, see `Metric.inner_product`."""
         pushed_u = self.push_forward(z, u)
         return (pushed_u * self.push_forward(z, v)).sum(-1)
 
-    def norm(self, z: Latent, v: Tangent) -> Scalars:  # noqa: D102 - inherited
+    def norm(self, z: Latent, v: Tangent) -> Scalars:
+        """Compute |J v| in one forward sweep, see `Metric.norm`."""
         norm: Tensor = torch.linalg.vector_norm(self.push_forward(z, v), dim=-1)
         return norm
 
@@ -128,12 +132,14 @@ class PullbackMetric(Metric):
         """
         return jvp(self.immersion, z, v)[1]
 
-    def chord_floor(self, point_a: Latent, point_b: Latent) -> tuple[Scalars, Scalars]:  # noqa: D102 - inherited
+    def chord_floor(self, point_a: Latent, point_b: Latent) -> tuple[Scalars, Scalars]:
+        """Measure the straight line between the images, see `Metric.chord_floor`."""
         image_a, image_b = self.immersion(point_a), self.immersion(point_b)
         size = torch.maximum(image_a.norm(dim=-1), image_b.norm(dim=-1))
         return (image_b - image_a).norm(dim=-1), 4 * torch.finfo(size.dtype).eps * size
 
-    def expand_chords(self, nodes: Points) -> ChordExpansion:  # noqa: D102 - inherited
+    def expand_chords(self, nodes: Points) -> ChordExpansion:
+        """Expand in one sweep over the nodes, see `Metric.expand_chords`."""
         sweeps = 2 * nodes.shape[-1] + 4
         parts = [self._expand_chords(part) for part in self._chunks(nodes, sweeps=sweeps)]
         return ChordExpansion(*(torch.cat(part) for part in zip(*parts, strict=True)))
