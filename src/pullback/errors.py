@@ -22,6 +22,7 @@ __all__ = [
     "PullbackError",
     "SmoothnessWarning",
     "StorageError",
+    "cast_points",
     "check_choice",
     "check_data",
     "check_device",
@@ -170,6 +171,8 @@ def check_points(name: str, points: Any, dim: int | None = None) -> Tensor:
     """
     is_tensor = isinstance(points, Tensor)
     tensor: Tensor = points if is_tensor else torch.as_tensor(_as_numeric(name, points))
+    if tensor.is_complex():
+        raise _not_real(name, str(tensor.dtype))
     if not tensor.is_floating_point():
         tensor = tensor.double()
     if tensor.ndim == 0 or (dim is not None and tensor.shape[-1] != dim):
@@ -180,6 +183,27 @@ def check_points(name: str, points: Any, dim: int | None = None) -> Tensor:
         )
     _refuse_non_finite(name, tensor.detach())
     return tensor
+
+
+def cast_points(name: str, points: Tensor, like: Tensor) -> Tensor:
+    """Return finite points in the dtype and on the device of a model, or raise.
+
+    Raises:
+        InvalidDataError: a value is beyond the range of the dtype.
+
+    Example:
+        >>> cast_points("x", torch.ones(2, dtype=torch.float64), torch.zeros(())).dtype
+        torch.float32
+    """
+    cast = points.to(like)
+    if cast.dtype != points.dtype and not bool(torch.isfinite(cast.detach()).all()):
+        raise InvalidDataError(
+            f"`{name}` must lie within the range of the model's {cast.dtype}, at most "
+            f"{torch.finfo(cast.dtype).max:.3g}, but has values up to "
+            f"{float(points.detach().abs().max()):.3g}. Use another unit, or call `double()` on "
+            "the model."
+        )
+    return cast
 
 
 def check_data(name: str, X: Any, *, dim: int | None = None, min_samples: int = 2) -> Tensor:
@@ -210,13 +234,29 @@ def check_data(name: str, X: Any, *, dim: int | None = None, min_samples: int = 
     return data
 
 
+def _not_real(name: str, dtype: str) -> InvalidDataError:
+    return InvalidDataError(
+        f"`{name}` must hold real numbers, but its type is {dtype}. "
+        "Convert or drop the entries that are not numbers."
+    )
+
+
 def _as_numeric(name: str, values: Any) -> NDArray[Any]:
-    array = np.asarray(values)
-    if array.dtype.kind not in "biuf":
+    n_masked = int(np.ma.getmaskarray(values).sum()) if np.ma.isMaskedArray(values) else 0
+    if n_masked:
         raise InvalidDataError(
-            f"`{name}` must hold real numbers, but its type is {array.dtype}. "
-            "Convert or drop the entries that are not numbers."
+            f"`{name}` must hold a number in every entry, but {n_masked} of them are masked. "
+            "Remove or impute them."
         )
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise InvalidDataError(
+            f"`{name}` must be a regular array, but its rows differ in length ({error}). "
+            "Give every point the same number of coordinates."
+        ) from error
+    if array.dtype.kind not in "biuf":
+        raise _not_real(name, str(array.dtype))
     return np.require(array, requirements=["C", "W"])  # what torch can share without a warning
 
 

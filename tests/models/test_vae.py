@@ -206,3 +206,27 @@ def test_model_works_on_a_gpu():
     assert vae.sample(3, generator=generator).device.type == "cuda"
     assert vae.log_marginal(X, n_samples=10, generator=generator).shape == (100,)
     assert torch.equal(torch.cuda.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("method", ["elbo", "importance_weighted_bound", "log_marginal"])
+def test_bounds_are_only_for_what_the_likelihood_stands_for(method):
+    bernoulli = VAE(5, 2, likelihood="bernoulli")
+    with pytest.raises(InvalidDataError, match=r"`x` must lie in \[0, 1\].*lies in \[0, 7\]"):
+        getattr(bernoulli, method)([[0.0, 1.0, 0.5, 7.0, 0.0]])
+    assert (getattr(bernoulli, method)(torch.rand(9, 5), n_samples=5) < 0).all()
+    assert torch.isfinite(getattr(VAE(5, 2), method)([0.0, 1.0, 0.5, 7.0, 0.0], n_samples=5))
+
+
+@pytest.mark.parametrize("method", ["elbo", "importance_weighted_bound", "log_marginal"])
+def test_bounds_need_an_observation_and_a_draw(vae, method):
+    with pytest.raises(InvalidDataError, match=r"at least one observation, .*\(0, 5\)"):
+        getattr(vae, method)(torch.zeros(0, 5))
+    with pytest.raises(InvalidParameterError, match="`n_samples` must be an integer >= 1"):
+        getattr(vae, method)(torch.zeros(3, 5), n_samples=0)
+
+
+def test_values_beyond_the_range_of_the_model_are_refused(vae):
+    with pytest.raises(InvalidDataError, match=r"`x` must lie within the range .*float32"):
+        vae.encode(np.full(5, 1e39))
+    with pytest.raises(InvalidDataError, match=r"`X` must lie within the range .*float32"):
+        vae.fit(np.full((9, 5), 1e39), progress=False)

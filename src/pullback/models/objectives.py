@@ -11,7 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, kl
 
-from pullback.errors import InvalidParameterError, check_choice, check_integer
+from pullback.errors import (
+    InvalidDataError,
+    InvalidParameterError,
+    check_choice,
+    check_integer,
+)
 from pullback.models.randomness import draw
 from pullback.shapes import Data, Scalars
 
@@ -184,6 +189,7 @@ def log_marginal(
         The estimate in nats, `(*batch,)`.
 
     Raises:
+        InvalidDataError: x is empty.
         InvalidParameterError: a number is below 1, or the proposal is unknown.
 
     Example:
@@ -195,6 +201,10 @@ def log_marginal(
     """
     check_integer("n_samples", n_samples)
     check_integer("chunk_size", chunk_size)
+    if x.numel() == 0:
+        raise InvalidDataError(
+            f"`x` must hold at least one observation, but its shape is {tuple(x.shape)}."
+        )
     weigh = {"encoder": _encoder_weights, "prior": _prior_weights}[
         check_choice("proposal", proposal, {"encoder", "prior"})
     ]

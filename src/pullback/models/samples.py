@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from pullback.errors import InvalidDataError, check_data, check_points
+from pullback.errors import InvalidDataError, cast_points, check_data, check_points
 from pullback.shapes import Data
 
 __all__ = ["Samples", "Survey"]
@@ -72,7 +72,7 @@ class Samples:
                 raise InvalidDataError(f"`X` must have at least 2 samples, but got {len(X)}.")
             self._dataset = X
         else:
-            self._rows = check_data("X", X, dim=data_dim).detach().to(like)
+            self._rows = cast_points("X", check_data("X", X, dim=data_dim).detach(), like)
 
     def __len__(self) -> int:
         """Return the number of samples n."""
@@ -83,7 +83,8 @@ class Samples:
         if self._dataset is None:
             return self._rows[indices.to(self._rows.device)]
         rows = torch.stack([self._item(index) for index in indices.tolist()])
-        return check_data("X", rows, dim=self._data_dim, min_samples=1).to(self._like)
+        rows = check_data("X", rows, dim=self._data_dim, min_samples=1)
+        return cast_points("X", rows, self._like)
 
     def _item(self, index: int) -> Tensor:
         item = self._dataset[index]

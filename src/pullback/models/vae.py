@@ -1,5 +1,6 @@
 """The variational auto-encoder: encoder, decoder, prior, training and storage in one module."""
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -10,7 +11,14 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from pullback.errors import InvalidParameterError, check_device, check_integer, check_points
+from pullback.errors import (
+    InvalidDataError,
+    InvalidParameterError,
+    cast_points,
+    check_device,
+    check_integer,
+    check_points,
+)
 from pullback.models import objectives, storage
 from pullback.models.config import (
     TrainingOptions,
@@ -262,7 +270,7 @@ class VAE(nn.Module):
         Raises:
             InvalidDataError: z is not finite or not of dimension d.
         """
-        z = check_points("z", z, self.latent_dim).to(self.like)
+        z = cast_points("z", check_points("z", z, self.latent_dim), self.like)
         with _tracking(z):
             distribution: Distribution = self.decoder(z)
             return distribution.mean
@@ -316,9 +324,10 @@ class VAE(nn.Module):
             The bound in nats, `(*batch,)`.
 
         Raises:
-            InvalidDataError: x is not finite or not of dimension D.
+            InvalidDataError: x is empty, not finite, not of dimension D, or outside the support
+                of the likelihood.
         """
-        x, parts = self._observations(x), (self.encoder, self.decoder, self.prior)
+        x, parts = self._supported(x), (self.encoder, self.decoder, self.prior)
         with _tracking(x):
             return objectives.elbo(x, *parts, n_samples=n_samples, generator=generator).value
 
@@ -336,9 +345,10 @@ class VAE(nn.Module):
             The bound in nats, `(*batch,)`.
 
         Raises:
-            InvalidDataError: x is not finite or not of dimension D.
+            InvalidDataError: x is empty, not finite, not of dimension D, or outside the support
+                of the likelihood.
         """
-        x, parts = self._observations(x), (self.encoder, self.decoder, self.prior)
+        x, parts = self._supported(x), (self.encoder, self.decoder, self.prior)
         with _tracking(x):
             return objectives.importance_weighted_bound(
                 x, *parts, n_samples=n_samples, generator=generator
@@ -366,10 +376,11 @@ class VAE(nn.Module):
             The estimate in nats, `(*batch,)`.
 
         Raises:
-            InvalidDataError: x is not finite or not of dimension D.
+            InvalidDataError: x is empty, not finite, not of dimension D, or outside the support
+                of the likelihood.
             InvalidParameterError: a number below 1 or an unknown proposal.
         """
-        x, parts = self._observations(x), (self.encoder, self.decoder, self.prior)
+        x, parts = self._supported(x), (self.encoder, self.decoder, self.prior)
         return objectives.log_marginal(
             x,
             *parts,
@@ -465,7 +476,23 @@ class VAE(nn.Module):
         storage.save(self, path)
 
     def _observations(self, x: Any) -> Tensor:
-        return check_points("x", x, self.data_dim).to(self.like)
+        return cast_points("x", check_points("x", x, self.data_dim), self.like)
+
+    def _supported(self, x: Any) -> Tensor:
+        """Return observations that the likelihood gives a density, at least one of them."""
+        x = self._observations(x)
+        if x.numel() == 0:
+            raise InvalidDataError(
+                f"`x` must hold at least one observation, but its shape is {tuple(x.shape)}."
+            )
+        low, high = getattr(self.decoder.likelihood, "support", (-math.inf, math.inf))
+        smallest, largest = float(x.detach().amin()), float(x.detach().amax())
+        if smallest < low or largest > high:
+            raise InvalidDataError(
+                f"`x` must lie in [{low:g}, {high:g}] for the likelihood of this model, but lies "
+                f"in [{smallest:g}, {largest:g}]. Scale it as the training data were."
+            )
+        return x
 
 
 def _tracking(inputs: Tensor) -> torch.set_grad_enabled:
