@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pullback.cli.failures import failures_as_paragraphs
 from pullback.datasets import Table
 from pullback.report import RunFolder, Settings, prepare
 from pullback.version import __version__
@@ -173,6 +174,20 @@ def test_a_report_needs_a_run(pullback, tmp_path):
     code, _, err = pullback("report", tmp_path)
     assert code == 2
     assert "`DIR` must be a folder that `pullback demo` or `pullback train` wrote" in paragraph(err)
+
+
+def test_an_interruption_before_the_run_is_one_line(pullback, tmp_path, table, monkeypatch):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pullback.cli.commands.read_table", interrupt)
+    code, _, err = pullback("train", table, "--out", tmp_path / "run")
+    assert code == 1
+    assert paragraph(err) == "interrupted before anything was written.\n"
+    assert not (tmp_path / "run").exists()
+    with pytest.raises(SystemExit) as ended, failures_as_paragraphs():
+        interrupt()
+    assert ended.value.code == 1
 
 
 @pytest.mark.parametrize("place", ["before", "after"])

@@ -10,6 +10,7 @@ from pullback.datasets import Table
 from pullback.report import RunFolder, Settings, build, prepare, train
 from pullback.report.build import to_json
 from pullback.report.chapter import Verdict
+from pullback.report.chapters import curvature
 from pullback.report.study import Study
 
 
@@ -104,6 +105,16 @@ def test_verdicts_follow_from_the_numbers(run):
     assert Verdict.of_interval(-1, 1) is Verdict.OPEN
 
 
+def test_the_ratio_says_how_many_pairs_it_is_from(run, monkeypatch):
+    study = Study(run[0], n_pairs=6)
+    monkeypatch.setattr(Study, "found", np.arange(6) < 6)
+    assert "pairs:" not in curvature(study).outcome
+    monkeypatch.setattr(Study, "found", np.arange(6) < 4)
+    chapter = curvature(study)
+    assert "(of 4 of 6 pairs: no geodesic was found for the others)" in chapter.outcome
+    assert chapter.numbers["straight_over_geodesic"]["n_pairs"] == 4
+
+
 def test_a_study_repeats_itself(run):
     folder, _, _ = run
     first, second = Study(folder, n_pairs=6), Study(folder, n_pairs=6)
@@ -119,6 +130,8 @@ def test_what_does_not_apply_says_why(tmp_path):
         "applies": False,
         "why": "There are no labels, so there are no triplets to compare.",
     }
+    assert chapters["curvature"].verdict is Verdict.ABSENT
+    assert "one path between two points only" in chapters["curvature"].outcome
     page = (folder.path / "report.html").read_text()
     assert "The latent space has 1 dimensions, and maps are drawn of two only" in page
     assert "There are no labels, so clusters cannot be compared with classes." in page

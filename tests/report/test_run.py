@@ -93,6 +93,50 @@ def test_damage_is_named(folder):
         folder.settings()
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"format": 2}, "its format is 2, and this version reads 1"),
+        ({"settings": []}, "it has no settings"),
+        ({"settings": {"seed": 1}}, "the settings must be command, source, .*, but are seed"),
+        ({"seed": "3"}, "seed is '3'"),
+        ({"seed": True}, "seed is True"),
+        ({"latent_dim": 2.5}, "latent_dim is 2.5"),
+        ({"device": None}, "device is None"),
+        ({"image_shape": [2, "3"]}, "image_shape is"),
+        ({"image_shape": [2]}, "image_shape is"),
+    ],
+)
+def test_a_description_of_another_format_or_type_is_refused(folder, change, message):
+    path = folder.path / "run.json"
+    document = json.loads(path.read_text())
+    (document if set(change) & set(document) else document["settings"]).update(change)
+    path.write_text(json.dumps(document))
+    with pytest.raises(StorageError, match=f"run.json is damaged .*{message}"):
+        folder.settings()
+
+
+@pytest.mark.parametrize("content", [b"[1]", b"null", b"\xff\xfe", b""])
+def test_a_description_that_is_none_is_refused(folder, content):
+    (folder.path / "run.json").write_bytes(content)
+    with pytest.raises(StorageError, match="run.json is damaged"):
+        folder.settings()
+
+
+def test_data_damaged_in_any_place_are_refused_or_whole(folder):
+    path = folder.path / "data.npz"
+    whole = path.read_bytes()
+    for cut in (0, 1, 100, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:cut])
+        with pytest.raises(StorageError, match="missing or damaged"):
+            folder.data()
+    spoiled = bytearray(whole)
+    spoiled[60:90] = b"\x55" * 30
+    path.write_bytes(bytes(spoiled))
+    with pytest.raises(StorageError, match="missing or damaged"):
+        folder.data()
+
+
 def test_the_command_line_says_all_that_is_not_a_default():
     settings = replace(
         SETTINGS,

@@ -127,11 +127,11 @@ def _run(out: Path, table: Table, settings: Settings, *, overwrite: bool) -> Non
     data = prepare(table, scale=settings.scale, seed=settings.seed, say=_say)
     check_integer("--latent-dim", settings.latent_dim, 1, data.X.shape[1])
     refuse_unfit(settings, data)  # nothing on disk has changed so far
-    resumed = folder.begin(settings, data, overwrite=overwrite)
     _limit_threads(data.X.shape[1])
-    _say(f"{'Going on with' if resumed else 'Writing'} the run in {out}")
     start = time.monotonic()
     with _interruptible(settings.command_line(out), f"What is done so far is kept in {out}."):
+        resumed = folder.begin(settings, data, overwrite=overwrite)
+        _say(f"{'Going on with' if resumed else 'Writing'} the run in {out}")
         train(folder)
         _say(f"{time.monotonic() - start:6.1f} s  training")
         _measure(folder)

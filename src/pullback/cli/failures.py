@@ -8,6 +8,7 @@ import typer
 __all__ = ["failures_as_paragraphs", "remember_debug"]
 
 _FAILED, _WRONG_USAGE = 1, 2
+_INTERRUPTED = 130  # what typer makes of Ctrl-C, without a word
 _debug = False
 
 
@@ -26,8 +27,8 @@ def remember_debug(wanted: bool) -> bool:
 class failures_as_paragraphs:  # noqa: N801
     """A `with` block whose errors end the process with one paragraph and an exit code.
 
-    Exit code 2 for what was asked for and cannot be, 1 for what failed. Errors that are no fault of
-    the user's, which is to say bugs, keep their traceback.
+    Exit code 2 for what was asked for and cannot be, 1 for what failed or was interrupted. Errors
+    that are no fault of the user's, which is to say bugs, keep their traceback.
 
     Example:
         >>> with failures_as_paragraphs():
@@ -44,6 +45,9 @@ class failures_as_paragraphs:  # noqa: N801
         traceback: TracebackType | None,
     ) -> None:
         """Tell of an error, if there was one."""
+        if _is_interruption(error):
+            typer.echo("Error: interrupted before anything was written.", err=True)
+            sys.exit(_FAILED)
         if _debug or not isinstance(error, Exception):
             return
         from pullback.errors import DeviceError, InvalidParameterError, PullbackError
@@ -52,3 +56,8 @@ class failures_as_paragraphs:  # noqa: N801
             typer.echo(f"Error: {error}", err=True)
             wrong_usage = isinstance(error, InvalidParameterError | DeviceError)
             sys.exit(_WRONG_USAGE if wrong_usage else _FAILED)
+
+
+def _is_interruption(error: BaseException | None) -> bool:
+    ended = isinstance(error, SystemExit) and error.code == _INTERRUPTED
+    return ended or isinstance(error, KeyboardInterrupt)

@@ -5,9 +5,10 @@ import json
 import shlex
 import shutil
 import zipfile
+import zlib
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import numpy as np
 
@@ -195,7 +196,7 @@ class RunFolder:
 
         Raises:
             InvalidParameterError: the folder holds no run.
-            StorageError: its description is damaged.
+            StorageError: its description is damaged, or of another format.
         """
         if not self._run_json.is_file():
             raise InvalidParameterError(
@@ -204,12 +205,7 @@ class RunFolder:
                 f"{self.path}, which has no run.json",
             )
         try:
-            document = json.loads(self._run_json.read_bytes())
-            values: dict[str, Any] = document["settings"]
-            if values["image_shape"] is not None:
-                height, width = values["image_shape"]
-                values["image_shape"] = (int(height), int(width))
-            return Settings(**values)
+            return _read_settings(json.loads(self._run_json.read_bytes()))
         except (ValueError, KeyError, TypeError) as error:
             raise StorageError(
                 f"{self._run_json} is damaged ({error}): restore it, or run again with "
@@ -227,7 +223,7 @@ class RunFolder:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 found: dict[str, Any] = {"y": None} | dict(arrays)
                 return RunData(**found)
-        except (OSError, ValueError, TypeError, zipfile.BadZipFile) as error:
+        except (OSError, ValueError, TypeError, EOFError, zlib.error, zipfile.BadZipFile) as error:
             raise StorageError(
                 f"{path} is missing or damaged ({error}): restore it, or run "
                 f"`{self.settings().command_line(self.path)} --overwrite`."
@@ -258,3 +254,30 @@ class RunFolder:
 def is_saved(model: Path) -> bool:
     """Say whether a model was saved into a folder to the end."""
     return (model / "model.json").exists()
+
+
+def _read_settings(document: Any) -> Settings:
+    """Return the settings that run.json holds, or raise a `ValueError` that says what is wrong."""
+    if not isinstance(document, dict) or not isinstance(document.get("settings"), dict):
+        raise ValueError("it has no settings")
+    if document.get("format") != _FORMAT:
+        raise ValueError(
+            f"its format is {document.get('format')!r}, and this version reads {_FORMAT}"
+        )
+    values = dict(document["settings"])
+    hints = get_type_hints(Settings)
+    if set(values) != set(hints):
+        raise ValueError(f"the settings must be {', '.join(hints)}, but are {', '.join(values)}")
+    shape = values.pop("image_shape")
+    for name, value in values.items():
+        if isinstance(value, bool) or not isinstance(value, hints[name]):
+            raise ValueError(f"{name} is {value!r}")
+    if shape is None:
+        return Settings(**values)
+    if not _is_shape(shape):
+        raise ValueError(f"image_shape is {shape!r}")
+    return Settings(**values, image_shape=tuple(shape))
+
+
+def _is_shape(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(type(n) is int for n in value)

@@ -24,6 +24,9 @@ def curvature(study: Study) -> Chapter:
     Example:
         >>> curvature(Study(RunFolder("run"))).outcome  # doctest: +SKIP
     """
+    if study.vae.latent_dim == 1:
+        why = "The latent space has one dimension, where there is one path between two points only."
+        return Chapter.absent("curvature", _TITLE, _CLAIM, why)
     if not study.found.any():
         why = "No geodesic was found, so there is nothing to compare."
         return Chapter.absent("curvature", _TITLE, _CLAIM, why)
@@ -37,8 +40,14 @@ def curvature(study: Study) -> Chapter:
         claim=_CLAIM,
         verdict=Verdict.HOLDS if ratio["median"] > _CURVED else Verdict.FAILS,
         outcome=f"The straight line between two codes is {number(ratio['median'])} times as long "
-        f"as the geodesic in the median, {number(ratio['p90'])} times for one pair in ten.",
+        f"as the geodesic in the median, {number(ratio['p90'])} times for one pair in ten"
+        f"{_left_out(study)}.",
     )
+
+
+def _left_out(study: Study) -> str:
+    found, n = int(study.found.sum()), len(study.pairs)
+    return "" if found == n else f" (of {found} of {n} pairs: no geodesic was found for the others)"
 
 
 def _tell(study: Study, numbers: dict[str, Any]) -> list[Block]:
