@@ -195,9 +195,11 @@ class TestText:
             ("a,b\n1,2\n3\n", r"1 entries .* in column\(s\) b and row\(s\) 1"),
             ("a,b\n1,inf\nnan,2\n", r"2 entries .* in column\(s\) a, b and row\(s\) 0, 1"),
             ("a,b\n1,x\n2,y\n", r"not numeric: b \('b' begins with 'x'\)"),
-            ("a;b\n1;2\n3;4\n", "not numeric: a;b"),
             ("a,b\n1,2,3\n4,5,6\n", "rows with more fields than its first line"),
             ("a,b\n0,1,2\n1,5,6\n", "rows with more fields than its first line"),
+            ("a;b\n1;2\n3;4\n", r"separated by semicolons \(;\), but must be by commas"),
+            ("a;b\n1,5;2,5\n4;5\n", r"separated by semicolons \(;\), but must be by commas"),
+            ("1,5;2,5\n4;5\n", r"separated by semicolons \(;\), but must be by commas"),
             ("a,a\n1,2\n3,4\n", r"columns of the same name \(a\)"),
             ("a,b\n", "has no rows"),
             ("a,b\n1,2\n", "at least 2 samples, but got 1"),
@@ -217,8 +219,9 @@ class TestText:
 
     @pytest.mark.parametrize("content", ["\n\n", "a,b\n1,2\n3,4,5,6\n", 'a,b\n"1,2\n3,4\n'])
     def test_damaged(self, tmp_path, content):
-        with pytest.raises(StorageError, match="is damaged"):
+        with pytest.raises(StorageError, match="is damaged") as caught:
             read_table(text(tmp_path / "table.csv", content))
+        assert "\n" not in str(caught.value)
 
     def test_unknown_label(self, tmp_path):
         with pytest.raises(InvalidDataError, match="has no column 'kind' .* it has a, b"):

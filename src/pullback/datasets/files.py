@@ -7,6 +7,7 @@ import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
+from itertools import chain, islice
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -96,7 +97,10 @@ def _reader_for(path: Path) -> Callable[[Path, str | None], Parts]:
 
 
 def _damaged(path: Path, why: object) -> StorageError:
-    return StorageError(f"{path} is damaged, or is no {path.suffix} file ({why}): write it again.")
+    reason = " ".join(str(why).split())  # other libraries end theirs with a new line
+    return StorageError(
+        f"{path} is damaged, or is no {path.suffix} file ({reason}): write it again."
+    )
 
 
 def _read_npz(path: Path, label: str | None) -> Parts:
@@ -142,16 +146,16 @@ def _load(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def _read_csv(path: Path, label: str | None) -> Parts:
+    first, second = _first_rows(path)
+    _refuse_semicolons(path, first, second)
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            first = next((row for row in csv.reader(file) if row), [])
         header = None if _is_data(first) else 0
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
             frame = pd.read_csv(
                 path, header=header, encoding="utf-8-sig", low_memory=False, index_col=False
             )
-    except (ValueError, csv.Error) as error:  # pandas' own errors are ValueErrors
+    except ValueError as error:  # pandas' own errors are ValueErrors
         raise _damaged(path, error) from error
     except pd.errors.ParserWarning as error:
         raise InvalidDataError(
@@ -164,6 +168,25 @@ def _read_csv(path: Path, label: str | None) -> Parts:
             "Delete it, or save with `frame.to_csv(path, index=False)`."
         )
     return _from_frame(path, frame.set_axis(names, axis=1), label)
+
+
+def _first_rows(path: Path) -> tuple[list[str], list[str]]:
+    """Return the first two rows that are not empty, or empty ones in their place."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            first, second = islice(chain(filter(None, csv.reader(file)), ([], [])), 2)
+    except (ValueError, csv.Error) as error:  # what is no UTF-8 is a ValueError
+        raise _damaged(path, error) from error
+    return first, second
+
+
+def _refuse_semicolons(path: Path, *rows: Sequence[str]) -> None:
+    if all(any(";" in field for field in row) for row in rows):
+        raise InvalidDataError(
+            f"{path} is separated by semicolons (;), but must be by commas, with points in its "
+            "numbers. Convert it: `pandas.read_csv(path, sep=';', decimal=',').to_csv(path, "
+            "index=False)`."
+        )
 
 
 def _is_data(fields: Sequence[str]) -> bool:

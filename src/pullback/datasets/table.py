@@ -82,10 +82,14 @@ def _as_matrix(source: str, X: NDArray[Any]) -> NDArray[Any]:
             f"{source} must hold real numbers, but its data are of type {X.dtype}. "
             "Convert or drop what is no number."
         )
-    if X.ndim and X.shape[-1] == 0:
+    if X.ndim == 0:
+        raise InvalidDataError(
+            f"{source} must have shape (n_samples, n_features), but got (): it is a single number."
+        )
+    if X.shape[-1] == 0:
         raise InvalidDataError(f"{source} has no features: its data have shape {X.shape}.")
     single = X.dtype.kind == "f" and X.dtype.itemsize <= 4
-    return np.atleast_1d(X.astype(np.float32 if single else np.float64))
+    return X.astype(np.float32 if single else np.float64)
 
 
 def _refuse_gaps(source: str, X: NDArray[Any], names: tuple[str, ...]) -> None:
