@@ -1,6 +1,7 @@
 """A run that is killed at any moment and resumed ends at the bits of an undisturbed one."""
 
 import hashlib
+import json
 import random
 import signal
 import subprocess
@@ -9,8 +10,12 @@ import time
 
 import pytest
 import torch
+from safetensors import safe_open
 
+from pullback.errors import StorageError
+from pullback.models import VAE, Trainer
 from pullback.models.checkpoint import Checkpoint, TrainingState
+from pullback.models.storage import tensors_to_bytes
 
 RUN = """
 import sys
@@ -101,3 +106,80 @@ def test_only_forced_checkpoints_are_written_when_none_is_due(tmp_path):
     assert checkpoint.read()[0].epoch == 1
     checkpoint.write(TrainingState(epoch=3), model, None, None)
     assert checkpoint.read()[0].epoch == 3
+
+
+@pytest.fixture
+def path(tmp_path):
+    """A checkpoint of the run 0a."""
+    path = tmp_path / "run.safetensors"
+    Checkpoint(path, "0a").write(TrainingState(epoch=3), torch.nn.Linear(2, 3), None, None)
+    return path
+
+
+def rewrite(path, change):
+    """Change the document in the metadata."""
+    with safe_open(path, framework="pt") as file:
+        document = json.loads(file.metadata()["pullback"])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    change(document)
+    path.write_bytes(tensors_to_bytes(tensors, {"pullback": json.dumps(document)}))
+
+
+def test_a_changed_tensor_is_noticed(path):
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(StorageError, match="not those that were written"):
+        Checkpoint(path, "0a").read()
+
+
+@pytest.mark.parametrize("key", ["format", "fingerprint", "sha256", "state"])
+def test_a_document_that_lacks_a_part_is_refused(path, key):
+    rewrite(path, lambda document: document.pop(key))
+    with pytest.raises(StorageError, match=rf"no checkpoint that can be read \('{key}'\)"):
+        Checkpoint(path, "0a").read()
+
+
+def test_a_document_with_other_parts_is_refused(path):
+    rewrite(path, lambda document: document["state"].update(surprise=1))
+    with pytest.raises(StorageError, match="no checkpoint that can be read .*surprise"):
+        Checkpoint(path, "0a").read()
+    rewrite(path, lambda document: document.update(format=2))
+    with pytest.raises(StorageError, match="format 2, but this version reads format 1"):
+        Checkpoint(path, "0a").read()
+
+
+def test_a_folder_is_never_to_be_deleted(tmp_path):
+    with pytest.raises(StorageError, match="must be a file, but .* is a folder") as caught:
+        Checkpoint(tmp_path, "0a").read()
+    assert "Delete" not in str(caught.value)
+
+
+def test_a_run_from_other_weights_is_another_run(tmp_path):
+    X, path = torch.rand(30, 3, generator=torch.Generator().manual_seed(0)), tmp_path / "run"
+    options = {"epochs": 2, "progress": False, "checkpoint": path}
+    VAE(3, 1, n_centers=2).fit(X, **options)
+    other = VAE(3, 1, n_centers=2)
+    with torch.no_grad():
+        next(other.parameters()).add_(0.1)
+    with pytest.raises(StorageError, match="from other initial weights"):
+        other.fit(X, **options)
+
+
+def test_the_model_that_was_interrupted_goes_on(tmp_path, monkeypatch):
+    X, path = torch.rand(30, 3, generator=torch.Generator().manual_seed(0)) - 0.5, tmp_path / "run"
+    options = {"epochs": 4, "progress": False}
+    expected = VAE(3, 1, n_centers=2).fit(X, **options).state_dict()
+    vae, judge = VAE(3, 1, n_centers=2), Trainer._judge
+
+    def interrupt(trainer, stage, row):
+        judge(trainer, stage, row)
+        if row["epoch"] == 3:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_judge", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            vae.fit(X, checkpoint=path, **options)
+    vae.fit(X, checkpoint=path, **options)
+    assert all(torch.equal(value, expected[name]) for name, value in vae.state_dict().items())

@@ -1,5 +1,6 @@
 """Checkpoints of a training run: one safetensors file, replaced atomically."""
 
+import hashlib
 import json
 import time
 from dataclasses import asdict, dataclass, field
@@ -13,9 +14,10 @@ from torch import Tensor, nn
 from pullback.errors import StorageError
 from pullback.models.storage import atomic_write, tensors_to_bytes
 
-__all__ = ["Checkpoint", "TrainingState"]
+__all__ = ["Checkpoint", "TrainingState", "digest", "restore_optimizer"]
 
 _KEY = "pullback"
+_FORMAT = 1
 _COST = 0.1  # the largest share of the time that writing checkpoints may take
 
 
@@ -47,7 +49,8 @@ class Checkpoint:
 
     Args:
         path: the file, or None to keep nothing.
-        fingerprint: what identifies data and settings; a file of another run is refused.
+        fingerprint: what identifies data, settings and initial weights; a file of another run is
+            refused.
 
     Example:
         >>> checkpoint = Checkpoint(None, "0a")
@@ -90,8 +93,13 @@ class Checkpoint:
         if optimizer is not None:
             for index, entries in optimizer.state_dict()["state"].items():
                 tensors |= {f"optimizer/{index}/{key}": entry for key, entry in entries.items()}
-        document = json.dumps({"fingerprint": self.fingerprint, "state": asdict(state)})
-        atomic_write(self.path, tensors_to_bytes(tensors, {_KEY: document}))
+        document = {
+            "format": _FORMAT,
+            "fingerprint": self.fingerprint,
+            "sha256": digest(tensors),
+            "state": asdict(state),
+        }
+        atomic_write(self.path, tensors_to_bytes(tensors, {_KEY: json.dumps(document)}))
         end = time.monotonic()
         self._due = end + (end - start) / _COST
 
@@ -99,25 +107,65 @@ class Checkpoint:
         """Return the state and the tensors by name, or None if there is no file yet.
 
         Raises:
-            StorageError: the file is damaged, or is of a run with other data or settings.
+            StorageError: the file is damaged, of another format, or of another run.
         """
         if self.path is None or not self.path.exists():
             return None
+        if self.path.is_dir():
+            raise StorageError(
+                f"`checkpoint` must be a file, but {self.path} is a folder. Name a file in it, "
+                f"such as {self.path / 'run.safetensors'}."
+            )
         try:
             with safe_open(self.path, framework="pt") as file:
                 document = json.loads((file.metadata() or {})[_KEY])
                 tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
-        except (SafetensorError, KeyError, ValueError, OSError) as error:
+            self._refuse_other_run(document, digest(tensors))
+            state = TrainingState(**document["state"])
+        except (SafetensorError, KeyError, TypeError, ValueError) as error:
+            raise self._damaged(error) from error
+        except StorageError:
+            raise
+        except OSError as error:
+            raise StorageError(f"Cannot read {self.path}: {error.strerror or error}.") from error
+        return state, tensors
+
+    def _refuse_other_run(self, document: dict[str, Any], sha256: str) -> None:
+        if document["format"] != _FORMAT:
             raise StorageError(
-                f"{self.path} is no checkpoint that can be read ({error}). Delete it, or pass "
+                f"{self.path} is a checkpoint of format {document['format']}, but this version "
+                f"reads format {_FORMAT}. Go on with the version that wrote it, or pass "
                 "`resume=False` to start anew."
-            ) from error
+            )
+        if document["sha256"] != sha256:
+            raise self._damaged("its tensors are not those that were written")
         if document["fingerprint"] != self.fingerprint:
             raise StorageError(
-                f"{self.path} is the checkpoint of a run with other data or settings. Use another "
-                "`checkpoint`, or pass `resume=False` to replace it."
+                f"{self.path} is the checkpoint of a run with other data or settings, or from "
+                "other initial weights. Use another `checkpoint`, or pass `resume=False` to "
+                "replace it; seed the weights of custom modules, so that they start the same."
             )
-        return TrainingState(**document["state"]), tensors
+
+    def _damaged(self, reason: object) -> StorageError:
+        return StorageError(
+            f"{self.path} is no checkpoint that can be read ({reason}). Delete it, or pass "
+            "`resume=False` to start anew."
+        )
+
+
+def digest(tensors: dict[str, Tensor]) -> str:
+    """Return the SHA-256 of tensors: of their names, dtypes, shapes and values.
+
+    Example:
+        >>> digest({"a": torch.zeros(2)}) == digest({"a": torch.zeros(3)})
+        False
+    """
+    total = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        value = tensor.detach().cpu().contiguous()
+        total.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        total.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return total.hexdigest()
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:

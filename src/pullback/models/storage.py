@@ -183,7 +183,7 @@ def _read_bytes(path: Path) -> bytes:
 def _read_document(path: Path) -> dict[str, Any]:
     content = _read_bytes(path)
     try:
-        document = json.loads(content)
+        document: dict[str, Any] = json.loads(content)
     except ValueError as error:
         raise StorageError(
             f"{path} is no valid JSON ({error}): it is truncated or damaged. Save the model again "

@@ -21,7 +21,7 @@ from pullback.errors import (
     InvalidDataError,
     InvalidParameterError,
 )
-from pullback.models.checkpoint import Checkpoint, TrainingState, restore_optimizer
+from pullback.models.checkpoint import Checkpoint, TrainingState, digest, restore_optimizer
 from pullback.models.config import TrainingOptions, VAEConfig
 from pullback.models.objectives import elbo
 from pullback.models.randomness import seed_from, seeded
@@ -77,6 +77,8 @@ class Trainer:
         if output is not None:
             vae.set_output(output)
         self.recipe = Recipe(vae, options.precision_fit)
+        # After an interruption the run goes on from the weights that it began with.
+        self.origin = vae.interrupted or digest(vae.state_dict())
         self.checkpoint = Checkpoint(checkpoint, self._fingerprint(self.survey))
         self.state = TrainingState()
         self.best: dict[str, Tensor] | None = None
@@ -89,6 +91,8 @@ class Trainer:
             StorageError: a checkpoint cannot be written, or is of another run.
         """
         saved = self.checkpoint.read() if resume else None
+        if self.checkpoint.path is not None:
+            self.vae.interrupted = self.origin  # until it is through
         tensors = {} if saved is None else self._restore(*saved)
         if saved is None and self.state.stage == 0:
             self._standardize()
@@ -99,6 +103,7 @@ class Trainer:
             tensors = {}
         if self.recipe.rbf is not None and self.state.stage == len(stages):
             self._fit_precision()
+        self.vae.interrupted = None
         self.vae.eval()
 
     def _standardize(self) -> None:
@@ -133,6 +138,7 @@ class Trainer:
         model = str(self.vae) if self.vae.settings is None else self.vae.config
         like = self.vae.like
         run = [survey.digest, asdict(self.options), model, str(like.dtype), like.device.type]
+        run.append(self.origin)
         return hashlib.sha256(json.dumps(run).encode()).hexdigest()
 
     def _restore(self, state: TrainingState, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -94,6 +94,7 @@ class VAE(nn.Module):
     """
 
     history: list[dict[str, Any]]
+    interrupted: str | None  # the digest of the weights that an unfinished `fit` began with
 
     def __init__(
         self,
@@ -142,6 +143,7 @@ class VAE(nn.Module):
         self.encoder, self.decoder, self.prior = encoder, decoder, prior
         self.settings = config
         self.history = []
+        self.interrupted = None
 
     @classmethod
     def from_modules(
@@ -476,7 +478,8 @@ class VAE(nn.Module):
         storage.save(self, path)
 
     def _observations(self, x: Any) -> Tensor:
-        return cast_points("x", check_points("x", x, self.data_dim), self.like)
+        x = check_points("x", x, self.data_dim)
+        return cast_points("x", x, self.like)
 
     def _supported(self, x: Any) -> Tensor:
         """Return observations that the likelihood gives a density, at least one of them."""
