@@ -5,12 +5,14 @@ import math
 
 import numpy as np
 import pytest
+from sklearn.metrics import f1_score
 
 from pullback.datasets import Table
 from pullback.report import RunFolder, Settings, build, prepare, train
 from pullback.report.build import to_json
 from pullback.report.chapter import Verdict
 from pullback.report.chapters import curvature
+from pullback.report.chapters.clustering import _macro_f1
 from pullback.report.study import Study
 
 
@@ -136,6 +138,14 @@ def test_what_does_not_apply_says_why(tmp_path):
     assert "The latent space has 1 dimensions, and maps are drawn of two only" in page
     assert "There are no labels, so clusters cannot be compared with classes." in page
     assert not (folder.figures / "volume.png").exists()
+
+
+def test_a_class_that_a_draw_misses_leaves_the_others_scores():
+    y, named = np.array(list("aabbc")), np.array(list("ababc"))
+    times = np.array([2, 1, 1, 1, 0])
+    truth = f1_score(y, named, labels=["a", "b"], average="macro", sample_weight=times)
+    assert _macro_f1(y, named, times) == pytest.approx(truth)
+    assert _macro_f1(y, named, np.ones(5)) == pytest.approx(f1_score(y, named, average="macro"))
 
 
 def test_json_knows_no_nan():
