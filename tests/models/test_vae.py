@@ -16,6 +16,7 @@ from pullback.models import (
     StandardNormal,
     mlp,
 )
+from pullback.models.config import as_sizes
 
 
 @pytest.fixture
@@ -143,7 +144,8 @@ def test_bernoulli_decodes_probabilities():
         ("bandwidth_factor", r"\(0, inf\)", {"bandwidth_factor": -1.0}),
         ("zeta", r"\(0, inf\)", {"zeta": 0.0}),
         ("min_std", r"\(0, inf\)", {"min_std": 0.0}),
-        ("random_state", "an integer >= 0", {"random_state": -1}),
+        ("random_state", r"an integer in \[0, 4294967295\]", {"random_state": -1}),
+        ("random_state", r"an integer in \[0, 4294967295\]", {"random_state": 2**32}),
         ("image_shape", "product data_dim = 5", {"architecture": "convolutional"}),
         (
             "image_shape",
@@ -230,3 +232,26 @@ def test_values_beyond_the_range_of_the_model_are_refused(vae):
         vae.encode(np.full(5, 1e39))
     with pytest.raises(InvalidDataError, match=r"`X` must lie within the range .*float32"):
         vae.fit(np.full((9, 5), 1e39), progress=False)
+
+
+def test_a_custom_decoder_needs_no_likelihood_of_ours():
+    class Plain(nn.Module):
+        latent_dim, data_dim = 2, 5
+
+        def __init__(self):
+            super().__init__()
+            self.network = mlp([2, 5])
+
+        def forward(self, z):
+            return torch.distributions.Independent(
+                torch.distributions.Normal(self.network(z), 1.0), 1
+            )
+
+    vae = VAE.from_modules(GaussianEncoder(mlp([5, 4]), 2), Plain())
+    assert torch.isfinite(vae.elbo(torch.randn(3, 5))).all()
+
+
+@pytest.mark.parametrize("sizes", [64, "64", None])
+def test_sizes_must_be_a_sequence(sizes):
+    with pytest.raises(InvalidParameterError, match=r"`hidden` must be a sequence.*Write `hidden="):
+        as_sizes("hidden", sizes)

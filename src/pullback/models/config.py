@@ -1,8 +1,9 @@
 """The configuration of a `VAE` and of its training, and the modules that it stands for."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from torch import nn
 
@@ -22,6 +23,7 @@ from pullback.models.standardization import Destandardization, Standardization
 __all__ = [
     "TrainingOptions",
     "VAEConfig",
+    "as_sizes",
     "build_decoder",
     "build_encoder",
     "build_output",
@@ -77,7 +79,7 @@ class VAEConfig:
             check_number("zeta", self.zeta, 0.0, open_low=True)
         if self.min_std is not None:
             check_number("min_std", self.min_std, 0.0, open_low=True)
-        check_integer("random_state", self.random_state, 0)
+        check_integer("random_state", self.random_state, 0, 2**32 - 1)  # what k-means takes
         for size in self.hidden:
             check_integer("hidden", size)
         self._check_image_shape()
@@ -153,6 +155,19 @@ class TrainingOptions:
     def warmup_epochs(self) -> int:
         """Epochs of the first stage before the KL term has its full weight."""
         return round(self.kl_warmup * self.epochs)
+
+
+def as_sizes(name: str, sizes: Any) -> tuple[int, ...]:
+    """Return a sequence of sizes as a tuple, or raise `InvalidParameterError`.
+
+    Example:
+        >>> as_sizes("hidden", [64, 32])
+        (64, 32)
+    """
+    if isinstance(sizes, str) or not isinstance(sizes, Iterable):
+        cure = f"Write `{name}=({sizes},)` for a single one."
+        raise InvalidParameterError(name, "a sequence of integers", repr(sizes), cure)
+    return tuple(sizes)
 
 
 def build_encoder(config: VAEConfig) -> GaussianEncoder:

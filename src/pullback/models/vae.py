@@ -23,6 +23,7 @@ from pullback.models import objectives, storage
 from pullback.models.config import (
     TrainingOptions,
     VAEConfig,
+    as_sizes,
     build_decoder,
     build_encoder,
     build_output,
@@ -70,7 +71,8 @@ class VAE(nn.Module):
         min_std: the noise floor > 0 of the network and RBF sigma, in the unit of the data; None
             for a tenth of the constant sigma. It keeps features that never vary from an infinite
             precision.
-        random_state: seed of the initial weights and of the k-means behind the centres.
+        random_state: seed of the initial weights and of the k-means behind the centres, in
+            [0, 2^32 - 1].
 
     Attributes:
         encoder: x -> q(z|x), a `GaussianEncoder`.
@@ -122,8 +124,8 @@ class VAE(nn.Module):
             likelihood=likelihood,
             std=std,
             architecture=architecture,
-            hidden=tuple(hidden),
-            image_shape=None if image_shape is None else tuple(image_shape),
+            hidden=as_sizes("hidden", hidden),
+            image_shape=None if image_shape is None else as_sizes("image_shape", image_shape),
             activation=activation,
             output=output,
             constant_std=constant_std,
@@ -483,19 +485,20 @@ class VAE(nn.Module):
 
     def _supported(self, x: Any) -> Tensor:
         """Return observations that the likelihood gives a density, at least one of them."""
-        x = self._observations(x)
-        if x.numel() == 0:
+        points = self._observations(x)
+        if points.numel() == 0:
             raise InvalidDataError(
-                f"`x` must hold at least one observation, but its shape is {tuple(x.shape)}."
+                f"`x` must hold at least one observation, but its shape is {tuple(points.shape)}."
             )
-        low, high = getattr(self.decoder.likelihood, "support", (-math.inf, math.inf))
-        smallest, largest = float(x.detach().amin()), float(x.detach().amax())
+        likelihood = getattr(self.decoder, "likelihood", None)  # custom decoders may have none
+        low, high = getattr(likelihood, "support", (-math.inf, math.inf))
+        smallest, largest = float(points.detach().amin()), float(points.detach().amax())
         if smallest < low or largest > high:
             raise InvalidDataError(
                 f"`x` must lie in [{low:g}, {high:g}] for the likelihood of this model, but lies "
                 f"in [{smallest:g}, {largest:g}]. Scale it as the training data were."
             )
-        return x
+        return points
 
 
 def _tracking(inputs: Tensor) -> torch.set_grad_enabled:
