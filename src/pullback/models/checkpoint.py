@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from pullback.errors import StorageError
 from pullback.models.storage import atomic_write, tensors_to_bytes
 
-__all__ = ["Checkpoint", "TrainingState", "digest", "restore_optimizer"]
+__all__ = ["Checkpoint", "TrainingState", "digest"]
 
 _KEY = "pullback"
 _FORMAT = 1
