@@ -64,7 +64,7 @@ class VAE(nn.Module):
         constant_std: sigma of the first stage: `"learned"`, the level that maximises the ELBO and
             suits data of any scale, or a number in the unit of the data. Smaller spreads the latent
             codes wider.
-        n_centers: number of RBF centres K.
+        n_centers: number of RBF centres K; like the next two, only for `std="rbf"`.
         bandwidth_factor: a > 0, the width of the RBF kernels in units of their clusters' spread.
         zeta: the RBF precision away from all data, in the unit of 1 / x^2; None for
             `(1000 * constant_std)^-2`.
