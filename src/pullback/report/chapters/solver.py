@@ -28,7 +28,7 @@ def solver(study: Study) -> Chapter:
     numbers = _measure(study)
     n, failures = len(study.pairs), numbers["failed"]
     blocks: list[Block] = [
-        "A geodesic that did not converge is never replaced by a straight line: it is listed here, "
+        "A curve that did not converge is never passed off as a geodesic: it is listed here, "
         "and left out of what compares geodesics with straight lines.",
     ]
     if n < len(study.planned):
