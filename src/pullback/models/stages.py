@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Recipe", "Stage"]
 
 _DRAWS = 4  # of z ~ q(z|x) for each x, whose residuals the precision is fitted to
-# One sample's worth of residuals at each centre. On held-out digits it gained 10 to 80 nats over
+# One sample's worth of residuals at each centre. On held-out digits it gained 2 to 79 nats over
 # maximum likelihood, which trusts centres with few samples too much.
 _SHRINKAGE = _DRAWS + 1.0
 
