@@ -255,3 +255,19 @@ def test_a_custom_decoder_needs_no_likelihood_of_ours():
 def test_sizes_must_be_a_sequence(sizes):
     with pytest.raises(InvalidParameterError, match=r"`hidden` must be a sequence.*Write `hidden="):
         as_sizes("hidden", sizes)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("zeta", {"std": "constant", "zeta": 1.0}),
+        ("zeta", {"std": "network", "zeta": 1.0}),
+        ("min_std", {"std": "constant", "min_std": 1.0}),
+        ("min_std", {"likelihood": "bernoulli", "min_std": 1.0}),
+        ("std", {"likelihood": "bernoulli", "std": "network"}),
+        ("constant_std", {"likelihood": "bernoulli", "constant_std": 0.1}),
+    ],
+)
+def test_a_setting_that_would_have_no_effect_is_refused(name, settings):
+    with pytest.raises(InvalidParameterError, match=f"`{name}` must be left at its default"):
+        VAE(5, 2, **settings)

@@ -83,9 +83,25 @@ class VAEConfig:
         for size in self.hidden:
             check_integer("hidden", size)
         self._check_image_shape()
+        self._refuse_what_does_not_apply()
         if self.likelihood == "bernoulli" and self.output not in {"auto", "identity"}:
             allowed = "'auto' or 'identity' for the Bernoulli likelihood, whose features are logits"
             raise InvalidParameterError("output", allowed, repr(self.output))
+
+    def _refuse_what_does_not_apply(self) -> None:
+        normal = self.likelihood == "normal"
+        applies = {
+            "std": normal or self.std == VAEConfig.std,
+            "constant_std": normal or self.constant_std == VAEConfig.constant_std,
+            "min_std": self.min_std is None or (normal and self.std != "constant"),
+            "zeta": self.zeta is None or (normal and self.std == "rbf"),
+        }
+        for name, fits in applies.items():
+            if not fits:
+                kind = f"likelihood='{self.likelihood}'" + f" and std='{self.std}'" * normal
+                allowed = f"left at its default {getattr(VAEConfig, name)!r} for {kind}"
+                cure = "It would have no effect there."
+                raise InvalidParameterError(name, allowed, repr(getattr(self, name)), cure)
 
     def _check_image_shape(self) -> None:
         if self.architecture == "mlp" and self.image_shape is not None:
