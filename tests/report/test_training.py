@@ -53,11 +53,13 @@ def test_a_variance_network_leaves_encoder_and_mean_as_they_are(vae, X):
     assert {row["stage"] for row in network.history} == {"std"}
 
 
-def test_training_the_variance_network_makes_the_data_likelier(vae, X):
+def test_training_the_variance_network_makes_the_data_likelier(X):
+    X = X * np.float32([1, 0.5, 0.2, 0.1, 0.05])  # noise of five levels, which it has to learn
+    vae = VAE(5, 2, n_centers=4).fit(X, epochs=5, progress=False)
     short, long = (
         with_network_std(vae, X, TrainingOptions(epochs=n, patience=None)) for n in (1, 60)
     )
-    assert long.history[-1]["elbo"] > short.history[-1]["elbo"] + 0.05
+    assert long.history[-1]["elbo"] > short.history[-1]["elbo"] + 0.2
 
 
 def test_a_learned_constant_is_the_likeliest_one(X):
