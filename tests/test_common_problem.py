@@ -37,7 +37,7 @@ def test_the_evaluator_is_the_packages_own_decoder(benchmark):
     z = torch.randn(5, 2, dtype=torch.float64)
     p = problem.decoder()(z)
     torch.testing.assert_close(problem.image(z), torch.cat([p.mean, p.stddev], -1))
-    straight, _ = benchmark.straight(problem)
+    straight = problem.straight_lines()
     assert bool((problem.ratios(straight) >= 1 - 1e-6).all())
     with pytest.raises(ValueError, match="at least 1000 points"):
         problem.ratios(straight[:, ::2])

@@ -15,7 +15,15 @@ from torch.distributions import Distribution
 
 from pullback.shapes import Ambient, Jacobian, Latent, MetricMatrix, Tangent
 
-__all__ = ["Map", "SecondOrder", "jacobian", "jvp", "second_order", "unvalidated_distributions"]
+__all__ = [
+    "Map",
+    "SecondOrder",
+    "gradient",
+    "jacobian",
+    "jvp",
+    "second_order",
+    "unvalidated_distributions",
+]
 
 Map = Callable[[Tensor], Tensor]
 """A batched map: points `(*batch, d)` to images `(*batch, m)`, row by row."""
@@ -62,6 +70,29 @@ def jvp(f: Map, z: Latent, tangent_vector: Tangent) -> tuple[Ambient, Ambient]:
     with unvalidated_distributions():
         pushed: tuple[Tensor, Tensor] = _jvp(f, z, tangent_vector)
     return pushed
+
+
+def gradient(f: Map, z: Latent, covector: Tensor | None = None) -> tuple[Tensor, Tangent]:
+    """Compute f(z) and pull a covector back, J^T r, in one reverse sweep.
+
+    Args:
+        f: the map, R^d -> R^m; it may also map all points together.
+        z: points, shape `(*batch, d)`.
+        covector: r, of the shape of f(z); ones if None, for the gradient of the sum of f.
+
+    Returns:
+        f(z), and J^T r of the shape of z.
+
+    Example:
+        >>> z, r = torch.tensor([2.0, 3.0]), torch.tensor([1.0, 10.0])
+        >>> value, pull = gradient(torch.square, z, r)
+        >>> pull.tolist()
+        [4.0, 60.0]
+    """
+    with unvalidated_distributions():
+        value, pull, *_ = torch.func.vjp(f, z)
+        (pulled,) = pull(torch.ones_like(value) if covector is None else covector)
+    return value, pulled
 
 
 def jacobian(f: Map, z: Latent) -> tuple[Ambient, Jacobian]:

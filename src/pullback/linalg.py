@@ -82,8 +82,9 @@ def block_tridiagonal_solve(
 ) -> tuple[Tensor, Mask]:
     """Solve H x = b for symmetric block-tridiagonal H by cyclic reduction.
 
-    Every second block is eliminated at once, which leaves a chain of half the length: log2 n
-    batched steps in place of n. The eliminations are those of the Cholesky factorisation of a
+    For a few short chains the whole matrix is factorised, which takes fewer operations. Else every
+    second block is eliminated at once, which leaves a chain of half the length: log2 n batched
+    steps in place of n. The eliminations are those of the Cholesky factorisation of a
     permuted H, so all pivots are positive definite if and only if H is.
 
     Args:
@@ -105,31 +106,103 @@ def block_tridiagonal_solve(
         >>> x.flatten()
         tensor([1.5000, 2.0000, 1.5000])
     """
-    x, positive = _cyclic_reduction(diagonal, off_diagonal, rhs.unsqueeze(-1))
-    return x.squeeze(-1), positive
+    if rhs.numel() <= _FEW:
+        return _dense_solve(diagonal, off_diagonal, rhs)
+    D, U = (part.movedim((-2, -1), (0, 1)).contiguous() for part in (diagonal, off_diagonal))
+    x, positive = _cyclic_reduction(D, U, rhs.movedim(-1, 0).unsqueeze(1))
+    return x.squeeze(1).movedim(0, -1).contiguous(), positive
+
+
+_FEW = 512  # unknowns in all for which one dense factorisation is faster than many small ones
+
+
+def _dense_solve(D: Tensor, U: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    batch, n, d = b.shape
+    H = D.new_zeros(batch, n, d, n, d)
+    i = torch.arange(n, device=D.device)
+    H[:, i, :, i] = D.movedim(1, 0)
+    H[:, i[1:], :, i[:-1]] = U.mT.movedim(1, 0)  # only the lower half is read
+    L, positive = cholesky(H.reshape(batch, n * d, n * d))
+    x = torch.cholesky_solve(b.reshape(batch, n * d, 1), L).reshape(b.shape)
+    return x, positive
 
 
 def _cyclic_reduction(D: Tensor, U: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    factor, positive = cholesky(D[:, 0::2])
-    if D.shape[1] == 1:
-        return torch.cholesky_solve(b, factor), positive.all(-1)
-    n_kept = D.shape[1] // 2
-    has_right = U.shape[1] // 2  # kept blocks with an eliminated block on their right
-    left, right = U[:, 0::2], U[:, 1::2]  # eliminated -> kept, kept -> eliminated
-    eliminated_b = torch.cholesky_solve(b[:, 0::2], factor)
-    from_left = torch.cholesky_solve(left, factor[:, :n_kept])
-    from_right = torch.cholesky_solve(right.mT, factor[:, 1 : has_right + 1])
+    """Reduce blocks `(d, d, batch, n)`: with the chain last, small blocks are unrolled over it."""
+    if D.shape[-1] == 1:
+        factor, positive = _factorise(D)
+        return _solve_factorised(factor, b), positive.all(-1)
+    d, n_kept = len(D), D.shape[-1] // 2
+    left, right = U[..., 0::2], U[..., 1::2]  # eliminated -> kept, kept -> eliminated
+    factor, positive = _factorise(D[..., 0::2])
+    coupled = torch.cat([left.new_zeros(d, 2 * d, *b[0, :, :, 0::2].shape[1:]), b[..., 0::2]], 1)
+    coupled[:, :d, :, :n_kept] = left
+    coupled[:, d:-1, :, 1:] = right.transpose(0, 1)
+    solved = _solve_factorised(factor, coupled)  # in columns: left, right, right-hand side
 
-    kept_D = D[:, 1::2] - left.mT @ from_left
-    kept_b = b[:, 1::2] - left.mT @ eliminated_b[:, :n_kept]
-    kept_D[:, :has_right] -= right @ from_right
-    kept_b[:, :has_right] -= right @ eliminated_b[:, 1 : has_right + 1]
-    kept_U = -right[:, : n_kept - 1] @ from_left[:, 1:]
+    via_left = _product(left.transpose(0, 1), solved[..., :n_kept])
+    via_right = _product(right, solved[..., 1:])
+    n_right = right.shape[-1]
+    kept_D, kept_b = D[..., 1::2] - via_left[:, :d], b[..., 1::2] - via_left[:, -1:]
+    kept_D[..., :n_right] -= via_right[:, d:-1]
+    kept_b[..., :n_right] -= via_right[:, -1:]
+    kept_U = -via_right[:, :d, :, : n_kept - 1]
     kept_x, kept_positive = _cyclic_reduction(kept_D, kept_U, kept_b)
 
     x = torch.empty_like(b)
-    x[:, 1::2] = kept_x
-    eliminated_b[:, :n_kept] -= from_left @ kept_x
-    eliminated_b[:, 1 : has_right + 1] -= from_right @ kept_x[:, :has_right]
-    x[:, 0::2] = eliminated_b
+    x[..., 1::2] = kept_x
+    x[..., 0::2] = solved[:, -1:]
+    x[..., 0 : 2 * n_kept : 2] -= _product(solved[:, :d, :, :n_kept], kept_x)
+    x[..., 2::2] -= _product(solved[:, d:-1, :, 1:], kept_x[..., :n_right])
     return x, positive.all(-1) & kept_positive
+
+
+_UNROLLED = 3  # blocks of up to this size are factorised entry by entry, over all blocks at once
+
+
+def _factorise(A: Tensor) -> tuple[list[list[Tensor]], Tensor]:
+    """Factorise A `(d, d, ...)` as `cholesky` does: the rows of L, and where A is positive."""
+    d = len(A)
+    if d > _UNROLLED:
+        whole, positive = cholesky(A.movedim((0, 1), (-2, -1)))
+        return [[whole]], positive
+    floor = torch.finfo(A.dtype).eps * d * torch.stack([A[i, i] for i in range(d)]).amax(0)
+    L: list[list[Tensor]] = []
+    positive = A[0, 0].isfinite()
+    for i in range(d):
+        row: list[Tensor] = []
+        for j in range(i):
+            rest = A[i, j] - sum(row[k] * L[j][k] for k in range(j))
+            row.append(rest / L[j][j])
+        pivot = A[i, i] - sum(entry.square() for entry in row)
+        usable = pivot > floor
+        positive = positive & usable
+        row.append(torch.where(usable, pivot, torch.ones_like(pivot)).sqrt())
+        L.append(row)
+    return L, positive
+
+
+def _solve_factorised(L: list[list[Tensor]], b: Tensor) -> Tensor:
+    """Solve L L^T x = b for right-hand sides `(d, columns, ...)`."""
+    d = len(b)
+    if d > _UNROLLED:
+        columns = b.movedim((0, 1), (-2, -1))
+        return torch.cholesky_solve(columns, L[0][0]).movedim((-2, -1), (0, 1))
+    y: list[Tensor] = []
+    for i in range(d):
+        rest = b[i] - sum(L[i][k] * y[k] for k in range(i)) if i else b[i]
+        y.append(rest / L[i][i])
+    for i in reversed(range(d)):
+        rest = y[i] - sum(L[k][i] * y[k] for k in range(i + 1, d)) if i < d - 1 else y[i]
+        y[i] = rest / L[i][i]
+    return torch.stack(y)
+
+
+def _product(A: Tensor, B: Tensor) -> Tensor:
+    """Multiply matrices whose rows and columns come first: `(i, k, ...)` by `(k, j, ...)`."""
+    if len(A) > _UNROLLED:
+        return torch.einsum("ik...,kj...->ij...", A, B)
+    total = A[:, 0, None] * B[None, 0]
+    for k in range(1, A.shape[1]):
+        total.addcmul_(A[:, k, None], B[None, k])
+    return total

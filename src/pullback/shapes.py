@@ -16,6 +16,7 @@ __all__ = [
     "Mask",
     "MetricMatrix",
     "Nodes",
+    "Pairs",
     "Points",
     "Scalars",
     "Status",
@@ -46,3 +47,5 @@ Codes = Float[Tensor, "n d"]
 """Latent codes of a data set, one a row."""
 Nodes = Float[Tensor, "nodes d"]
 """Another set of latent points, one a row: the nodes of a graph, the centres of clusters."""
+Pairs = Int[Tensor, "k 2"]
+"""Pairs of indices into a set of points: the edges of a graph."""

@@ -89,7 +89,7 @@ def test_parts_that_nothing_joins_are_infinitely_far():
 
 def test_equal_codes_do_not_hide_the_others():
     codes = torch.cat([torch.zeros(30, 3), torch.randn(30, 3)]).double()
-    graph = LatentGraph.build(FLAT, codes, n_neighbors=5)
+    graph = LatentGraph.build(FLAT, codes, n_neighbors=5, resolution=0)
     assert torch.equal(graph.nodes, codes)
     assert graph.dist(codes[:1], codes).isfinite().all()
     assert graph.dist_to_nodes(codes[:1])[0, 29] < 1e-200

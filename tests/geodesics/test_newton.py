@@ -18,19 +18,21 @@ def test_a_quadratic_is_solved_in_one_step():
     nodes = straight_line(torch.zeros(1, 2).double(), torch.ones(1, 2).double(), 12)
     bent = nodes.clone()
     bent[:, 1:-1] += 0.05 * torch.randn(1, 11, 2).double()
-    state = Newton(initial_damping=1e-12).step(flat, Newton().init(bent), 1e-9)
+    solver = Newton(initial_damping=1e-12)
+    state = solver.step(flat, solver.init(flat, bent), 1e-9)
     relaxed = Newton().relax(flat, bent)
     torch.testing.assert_close(relaxed.nodes, nodes, rtol=0, atol=1e-7)
     assert relaxed.status.tolist() == [Status.CONVERGED]
     assert flat.squared_chord_sum(state.nodes) < flat.squared_chord_sum(bent)
 
 
-def test_the_sum_of_squared_chords_never_rises():
-    solver = Newton()
+@pytest.mark.parametrize("max_age", [1, 3])
+def test_the_sum_of_squared_chords_never_rises(max_age):
+    solver = Newton(max_age=max_age)
     a, b = torch.randn(2, 10, 2, dtype=torch.float64)
     nodes = straight_line(a, b, 10)
     nodes[:, 1:-1] += 0.5 * torch.randn(10, 9, 2, dtype=torch.float64)
-    state = solver.init(nodes)
+    state = solver.init(METRIC, nodes)
     values = [METRIC.squared_chord_sum(state.nodes)]
     for _ in range(8):
         state = solver.step(METRIC, state, 1e-9)
@@ -70,6 +72,7 @@ def test_steps_are_counted_for_each_curve():
         {"tol": -1.0},
         {"max_move": 0.0},
         {"initial_damping": -1.0},
+        {"max_age": 0},
     ],
 )
 def test_bad_settings_are_refused(options):

@@ -159,7 +159,9 @@ def test_distances_and_matrices_of_distances(sphere):
     assert bool((by_graph.diagonal() == 0).all())
     assert bool((by_graph >= truth * (1 - 1e-3)).all())
     assert bool((by_graph <= truth * 1.3 + 1e-3).all())  # the shortest may leave the grid
-    with pytest.raises(InvalidParameterError, match="`method` must be one of 'graph', 'newton'"):
+    with pytest.raises(
+        InvalidParameterError, match="`method` must be one of 'auto', 'graph', 'newton', 'table'"
+    ):
         sphere.pairwise_dist(Z, method="exact")
     with pytest.raises(InvalidDataError, match="points_a"):
         sphere.pairwise_dist(torch.zeros(3, 4))

@@ -6,10 +6,15 @@ import pytest
 import torch
 from scipy.integrate import quad
 
+from pullback.autodiff import jvp
 from pullback.errors import InvalidParameterError
 from pullback.manifolds.reference import (
     HalfPlane,
+    curved_plane,
+    curved_plane_inverse,
     great_circle_dist,
+    great_circle_exp,
+    great_circle_log,
     meridian_length,
     paraboloid,
     stereographic,
@@ -35,6 +40,82 @@ def test_great_circles_of_near_and_of_opposite_points():
     b = torch.stack([torch.zeros(2).double(), -a[1] / a[1].square().sum()])
     truth = torch.tensor([2e-9, math.pi], dtype=torch.float64)
     torch.testing.assert_close(great_circle_dist(a, b), truth, rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("d", [1, 2, 5])
+def test_great_circles_are_sections_of_the_sphere(d):
+    a, v = torch.randn(2, 50, d, dtype=torch.float64)
+    image, push = jvp(stereographic, a, v)
+    angle = push.norm(dim=-1, keepdim=True)
+    truth = angle.cos() * image + angle.sin() * push / angle
+    torch.testing.assert_close(stereographic(great_circle_exp(a, v)), truth)
+    # Twice round, and back to where it began.
+    around = v * (1 + 4 * math.pi / angle)
+    torch.testing.assert_close(great_circle_exp(a, around), great_circle_exp(a, v))
+
+
+@pytest.mark.parametrize("size", [1e-12, 1e-3, 1.0])
+def test_logarithms_on_the_sphere_undo_exponentials(size):
+    a, b = torch.randn(2, 50, 3, dtype=torch.float64)
+    b = a + size * b
+    v = great_circle_log(a, b)
+    torch.testing.assert_close(great_circle_exp(a, v) - a, b - a, rtol=1e-10, atol=1e-15)
+    length = PullbackMetric(stereographic).norm(a, v)
+    torch.testing.assert_close(length, great_circle_dist(a, b))
+    assert great_circle_log(a, a).abs().max() == 0
+    assert torch.equal(great_circle_exp(a, torch.zeros_like(a)), a)
+
+
+def test_opposite_points_have_no_logarithm():
+    a = torch.tensor([1.0, 0.0], dtype=torch.float64)
+    assert great_circle_log(a, -a).isnan().all()
+
+
+@pytest.mark.parametrize("size", [1e-12, 1e-3, 1.0, 10.0])
+def test_exponentials_and_logarithms_of_the_half_plane(size):
+    plane = HalfPlane()
+    a = torch.randn(50, 2, dtype=torch.float64).exp()
+    v = torch.randn(50, 2, dtype=torch.float64)
+    v = size * v / plane.norm(a, v).unsqueeze(-1)
+    v[0] = size * a[0, 1] * torch.tensor([0.0, 1.0])
+    b = plane.exp(a, v)
+    gap = 1e-3 * a[:, 1].max() * size  # the ends of a short curve are rounded
+    length = torch.full((50,), size, dtype=torch.float64)
+    torch.testing.assert_close(plane.dist(a, b), length, rtol=1e-9, atol=float(gap))
+    torch.testing.assert_close(plane.log(a, b), v, rtol=1e-9, atol=float(gap))
+    torch.testing.assert_close(plane.exp(a, plane.log(a, b)), b, rtol=1e-9, atol=1e-12)
+
+    def turn(p):  # -1 / z is an isometry, and pushes velocities forward by its derivative
+        return torch.stack([-p[:, 0], p[:, 1]], -1) / p.square().sum(-1, True)
+
+    torch.testing.assert_close(plane.exp(*jvp(turn, a, v)), turn(b))
+
+
+def test_vertical_lines_of_the_half_plane():
+    plane, a = HalfPlane(), torch.tensor([2.0, 3.0], dtype=torch.float64)
+    up = torch.tensor([0.0, 3.0], dtype=torch.float64) * torch.tensor([[30.0], [-30.0], [0.0]])
+    b = plane.exp(a.expand(3, 2), up)
+    heights = 3 * torch.tensor([30.0, -30.0, 0.0], dtype=torch.float64).exp()
+    torch.testing.assert_close(b, torch.stack([torch.full_like(heights, 2), heights], -1))
+    torch.testing.assert_close(plane.log(a.expand(3, 2), b), up)
+    outside = torch.tensor([0.0, -1.0])
+    assert plane.exp(outside, torch.ones(2)).isnan().all()
+    assert plane.log(outside, torch.ones(2)).isnan().all()
+    assert plane.log(torch.ones(2), outside).isnan().all()
+
+
+def test_the_curved_plane_is_flat():
+    z = 2 * torch.randn(30, 2, dtype=torch.float64)
+    torch.testing.assert_close(curved_plane_inverse(curved_plane(z)), z)
+    metric = PullbackMetric(curved_plane)
+    M = metric.metric_matrix(z)
+    torch.testing.assert_close(torch.linalg.det(M), torch.ones(30).double())  # shears keep areas
+    assert M.std(0).min() > 0.1
+    # Images of geodesics are straight: the pulled-back acceleration undoes the second derivative.
+    v = torch.randn(30, 2, dtype=torch.float64)
+    _, bend = jvp(lambda z: jvp(curved_plane, z, v)[1], z, v)
+    _, pushed = jvp(curved_plane, z, metric.acceleration(z, v))
+    torch.testing.assert_close(pushed, -bend)
 
 
 def test_distances_of_the_half_plane():

@@ -57,7 +57,14 @@ def test_the_expansion_is_gradient_and_hessian_of_the_chord_sum(name, n):
         torch.testing.assert_close(expansion.value[i], value)
         torch.testing.assert_close(expansion.gradient[i], gradient)
         torch.testing.assert_close(built, hessian)
-        torch.testing.assert_close(expansion.metric[i], metric.metric_matrix(nodes[i, 1:-1]))
+        at_nodes = metric.metric_matrix(nodes[i, 1:-1])
+        half_way = metric.metric_matrix((nodes[i, 1:] + nodes[i, :-1]) / 2)
+        if not isinstance(metric, PullbackMetric):
+            at_nodes = (half_way[1:] + half_way[:-1]) / 2
+        torch.testing.assert_close(expansion.metric[i], at_nodes)
+        measured, pulled = metric.chord_gradient(nodes)
+        torch.testing.assert_close(measured[i], value)
+        torch.testing.assert_close(pulled[i], gradient)
 
 
 def test_a_hidden_immersion_measures_the_same_in_the_limit():
@@ -71,7 +78,9 @@ def test_a_hidden_immersion_measures_the_same_in_the_limit():
 
 def test_the_floor_is_the_chord_of_the_images():
     a, b = torch.randn(2, 4, 2, dtype=torch.float64)
-    floor, rounding = PullbackMetric(paraboloid).chord_floor(a, b)
+    metric = PullbackMetric(paraboloid)
+    floor, rounding = metric.chord_floor(a, b), metric.chord_rounding(a)
     torch.testing.assert_close(floor, (paraboloid(a) - paraboloid(b)).norm(dim=-1))
     assert bool(((rounding > 0) & (rounding < 1e-13)).all())
-    assert all(bool((part == 0).all()) for part in HalfPlane().chord_floor(a, b))
+    assert bool((HalfPlane().chord_floor(a, b) == 0).all())
+    assert bool((HalfPlane().chord_rounding(a) == 0).all())

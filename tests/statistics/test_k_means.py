@@ -111,14 +111,14 @@ def test_the_manifold_may_compute_in_single_precision():
 
 
 def test_data_join_what_lies_far_apart():
-    M = Manifold(lambda z: z, dim=3)
-    Z = np.concatenate([np.random.default_rng(0).normal(size=(15, 3)) + c for c in (0, 50)])
+    M = Manifold(lambda z: z, dim=4)
+    Z = np.concatenate([np.random.default_rng(0).normal(size=(30, 4)) + c for c in (0, 50)])
     with pytest.raises(InvalidDataError, match="falls into parts"):
         KMeans(M, 2, random_state=0).fit(Z)
-    between = np.linspace(0, 50, 100)[:, None] * np.ones(3)
-    joined = Manifold(lambda z: z, dim=3, data=between)
+    between = np.linspace(0, 50, 100)[:, None] * np.ones(4)
+    joined = Manifold(lambda z: z, dim=4, data=between)
     labels = KMeans(joined, 2, n_init=1, random_state=0).fit_predict(Z)
-    assert adjusted_rand_score(labels, [0] * 15 + [1] * 15) == 1
+    assert adjusted_rand_score(labels, [0] * 30 + [1] * 30) == 1
 
 
 def test_where_the_decoder_fails_no_centre_lies():

@@ -1,9 +1,10 @@
 """What a geodesic solver is: a step on a batch of curves, and the one loop that takes the steps."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -12,7 +13,7 @@ from pullback.errors import check_integer, check_number
 from pullback.metrics import Metric
 from pullback.shapes import Points
 
-__all__ = ["Relaxation", "Solver", "State", "Status"]
+__all__ = ["Relaxation", "Solver", "State", "Status", "select"]
 
 
 class Status(IntEnum):
@@ -27,9 +28,12 @@ class Status(IntEnum):
     MAX_STEPS = 1
     STALLED = 2
     UNRESOLVED = 3
-    DEGENERATE = 4
-    NOT_FINITE = 5
-    RUNNING = 6
+    INEXACT = 4
+    LEFT_DOMAIN = 5
+    DEGENERATE = 6
+    NOT_FINITE = 7
+    SPEED_CHANGED = 8
+    RUNNING = 9
 
     @property
     def message(self) -> str:
@@ -40,32 +44,39 @@ class Status(IntEnum):
 _MESSAGES = {
     Status.CONVERGED: "a geodesic was found",
     Status.MAX_STEPS: "the solver ran out of steps: raise `max_steps`",
-    Status.STALLED: "no step made the curve shorter: the decoder may not be twice differentiable",
+    Status.STALLED: "no step led further: the decoder may not be twice differentiable",
     Status.UNRESOLVED: "the length still changed with the number of nodes: add a level to `levels`",
+    Status.INEXACT: "the table of the metric is off along the curve: make it finer, or `polish`",
+    Status.LEFT_DOMAIN: "the curve left the region where the metric is defined",
     Status.DEGENERATE: "the metric is singular on the curve: a latent axis may have collapsed",
     Status.NOT_FINITE: "the decoder returned NaN or infinity near the curve",
+    Status.SPEED_CHANGED: "the speed was not conserved: the decoder may not be smooth",
     Status.RUNNING: "the solver has not finished",
 }
 
 
-class State(NamedTuple):
-    """Where the search stands for each curve of a batch.
+class State(Protocol):
+    """Where the search stands for each curve of a batch: a named tuple of tensors, batch first.
 
-    Attributes:
-        nodes: the curves, shape `(batch, n, d)`.
-        damping: how cautious the next step is, shape `(batch,)`.
-        status: `Status` codes, shape `(batch,)`.
+    A solver adds what it has to remember; of every one are known the curves and their status.
 
     Example:
         >>> from pullback.geodesics import Newton
-        >>> state = Newton(initial_damping=0.5).init(torch.zeros(1, 3, 2))
-        >>> state.damping.item(), Status(state.status.item()).name
-        (0.5, 'RUNNING')
+        >>> from pullback.metrics import PullbackMetric
+        >>> state = Newton().init(PullbackMetric(lambda z: z), torch.zeros(1, 3, 2))
+        >>> state.nodes.shape, Status(state.status.item()).name
+        (torch.Size([1, 3, 2]), 'RUNNING')
     """
 
-    nodes: Tensor
-    damping: Tensor
-    status: Tensor
+    @property
+    def nodes(self) -> Tensor:
+        """The curves, shape `(batch, n, d)`."""
+
+    @property
+    def status(self) -> Tensor:
+        """`Status` codes, shape `(batch,)`."""
+
+    def __iter__(self) -> Iterator[Tensor]: ...
 
 
 class Relaxation(NamedTuple):
@@ -111,16 +122,19 @@ class Solver(ABC):
     max_steps: int = 60
     tol: float = 1e-9
 
+    second_order: ClassVar[bool] = False
+    """Whether the solver uses second derivatives, so that its answers are corrected by them too."""
+
     def __post_init__(self) -> None:
         check_integer("max_steps", self.max_steps)
         check_number("tol", self.tol, 0, open_low=True)
 
     @abstractmethod
-    def init(self, nodes: Points) -> State:
-        """Begin a search from curves `(batch, n, d)`."""
+    def init(self, metric: Metric, nodes: Points) -> Any:
+        """Begin a search from curves `(batch, n, d)`: return a `State` of this solver's own."""
 
     @abstractmethod
-    def step(self, metric: Metric, state: State, tol: float) -> State:
+    def step(self, metric: Metric, state: Any, tol: float) -> Any:
         """Take one step on every curve, and mark those that converged, stalled or broke."""
 
     def relax(self, metric: Metric, nodes: Points, *, tol: float | None = None) -> Relaxation:
@@ -134,15 +148,41 @@ class Solver(ABC):
         Returns:
             The relaxed curves, their status and the steps that each took.
         """
-        state = self.init(nodes.clone())
-        n_steps = torch.zeros_like(state.status)
+        relaxed = nodes.clone()
+        active = torch.arange(len(nodes), device=nodes.device)
+        status = torch.full_like(active, Status.MAX_STEPS)
+        n_steps = torch.zeros_like(active)
+        state: State = self.init(metric, nodes.clone())
         for _ in range(self.max_steps):
-            running = (state.status == Status.RUNNING).nonzero().squeeze(-1)
-            if len(running) == 0:
+            if len(active) == 0:
                 break
-            moved = self.step(metric, State(*(part[running] for part in state)), tol or self.tol)
-            for part, new in zip(state, moved, strict=True):
-                part[running] = new
-            n_steps[running] += 1
-        state.status[state.status == Status.RUNNING] = Status.MAX_STEPS
-        return Relaxation(state.nodes, state.status, n_steps)
+            state = self.step(metric, state, tol or self.tol)
+            n_steps[active] += 1
+            over = state.status != Status.RUNNING
+            if bool(over.any()):
+                relaxed[active[over]], status[active[over]] = state.nodes[over], state.status[over]
+                state, active = select(state, ~over), active[~over]
+        if len(active) > 0:
+            relaxed[active] = state.nodes
+        return Relaxation(relaxed, status, n_steps)
+
+
+def select(state: Any, chosen: Tensor) -> Any:
+    """Return the state of some of the curves.
+
+    Args:
+        state: a `State`.
+        chosen: a mask over the batch, or indices into it.
+
+    Returns:
+        A state of the same kind.
+
+    Example:
+        >>> class Found(NamedTuple):
+        ...     nodes: Tensor
+        ...     status: Tensor
+        >>> state = Found(torch.zeros(3, 2, 1), torch.tensor([0, 1, 0]))
+        >>> select(state, state.status == 0).nodes.shape
+        torch.Size([2, 2, 1])
+    """
+    return type(state)(*(part[chosen] for part in state))

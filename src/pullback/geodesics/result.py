@@ -1,44 +1,63 @@
 """The answer of a geodesic search: curves, what they measure, and a certificate for each."""
 
+import dataclasses
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 
-from pullback.curves import Curve
+from pullback.curves import CubicSpline, Curve, Polyline
 from pullback.errors import ConvergenceError
 from pullback.geodesics.base import Status
 from pullback.shapes import Mask, Points, Scalars
 
-__all__ = ["GeodesicResult"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["GeodesicResult", "through"]
+
+
+def through(nodes: Points) -> Curve:
+    """Lay a curve through nodes: smooth, but on a line, where a spline could turn back.
+
+    Example:
+        >>> type(through(torch.zeros(3, 2))).__name__, type(through(torch.zeros(3, 1))).__name__
+        ('CubicSpline', 'Polyline')
+    """
+    return Polyline(nodes) if nodes.shape[-1] == 1 else CubicSpline(nodes)
 
 
 @dataclass(frozen=True)
 class GeodesicResult:
     """Geodesics between pairs of points, each with its own status and certificate.
 
-    Lengths and energies are measured again on the returned curves, on the metric itself and with
+    Lengths and energies are measured again on the returned curves, on the exact metric and with
     more points than the solver used. `print(result)` shows a table.
 
     Attributes:
         curve: the curves c: [0, 1] -> R^d, at constant speed.
         length: L, shape `(*batch,)`.
         energy: E = 1/2 int |c'|^2 dt, shape `(*batch,)`; 2 E >= L^2, equal at constant speed.
-        straight_length: the length of the straight line, shape `(*batch,)`, measured with the
-            points of the coarsest level.
+        straight_length: the length of the straight line in the metric that was searched, measured
+            with the points of the coarsest level, shape `(*batch,)`.
         lower_bound: no curve can be shorter: the straight line between the images, `(*batch,)`;
             0 for a metric without an immersion.
         residual: the largest geodesic curvature along the curve in units of 1 / L, `(*batch,)`: 0
             for a geodesic, pi for a half-circle in the plane.
         speed_variation: standard deviation of the speed over its mean, shape `(*batch,)`.
-        refinement: relative change of L at the last doubling of the nodes, shape `(*batch,)`.
+        refinement: estimated relative error of L for the number of nodes, shape `(*batch,)`.
+        second_variation: 1 where every small change makes the curve longer; 0 where one may not,
+            so that there may be another geodesic as short; NaN where it was not looked at (d > 8).
         n_segments: segments of the finest chain that was solved, shape `(*batch,)`.
         n_steps: steps of the solver, over all numbers of nodes, shape `(*batch,)`.
         status: `Status` codes, shape `(*batch,)`.
         start: which of `starts` the curve came from, shape `(*batch,)`.
+        start_lengths: how long the curve from each start was on the coarsest level, shape
+            `(*batch, n_starts)`; NaN where the search needed no such curve.
         starts: the names of the starts that were tried.
 
     Example:
-        >>> import torch
         >>> from pullback.geodesics import connect
         >>> from pullback.metrics import PullbackMetric
         >>> flat = PullbackMetric(lambda z: 2 * z, dim=2)
@@ -55,16 +74,87 @@ class GeodesicResult:
     residual: Scalars
     speed_variation: Scalars
     refinement: Scalars
+    second_variation: Scalars
     n_segments: Tensor
     n_steps: Tensor
     status: Tensor
     start: Tensor
+    start_lengths: Tensor
     starts: tuple[str, ...]
 
     @property
     def converged(self) -> Mask:
         """Where a geodesic was found, shape `(*batch,)`."""
         return self.status == Status.CONVERGED
+
+    @property
+    def conjugate(self) -> Mask:
+        """Where the second variation is not positive: another geodesic may be as short."""
+        return self.second_variation == 0
+
+    @property
+    def gain(self) -> Scalars:
+        """By what share the curve is shorter than the straight line, shape `(*batch,)`."""
+        gain = 1 - self.length / self.straight_length
+        return torch.where(self.straight_length > 0, gain, torch.zeros_like(gain))
+
+    @property
+    def start_margin(self) -> Scalars:
+        """By what share the best start beat the next one, `(*batch,)`; NaN if there was none."""
+        ordered = self.start_lengths.nan_to_num(nan=torch.inf).sort(-1).values
+        if ordered.shape[-1] < 2:
+            return torch.full_like(self.length, torch.nan)
+        margin = ordered[..., 1] / ordered[..., 0] - 1
+        return torch.where(margin.isfinite(), margin, torch.nan)
+
+    @classmethod
+    def cat(cls, results: "list[GeodesicResult]") -> "GeodesicResult":
+        """Join results of flat batches, their curves on the finest number of nodes."""
+        finest = max(result.curve.nodes.shape[1] for result in results)
+        nodes = [
+            nodes if nodes.shape[1] == finest else through(nodes).points(finest)
+            for nodes in (result.curve.nodes for result in results)
+        ]
+        values = {
+            name: torch.cat([getattr(result, name) for result in results])
+            for name in results[0]._tensors()
+        }
+        return results[0].replace(curve=through(torch.cat(nodes)), **values)
+
+    def take(self, index: Tensor) -> "GeodesicResult":
+        """Return some pairs of a flat batch, by indices `(n,)`."""
+        values = {name: value[index] for name, value in self._tensors().items()}
+        return self.replace(curve=through(self.curve.nodes[index]), **values)
+
+    def reshape(self, batch: torch.Size) -> "GeodesicResult":
+        """Return the same pairs with batch shape `batch`, from a flat batch."""
+        values = {
+            name: value.reshape((*batch, *value.shape[1:]))
+            for name, value in self._tensors().items()
+        }
+        nodes = self.curve.nodes
+        return self.replace(curve=through(nodes.reshape((*batch, *nodes.shape[1:]))), **values)
+
+    def replace(self, **values: Any) -> "GeodesicResult":
+        """Return a copy with other values of some attributes."""
+        return dataclasses.replace(self, **values)
+
+    def to_frame(self) -> "pd.DataFrame":
+        """Return a table with one row for each pair of the flattened batch.
+
+        Returns:
+            A data frame: status and start by name, numbers as they are named here.
+        """
+        import pandas as pd
+
+        numbers = {name: getattr(self, name).detach().flatten().cpu().numpy() for name in _COLUMNS}
+        status = [Status(code).name.lower() for code in self.status.flatten().tolist()]
+        start = [self.starts[index] for index in self.start.flatten().tolist()]
+        return pd.DataFrame({"status": status, **numbers, "start": start})
+
+    def _tensors(self) -> dict[str, Tensor]:
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {name: value for name, value in values.items() if isinstance(value, Tensor)}
 
     def points(self, n: int) -> Points:
         """Evaluate the curves at n equally spaced times: shape `(*batch, n, d)`."""
@@ -90,34 +180,61 @@ class GeodesicResult:
         lines = []
         for code in status.unique().tolist():
             if code != Status.CONVERGED:
-                where = (status == code).nonzero().flatten().tolist()
-                shown = ", ".join(map(str, where[:10])) + (", ..." if len(where) > 10 else "")
-                lines.append(f"{Status(code).message} (pair {shown})")
+                lines.append(f"{Status(code).message} (pair {_listed(status == code)})")
         return lines
 
     def __str__(self) -> str:
         """Return a table of the pairs, the first twenty if there are more."""
         n = self.length.numel()
-        header = f"{int(self.converged.sum())} of {n} geodesics converged"
-        rows = [
-            f"{'pair':>5} {'status':<11} {'length':>11} {'straight':>9} {'bound':>9} "
-            f"{'residual':>9} {'speed':>8} {'steps':>5}  start"
-        ]
-        for i in range(min(n, 20)):
-            rows.append(self._row(i))
-        if n > 20:
-            rows.append(f"  ... and {n - 20} more")
-        return "\n".join([header, *rows, *self._failures()])
+        frame = self.to_frame()[:_ROWS]
+        shown = {
+            "status": frame["status"],
+            "length": frame["length"].map("{:.5g}".format),
+            "gain %": (100 * frame["gain"]).map("{:.2f}".format),
+            "bound": (frame["lower_bound"] / frame["length"]).map("{:.4f}".format),
+            "error": frame["refinement"].map("{:.0e}".format),
+            "residual": frame["residual"].map("{:.0e}".format),
+            "speed": frame["speed_variation"].map("{:.0e}".format),
+            "steps": frame["n_steps"].astype(str),
+            "start": frame["start"],
+            "won by %": (100 * frame["start_margin"]).map("{:.2f}".format).replace("nan", "-"),
+        }
+        header = [f"{int(self.converged.sum())} of {n} geodesics converged"]
+        if bool(self.conjugate.any()):
+            where = _listed(self.conjugate.flatten())
+            header.append(f"another geodesic may be as short: conjugate ends (pair {where})")
+        more = [f"... and {n - _ROWS} more"] if n > _ROWS else []
+        return "\n".join([*header, *_table(shown), *more, *self._failures()])
 
-    def _row(self, i: int) -> str:
-        def at(values: Tensor) -> float:
-            return float(values.flatten()[i])
 
-        length = at(self.length)
-        relative = 1 / length if length > 0 else float("nan")
-        return (
-            f"{i:>5} {Status(int(at(self.status))).name.lower():<11} {length:>11.5g} "
-            f"{at(self.straight_length) * relative:>9.4f} {at(self.lower_bound) * relative:>9.4f} "
-            f"{at(self.residual):>9.1e} {at(self.speed_variation):>8.1e} "
-            f"{int(at(self.n_steps)):>5}  {self.starts[int(at(self.start))]}"
-        )
+_ROWS = 20
+_COLUMNS = (
+    "length",
+    "energy",
+    "straight_length",
+    "gain",
+    "lower_bound",
+    "residual",
+    "speed_variation",
+    "refinement",
+    "second_variation",
+    "n_segments",
+    "n_steps",
+    "start_margin",
+)
+
+
+def _table(columns: "dict[str, pd.Series]") -> list[str]:
+    cells = {name: [name, *map(str, column)] for name, column in columns.items()}
+    n_rows = len(next(iter(cells.values())))
+    index = ["pair", *map(str, range(n_rows - 1))]
+    widths = {name: max(map(len, column)) for name, column in cells.items()}
+    return [
+        "  ".join([f"{index[i]:>5}", *(f"{cells[name][i]:>{widths[name]}}" for name in cells)])
+        for i in range(n_rows)
+    ]
+
+
+def _listed(mask: Tensor) -> str:
+    where = mask.nonzero().flatten().tolist()
+    return ", ".join(map(str, where[:10])) + (", ..." if len(where) > 10 else "")

@@ -1,13 +1,14 @@
 """The latent space of a decoder as a Riemannian manifold."""
 
+import copy
 import math
+import os
 import warnings
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from pullback import curves
 from pullback.curves import Curve, Polyline
@@ -16,17 +17,36 @@ from pullback.errors import (
     InvalidParameterError,
     check_choice,
     check_data,
+    check_integer,
     check_points,
 )
-from pullback.geodesics import GeodesicResult, LatentGraph, connect
-from pullback.metrics import Metric, PullbackMetric, output_mean, where_to_compute
+from pullback.geodesics import (
+    GeodesicResult,
+    LatentGraph,
+    PairwiseDistances,
+    Trajectory,
+    connect,
+    differentiable_length,
+    pairwise,
+    refine_sample,
+    refine_velocity,
+    shoot,
+)
+from pullback.metrics import (
+    Metric,
+    PullbackMetric,
+    TabulatedMetric,
+    output_mean,
+    where_to_compute,
+)
 from pullback.models import VAE
-from pullback.shapes import Latent, MetricMatrix, Scalars
+from pullback.shapes import Latent, MetricMatrix, Scalars, Tangent
 
 __all__ = ["Manifold"]
 
-_BLOCK = 256  # pairs that are solved at once
 _MEASURE = 1000  # chords that a curve is measured by, at least
+_MANY = 2000  # pairs from which on a table pays
+_TABLE_RESOLUTION = 96  # of the graph on a table, whose edges are cheap to measure
 
 
 class Manifold:
@@ -43,6 +63,8 @@ class Manifold:
             serves.
         dtype: the floating-point type to compute in.
         device: where to compute; None for where a module is, and the CPU for a function or metric.
+        trainable: follow the module as it trains: its present weights are used, and distances pass
+            derivatives on to them. Else the manifold keeps a copy of its own.
 
     Raises:
         InvalidParameterError: the latent dimension is unknown, or the decoder is in training mode.
@@ -69,6 +91,7 @@ class Manifold:
         data: Any = None,
         dtype: torch.dtype = torch.float64,
         device: str | torch.device | None = None,
+        trainable: bool = False,
     ) -> None:
         source = decoder.decoder if isinstance(decoder, VAE) else decoder
         self.metric: Metric
@@ -77,7 +100,9 @@ class Manifold:
                 raise InvalidParameterError("dim", f"{source.dim}, the metric's own", dim)
             self.metric = source
         else:
-            self.metric = PullbackMetric.from_decoder(source, dim=dim, dtype=dtype, device=device)
+            self.metric = PullbackMetric.from_decoder(
+                source, dim=dim, dtype=dtype, device=device, trainable=trainable
+            )
         self._like = torch.zeros((), dtype=dtype, device=where_to_compute(source, device))
         self.dim = dim if self.metric.dim is None else self.metric.dim
         self.data = None
@@ -88,7 +113,8 @@ class Manifold:
     @property
     def decoder(self) -> Callable[[Tensor], Any] | None:
         """What the metric is pulled back through, the manifold's own copy; None for a metric."""
-        return self.metric.decoder if isinstance(self.metric, PullbackMetric) else None
+        exact = self.metric.exact
+        return exact.decoder if isinstance(exact, PullbackMetric) else None
 
     @property
     def dtype(self) -> torch.dtype:
@@ -155,36 +181,89 @@ class Manifold:
         """
         return self.metric.log_volume(self._points("point", point))
 
+    def tabulated(
+        self,
+        data: Any = None,
+        *,
+        rtol: float = 3e-3,
+        margin: float = 0.2,
+        folder: str | os.PathLike[str] | None = None,
+    ) -> "Manifold":
+        """Return the same manifold over a table of its metric, a hundred times faster (d <= 3).
+
+        Geodesics are searched on the table; their lengths and energies are measured again on the
+        decoder itself. See `TabulatedMetric`.
+
+        Args:
+            data: points to cover, shape `(n, d)`; the manifold's own data if None.
+            rtol: the relative error of the metric that 95 % of the domain must keep to.
+            margin: how far the table reaches beyond the points, as a share of their extent.
+            folder: where the table is kept, such as the folder of the model: it is read from there
+                if it fits, and made and saved if there is none.
+
+        Returns:
+            A manifold whose `metric` is a `TabulatedMetric`.
+
+        Raises:
+            InvalidParameterError: d > 3, or there are no points to cover.
+            InvalidDataError: the metric is singular somewhere on the table.
+            StorageError: the folder holds a damaged table, or one of another model.
+        """
+        if data is None and self.data is None:
+            allowed = "given where the manifold was made without data"
+            raise InvalidParameterError("data", allowed, None)
+        codes = self.data if data is None else check_data("data", data, dim=self.dim)
+        assert codes is not None
+        codes = codes.detach().to(self._like)
+        if folder is not None and TabulatedMetric.is_saved(folder):
+            table = TabulatedMetric.load(folder, self.metric.exact)
+            if table.error() > rtol or not bool(table.covers(codes).all()):
+                table = TabulatedMetric.build(self.metric.exact, codes, rtol=rtol, margin=margin)
+                table.save(folder)
+        else:
+            table = TabulatedMetric.build(self.metric.exact, codes, rtol=rtol, margin=margin)
+            if folder is not None:
+                table.save(folder)
+        fast = copy.copy(self)
+        fast.metric, fast.dim, fast._graph = table, table.dim, None
+        fast.data = codes if self.data is None else self.data
+        return fast
+
     def geodesic(self, point_a: Any, point_b: Any, **options: Any) -> GeodesicResult:
         """Find the geodesics from points a to points b: see `geodesics.connect`.
 
         Args:
             point_a: start points a, shape `(*batch, d)`.
             point_b: end points b, shape `(*batch, d)`; broadcast against a.
-            options: `solver`, `levels`, `rtol`, `throw` and `graph` of `geodesics.connect`; with
-                `graph=None` only the straight line is tried as a start.
+            options: `initial`, `solver`, `levels`, `rtol`, `polish`, `throw` and `graph` of
+                `geodesics.connect`; with `graph=None` only the straight line is tried as a start.
 
         Returns:
             Curves, lengths and a certificate for each pair.
         """
         a, b = self._broadcast(point_a=point_a, point_b=point_b)
         if "graph" not in options:
-            options["graph"] = self.graph_over(torch.stack([a, b]))
+            options["graph"] = self.graph_over(torch.stack([a, b]).detach())
         return connect(self.metric, a, b, **options)
 
-    def dist(self, point_a: Any, point_b: Any) -> Scalars:
+    def dist(self, point_a: Any, point_b: Any, **options: Any) -> Scalars:
         """Measure the geodesic distances from points a to points b.
+
+        The distance has derivatives by both points, and by the decoder's parameters if the
+        manifold is `trainable`: by the first variation, with no propagation through the solver.
 
         Warns with `ConvergenceWarning` if a pair did not converge; `geodesic` says which.
 
         Args:
             point_a: start points a, shape `(*batch, d)`.
             point_b: end points b, shape `(*batch, d)`; broadcast against a.
+            options: those of `geodesic`.
 
         Returns:
             Distances, shape `(*batch,)`.
         """
-        result = self.geodesic(point_a, point_b)
+        a, b = self._broadcast(point_a=point_a, point_b=point_b)
+        result = self.geodesic(a, b, **options)
         n_failed = int((~result.converged).sum())
         if n_failed:
             warnings.warn(
@@ -193,46 +272,138 @@ class Manifold:
                 ConvergenceWarning,
                 stacklevel=2,
             )
-        return result.length
+        exact = self.metric.exact
+        attached = a.requires_grad or b.requires_grad or exact.requires_grad
+        if not (attached and torch.is_grad_enabled()):
+            return result.length
+        return differentiable_length(exact, result, a, b)
+
+    def exp(self, point: Any, tangent_vector: Any, **options: Any) -> Latent:
+        """Follow geodesics from points with initial velocities v for a time of 1.
+
+        Warns with `ConvergenceWarning` where a geodesic could not be followed to its end; the point
+        is then NaN. `shoot` says which and why.
+
+        Args:
+            point: z, shape `(*batch, d)`.
+            tangent_vector: v, shape `(*batch, d)`; broadcast against z.
+            options: `rtol`, `atol` and `max_steps` of `geodesics.shoot`.
+
+        Returns:
+            End points, shape `(*batch, d)`.
+        """
+        trajectory = self.shoot(point, tangent_vector, **options)
+        n_failed = int((~trajectory.converged).sum())
+        if n_failed:
+            warnings.warn(
+                f"{n_failed} of {trajectory.status.numel()} geodesics could not be followed; their "
+                "ends are NaN. `Manifold.shoot` says which and why.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        return trajectory.end
+
+    def shoot(self, point: Any, tangent_vector: Any, **options: Any) -> Trajectory:
+        """Follow geodesics from points with initial velocities: see `geodesics.shoot`."""
+        z, v = self._broadcast(point=point, tangent_vector=tangent_vector)
+        return shoot(self.metric, z, v, **options)
+
+    def log(self, point_a: Any, point_b: Any, **options: Any) -> Tangent:
+        """Compute the initial velocity of the geodesic from a to b, so that `exp` leads to b.
+
+        The geodesic is searched as by `geodesic`, and its velocity refined until it hits b.
+        Warns with `ConvergenceWarning` where there is none that does, as across a wall of the
+        variance that parts all neighbours: the velocity is then NaN.
+
+        Args:
+            point_a: start points a, shape `(*batch, d)`.
+            point_b: end points b, shape `(*batch, d)`; broadcast against a.
+            options: those of `geodesic`.
+
+        Returns:
+            Tangent vectors at a, of length dist(a, b), shape `(*batch, d)`.
+        """
+        a, b = (p.detach() for p in self._broadcast(point_a=point_a, point_b=point_b))
+        result = self.geodesic(a, b, **options)
+        start = result.curve.velocity(a.new_zeros(1)).squeeze(-2)
+        velocity, status, _ = refine_velocity(self.metric, a, b, start)
+        lost = status != 0
+        if bool(lost.any()):
+            warnings.warn(
+                f"{int(lost.sum())} of {lost.numel()} geodesics miss their ends; their velocities "
+                "are NaN. `Manifold.geodesic` finds the curves.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        return torch.where(lost.unsqueeze(-1), torch.nan, velocity)
 
     def pairwise_dist(
-        self,
-        points_a: Any,
-        points_b: Any = None,
-        *,
-        method: str = "newton",
-        progress: bool = True,
+        self, points_a: Any, points_b: Any = None, *, method: str = "auto", progress: bool = True
     ) -> Tensor:
-        """Measure the distances between all points of one set, or of two.
+        """Measure the distances between all points of one set, or of two; see `pairwise`.
 
         Args:
             points_a: points, shape `(n_a, d)`.
             points_b: points, shape `(n_b, d)`; `points_a` if None.
-            method: `"newton"` solves every pair (about a tenth of a CPU second each); `"graph"`
-                takes shortest paths on the graph over the data: a few per cent longer, and one
-                Dijkstra sweep for each point instead of one solve for each pair.
+            method: one of those of `pairwise`.
             progress: show a bar while many pairs are solved.
 
         Returns:
             Distances, shape `(n_a, n_b)`; symmetric with a zero diagonal if `points_b` is None.
         """
-        check_choice("method", method, ("newton", "graph"))
+        return self.pairwise(
+            points_a, points_b, method=method, n_refined=0, progress=progress
+        ).distances
+
+    def pairwise(
+        self,
+        points_a: Any,
+        points_b: Any = None,
+        *,
+        method: str = "auto",
+        n_refined: int = 64,
+        progress: bool = True,
+    ) -> PairwiseDistances:
+        """Measure all distances, and their error on a sample of pairs that are solved with care.
+
+        Args:
+            points_a: points, shape `(n_a, d)`.
+            points_b: points, shape `(n_b, d)`; `points_a` if None.
+            method: `"newton"` solves every pair as `dist` does; `"table"` (d <= 3) makes a table of
+                the metric, unless there is one, and takes a short search on it for each pair;
+                `"graph"` takes shortest paths on the graph over the data, a few per cent longer;
+                `"auto"` takes the table for many pairs where it can, else `"newton"`.
+            n_refined: pairs to refine for the estimate of the error.
+            progress: show a bar while many pairs are solved.
+
+        Returns:
+            The distances, with the sample and its `error()`.
+        """
+        check_choice("method", method, ("auto", "graph", "newton", "table"))
+        check_integer("n_refined", n_refined, low=0)
         a = self._points("points_a", check_data("points_a", points_a, dim=self.dim, min_samples=1))
         b = a
         if points_b is not None:
             b = check_data("points_b", points_b, dim=self.dim, min_samples=1)
             b = self._points("points_b", b)
+        a, b = a.detach(), b.detach()
+        if method == "auto":
+            method = "table" if a.shape[1] <= 3 and len(a) * len(b) >= _MANY else "newton"
+        space, both = self, torch.cat([a, b])
+        if method == "table" and not isinstance(self.metric, TabulatedMetric):
+            space = self.tabulated(both if self.data is None else torch.cat([both, self.data]))
+        distances = space._distances(method, a, None if points_b is None else b, progress)
+        graph = space.graph_over(both)
+        return refine_sample(space.metric, distances, a, b, graph=graph, n=n_refined)
+
+    def _distances(self, method: str, a: Tensor, b: Tensor | None, progress: bool) -> Tensor:
+        other = a if b is None else b
         if method == "graph":
-            distances = self._graph_for(torch.cat([a, b])).dist(a, b)
-            return distances if points_b is not None else _symmetric(distances)
-        i, j = _pairs(len(a), len(b), symmetric=points_b is None).to(a.device)
-        blocks = range(0, len(i), _BLOCK)
-        bar = tqdm(blocks, "distances", disable=not progress or len(blocks) < 4, leave=False)
-        lengths = [self.dist(a[i[k : k + _BLOCK]], b[j[k : k + _BLOCK]]) for k in bar]
-        distances = a.new_zeros(len(a), len(b))
-        if lengths:
-            distances[i, j] = torch.cat(lengths)
-        return distances if points_b is not None else distances + distances.T
+            distances = self._graph_for(torch.cat([a, other])).dist(a, other)
+            return distances if b is not None else _symmetric(distances)
+        graph = self.graph_over(torch.cat([a, other]))
+        short = method == "table"
+        return pairwise(self.metric, a, b, graph=graph, short=short, progress=progress)
 
     def decode(self, point: Any) -> Tensor:
         """Decode points to the mean of p(x|z), event dimensions flattened.
@@ -290,12 +461,15 @@ class Manifold:
         return self._graph_for(points.reshape(-1, points.shape[-1]))
 
     def _graph_for(self, points: Tensor) -> LatentGraph:
+        cheap = isinstance(self.metric, TabulatedMetric) and points.shape[-1] == 2
+        resolution = _TABLE_RESOLUTION if cheap else None
         if self.data is not None:
             if self._graph is None:
-                self._graph = LatentGraph.build(self.metric, self.data)
+                self._graph = LatentGraph.build(self.metric, self.data, resolution=resolution)
             return self._graph
         if self._graph is None or not self._graph.covers(points):
-            self._graph = LatentGraph.build(self.metric, points.unique(dim=0))
+            nodes = points.unique(dim=0)
+            self._graph = LatentGraph.build(self.metric, nodes, resolution=resolution)
         return self._graph
 
     def _points(self, name: str, points: Any) -> Tensor:
@@ -319,12 +493,6 @@ class Manifold:
         n_segments = curve.nodes.shape[-2] - 1
         fineness = math.ceil(_MEASURE / n_segments)  # every node is among the points
         return self._points("curve", curve.points(fineness * n_segments + 1))
-
-
-def _pairs(n_a: int, n_b: int, *, symmetric: bool) -> Tensor:
-    if symmetric:
-        return torch.triu_indices(n_a, n_b, offset=1)
-    return torch.cartesian_prod(torch.arange(n_a), torch.arange(n_b)).T
 
 
 def _symmetric(distances: Tensor) -> Tensor:

@@ -1,16 +1,16 @@
 """What a Riemannian metric on the latent space is, and what follows from it."""
 
 from abc import ABC, abstractmethod
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 
 from pullback import linalg
-from pullback.autodiff import second_order
-from pullback.shapes import Latent, MetricMatrix, Points, Scalars, Tangent
+from pullback.autodiff import gradient, jvp, second_order
+from pullback.shapes import Latent, Mask, MetricMatrix, Nodes, Pairs, Points, Scalars, Tangent
 
-__all__ = ["ChordExpansion", "Metric"]
+__all__ = ["ChordExpansion", "EndExpansion", "Metric"]
 
 
 class ChordExpansion(NamedTuple):
@@ -21,7 +21,8 @@ class ChordExpansion(NamedTuple):
         gradient: dS/dz_i, shape `(batch, n, d)` for n interior nodes.
         diagonal: d^2 S / dz_i^2, shape `(batch, n, d, d)`.
         off_diagonal: d^2 S / dz_i dz_i+1, shape `(batch, n - 1, d, d)`.
-        metric: M(z_i), shape `(batch, n, d, d)`.
+        metric: M(z_i), or the mean of M in the middle of the two chords that meet there, shape
+            `(batch, n, d, d)`.
 
     Example:
         >>> from pullback.metrics import PullbackMetric
@@ -35,6 +36,28 @@ class ChordExpansion(NamedTuple):
     gradient: Tensor
     diagonal: Tensor
     off_diagonal: Tensor
+    metric: Tensor
+
+
+class EndExpansion(NamedTuple):
+    """Squared chords to second order in both their ends.
+
+    Attributes:
+        value: |chord|^2, shape `(*batch,)`.
+        gradient: by both ends, shape `(*batch, 2 d)`.
+        hessian: by both ends, shape `(*batch, 2 d, 2 d)`.
+        metric: M half-way, shape `(*batch, d, d)`.
+
+    Example:
+        >>> from pullback.metrics import PullbackMetric
+        >>> at = PullbackMetric(lambda z: z).expand_ends(torch.tensor([1.0, 4.0]))  # (4 - 1)^2
+        >>> at.value.item(), at.gradient.tolist()
+        (9.0, [-6.0, 6.0])
+    """
+
+    value: Tensor
+    gradient: Tensor
+    hessian: Tensor
     metric: Tensor
 
 
@@ -108,8 +131,33 @@ class Metric(ABC):
         """
         return self._squared_chords(points).clamp(min=0).sqrt()
 
-    def chord_floor(self, point_a: Latent, point_b: Latent) -> tuple[Scalars, Scalars]:
-        """Bound the length of every curve from a to b from below, and the rounding error of that.
+    def chords_between(self, points: Nodes, pairs: Pairs) -> Tensor:
+        """Measure the chords between pairs of points, each point being used many times.
+
+        Args:
+            points: points, shape `(nodes, d)`.
+            pairs: indices of the points that each chord joins, shape `(k, 2)`.
+
+        Returns:
+            Chord lengths, shape `(k,)`.
+        """
+        return self.chords(points[pairs]).squeeze(-1)
+
+    def chords_by_step(self, points: Points) -> tuple[Tensor, Tensor]:
+        """Measure the chords between neighbours on a curve, and between every second point.
+
+        Both together give lengths and energies to fourth order in the step.
+
+        Args:
+            points: an odd number n of points along curves, shape `(*batch, n, d)`.
+
+        Returns:
+            Chord lengths, shapes `(*batch, n - 1)` and `(*batch, (n - 1) / 2)`.
+        """
+        return self.chords(points), self.chords(points[..., ::2, :])
+
+    def chord_floor(self, point_a: Latent, point_b: Latent) -> Scalars:
+        """Bound the length of every curve from a to b from below.
 
         For a pull-back it is the straight line between the images; without an immersion it is 0.
 
@@ -118,14 +166,77 @@ class Metric(ABC):
             point_b: end points, shape `(*batch, d)`.
 
         Returns:
-            The lower bound and the rounding error of one measured chord, both `(*batch,)`.
+            The lower bound, shape `(*batch,)`.
         """
-        zero = torch.zeros_like(point_a[..., 0] + point_b[..., 0])
-        return zero, zero
+        return torch.zeros_like(point_a[..., 0] + point_b[..., 0])
+
+    def chord_rounding(self, z: Latent) -> Scalars:
+        """Say how far off a chord measured near z may be for the finite precision of its ends.
+
+        Args:
+            z: points, shape `(*batch, d)`.
+
+        Returns:
+            The absolute error, shape `(*batch,)`: that of the images of an immersion, else 0.
+        """
+        return torch.zeros_like(z[..., 0])
+
+    requires_grad: bool = False
+    """Whether the metric depends on parameters that lengths shall pass derivatives on to."""
+
+    hessian_cost: ClassVar[float] = 5.0
+    """Roughly what `expand_chords` costs in units of `chord_gradient`: solvers go by it."""
+
+    @property
+    def exact(self) -> "Metric":
+        """The metric that answers are measured with: another where this one approximates it."""
+        return self
+
+    @property
+    def single(self) -> "Metric | None":
+        """The same metric in single precision, for rough searches; None where there is none."""
+        return None
+
+    def contains(self, z: Latent) -> Mask:
+        """Say which points `(*batch, d)` lie where the metric is defined: by default all."""
+        return torch.ones_like(z[..., 0], dtype=torch.bool)
+
+    def acceleration(self, z: Latent, v: Tangent) -> Tangent:
+        r"""Compute c'' of the geodesic through z with velocity v: the right side of its equation.
+
+        M c'' = 1/2 grad_z (v^T M v) - (D_v M) v, by one reverse and one forward sweep: no tensor of
+        Christoffel symbols is formed.
+
+        Args:
+            z: points, shape `(*batch, d)`.
+            v: velocities, shape `(*batch, d)`.
+
+        Returns:
+            c'', shape `(*batch, d)`: NaN where the metric is singular or not finite.
+
+        Source:
+            do Carmo, Riemannian Geometry (1992), chapter 3.
+        """
+        pull = gradient(lambda z: self.inner_product(z, v, v).unsqueeze(-1), z)[1]
+        _, change = jvp(lambda z: (self.metric_matrix(z) @ v.unsqueeze(-1)).squeeze(-1), z, v)
+        a, positive = linalg.solve(self.metric_matrix(z), pull / 2 - change)
+        return torch.where(positive.unsqueeze(-1), a, torch.nan)
 
     def squared_chord_sum(self, nodes: Points) -> Scalars:
         """Compute S = sum_i |chord_i|^2 of chains of nodes `(*batch, n, d)`: shape `(*batch,)`."""
         return self._squared_chords(nodes).sum(-1)
+
+    def chord_gradient(self, nodes: Points) -> tuple[Tensor, Tensor]:
+        """Compute S and its gradient in the interior nodes, by one reverse sweep.
+
+        Args:
+            nodes: chains of nodes with fixed ends, shape `(batch, n + 2, d)`.
+
+        Returns:
+            S, shape `(batch,)`, and dS/dz_i, shape `(batch, n, d)`.
+        """
+        value, pull = gradient(lambda z: self._squared_chords(z), nodes)
+        return value.sum(-1), pull[:, 1:-1]
 
     def expand_chords(self, nodes: Points) -> ChordExpansion:
         """Expand the sum of squared chords to second order in the interior nodes.
@@ -137,17 +248,30 @@ class Metric(ABC):
             The value, the gradient, the blocks of the Hessian and the metric at the nodes.
         """
         d = nodes.shape[-1]
-        ends = torch.cat([nodes[:, :-1], nodes[:, 1:]], -1)
-        one = ends.new_ones(*ends.shape[:-1], 1)
-        chord = second_order(self._squared_chord_of_ends, ends, one)
-        gradient, hessian = chord.gradient, chord.hessian
+        chord = self.expand_ends(torch.cat([nodes[:, :-1], nodes[:, 1:]], -1))
+        gradient, hessian, metric = chord.gradient, chord.hessian, chord.metric
         return ChordExpansion(
-            value=chord.value.sum((-1, -2)),
+            value=chord.value.sum(-1),
             gradient=gradient[:, :-1, d:] + gradient[:, 1:, :d],
             diagonal=hessian[:, :-1, d:, d:] + hessian[:, 1:, :d, :d],
             off_diagonal=hessian[:, 1:-1, :d, d:],
-            metric=self.metric_matrix(nodes[:, 1:-1]),
+            metric=(metric[:, :-1] + metric[:, 1:]) / 2,
         )
+
+    def expand_ends(self, ends: Latent) -> EndExpansion:
+        """Expand single squared chords to second order in both their ends.
+
+        Args:
+            ends: the two ends of each chord, one after the other, shape `(*batch, 2 d)`.
+
+        Returns:
+            The value, the gradient, the Hessian and the metric half-way.
+        """
+        one = ends.new_ones(*ends.shape[:-1], 1)
+        chord = second_order(self._squared_chord_of_ends, ends, one)
+        a, b = ends.chunk(2, -1)
+        metric = self.metric_matrix((a + b) / 2)
+        return EndExpansion(chord.value.squeeze(-1), chord.gradient, chord.hessian, metric)
 
     def _squared_chords(self, points: Tensor) -> Tensor:
         middle = (points[..., 1:, :] + points[..., :-1, :]) / 2

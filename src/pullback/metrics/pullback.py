@@ -9,18 +9,30 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pullback import linalg
 from pullback.autodiff import Map, jacobian, jvp, second_order, unvalidated_distributions
 from pullback.errors import InvalidDataError, InvalidParameterError, check_device, check_integer
 from pullback.metrics.base import ChordExpansion, Metric
 from pullback.metrics.immersions import immersion as immersion_of
-from pullback.shapes import Ambient, Latent, MetricMatrix, Points, Scalars, Tangent
+from pullback.shapes import (
+    Ambient,
+    Latent,
+    MetricMatrix,
+    Nodes,
+    Pairs,
+    Points,
+    Scalars,
+    Tangent,
+)
 
 __all__ = ["PullbackMetric", "where_to_compute"]
 
 _SAME = 1e-4  # single precision may sum in another order for another batch
-# Images of this size stay in the cache of a CPU core (three times faster than those that do not);
-# an accelerator wants as much work at once as its memory allows.
-_CHUNK_BYTES = {True: 2**25, False: 2**30}
+# One batch of images of this size stays in the cache of a CPU core and in memory that is used
+# again: three times faster than larger ones. An accelerator wants as much work at once as it holds.
+_IMAGE_BYTES = 3 * 2**20
+_ACCELERATOR_BYTES = 2**30
+_BLOCK_IMAGES = 8  # batches of images that are held at once where many chords share their ends
 
 
 class PullbackMetric(Metric):
@@ -53,6 +65,7 @@ class PullbackMetric(Metric):
         self.immersion = immersion
         self.decoder: Callable[[Tensor], Any] | None = None
         self._ambient_dim: int | None = None
+        self._single: PullbackMetric | None = None
 
     @classmethod
     def from_decoder(
@@ -62,6 +75,7 @@ class PullbackMetric(Metric):
         dim: int | None = None,
         dtype: torch.dtype = torch.float64,
         device: str | torch.device | None = None,
+        trainable: bool = False,
     ) -> "PullbackMetric":
         """Pull the metric back through a decoder, whatever it returns: see `immersion`.
 
@@ -72,6 +86,8 @@ class PullbackMetric(Metric):
             dim: the latent dimension d; read off the decoder's `latent_dim` if it has one.
             dtype: the floating-point type to compute in.
             device: where to compute; None for where a module is, and the CPU for a function.
+            trainable: follow a module as it trains: its present weights are used at every call, and
+                derivatives reach them.
 
         Returns:
             The metric.
@@ -95,12 +111,22 @@ class PullbackMetric(Metric):
         device = where_to_compute(decoder, device)
         if isinstance(decoder, nn.Module):
             _refuse_training_mode(decoder)
-            decoder = copy.deepcopy(decoder).to(device, dtype).eval().requires_grad_(False)
+            twin = copy.deepcopy(decoder).to(device, dtype).eval().requires_grad_(False)
+            decoder = _Follower(decoder, twin) if trainable else twin
         of_output = partial(_immersion_of_output, decoder)
         _check_decoder(of_output, torch.zeros(dim, dtype=dtype, device=device))
         metric = cls(of_output, dim)
         metric.decoder = decoder
+        metric.requires_grad = trainable
         return metric
+
+    @property
+    def single(self) -> "PullbackMetric | None":
+        """A copy of the module in single precision, see `Metric.single`; None for a function."""
+        if self._single is None and isinstance(self.decoder, nn.Module):
+            decoder = copy.deepcopy(self.decoder).float()
+            self._single = PullbackMetric(partial(_immersion_of_output, decoder), self.dim)
+        return self._single
 
     def metric_matrix(self, z: Latent) -> MetricMatrix:
         """Compute J^T J, shape `(*batch, d, d)`, see `Metric.metric_matrix`."""
@@ -132,11 +158,45 @@ class PullbackMetric(Metric):
         """
         return jvp(self.immersion, z, v)[1]
 
-    def chord_floor(self, point_a: Latent, point_b: Latent) -> tuple[Scalars, Scalars]:
+    def chord_floor(self, point_a: Latent, point_b: Latent) -> Scalars:
         """Measure the straight line between the images, see `Metric.chord_floor`."""
-        image_a, image_b = self.immersion(point_a), self.immersion(point_b)
-        size = torch.maximum(image_a.norm(dim=-1), image_b.norm(dim=-1))
-        return (image_b - image_a).norm(dim=-1), 4 * torch.finfo(size.dtype).eps * size
+        floor: Tensor = (self.immersion(point_b) - self.immersion(point_a)).norm(dim=-1)
+        return floor
+
+    def chord_rounding(self, z: Latent) -> Scalars:
+        """Take a few units in the last place of the images, see `Metric.chord_rounding`."""
+        size: Tensor = self.immersion(z).norm(dim=-1)
+        return 4 * torch.finfo(z.dtype).eps * size
+
+    def acceleration(self, z: Latent, v: Tangent) -> Tangent:
+        """Solve J^T J c'' = -J^T D^2 phi[v, v], a nested jvp, see `Metric.acceleration`."""
+
+        def solved(z: Tensor, v: Tensor) -> Tensor:
+            _, bend = jvp(lambda z: jvp(self.immersion, z, v)[1], z, v)
+            _, J = jacobian(self.immersion, z)
+            pulled = (J.mT @ -bend.unsqueeze(-1)).squeeze(-1)
+            a, positive = linalg.solve(J.mT @ J, pulled)
+            return torch.where(positive.unsqueeze(-1), a, torch.nan)
+
+        d = z.shape[-1]
+        pairs = torch.stack([z.reshape(-1, d), v.reshape(-1, d)], 1)
+        parts = [solved(*part.unbind(1)) for part in self._chunks(pairs, sweeps=2 + d)]
+        return torch.cat(parts).reshape(z.shape)
+
+    def chord_gradient(self, nodes: Points) -> tuple[Tensor, Tensor]:
+        """Pull 2 (2 phi_i - phi_(i-1) - phi_(i+1)) back, see `Metric.chord_gradient`."""
+        parts = [self._chord_gradient(part) for part in self._chunks(nodes, sweeps=4)]
+        value, pulled = zip(*parts, strict=True)
+        return torch.cat(value), torch.cat(pulled)
+
+    def _chord_gradient(self, nodes: Tensor) -> tuple[Tensor, Tensor]:
+        with unvalidated_distributions():
+            image, pull, *_ = torch.func.vjp(self.immersion, nodes)
+            chord = image.diff(dim=-2)
+            bend = torch.zeros_like(image)
+            bend[:, 1:-1] = -chord.diff(dim=-2)
+            (pulled,) = pull(2 * bend)
+        return chord.square().sum((-1, -2)), pulled[:, 1:-1]
 
     def expand_chords(self, nodes: Points) -> ChordExpansion:
         """Expand in one sweep over the nodes, see `Metric.expand_chords`."""
@@ -158,6 +218,32 @@ class PullbackMetric(Metric):
             metric=gram,
         )
 
+    def chords_between(self, points: Nodes, pairs: Pairs) -> Tensor:
+        """Map each point of a block of pairs once, see `Metric.chords_between`."""
+        if len(pairs) == 0:
+            return points.new_zeros(0)
+        chords: list[Tensor] = []
+        blocks = torch.split(pairs, _BLOCK_IMAGES * self._n_rows(points, sweeps=4))
+        for block in blocks:
+            index, position = block.unique(return_inverse=True)
+            image = torch.cat(
+                [self.immersion(part) for part in self._chunks(points[index], sweeps=4)]
+            )
+            for ends in torch.split(position, self._n_rows(points, sweeps=4)):
+                chords.append((image[ends[:, 1]] - image[ends[:, 0]]).norm(dim=-1))
+        return torch.cat(chords)
+
+    def chords_by_step(self, points: Points) -> tuple[Tensor, Tensor]:
+        """Measure both on the same images, see `Metric.chords_by_step`."""
+        flat = points.reshape(-1, *points.shape[-2:])
+        narrow, wide = [], []
+        for part in self._chunks(flat, sweeps=3):
+            chord = self.immersion(part).diff(dim=-2)
+            narrow.append(chord.norm(dim=-1))
+            wide.append((chord[:, 0::2] + chord[:, 1::2]).norm(dim=-1))
+        shape, n = points.shape[:-2], points.shape[-2] - 1
+        return torch.cat(narrow).reshape(*shape, n), torch.cat(wide).reshape(*shape, n // 2)
+
     def _squared_chords(self, points: Tensor) -> Tensor:
         def squared(points: Tensor) -> Tensor:
             return self.immersion(points).diff(dim=-2).square().sum(-1)
@@ -170,13 +256,32 @@ class PullbackMetric(Metric):
         """Split items along their first axis so that their images fit where they are computed."""
         if items.numel() == 0:
             return (items,)
+        return torch.split(items, self._n_rows(items, sweeps=sweeps))
+
+    def _n_rows(self, items: Tensor, *, sweeps: int) -> int:
         if self._ambient_dim is None:
             with torch.no_grad():
                 self._ambient_dim = self.immersion(items.reshape(-1, items.shape[-1])[:1]).shape[-1]
-        row_bytes = self._ambient_dim * items.element_size() * sweeps
-        budget = _CHUNK_BYTES[items.device.type == "cpu"]
-        rows = max(1, math.prod(items.shape[1:-1]))
-        return torch.split(items, max(1, budget // (row_bytes * rows)))
+        on_cpu = items.device.type == "cpu"
+        budget = _IMAGE_BYTES if on_cpu else _ACCELERATOR_BYTES // sweeps
+        item_bytes = self._ambient_dim * items.element_size() * math.prod(items.shape[1:-1])
+        return max(1, budget // max(1, item_bytes))
+
+
+class _Follower:
+    """A module in another dtype and in evaluation mode, with the weights of the moment."""
+
+    def __init__(self, module: nn.Module, twin: nn.Module) -> None:
+        self._module = module
+        self._twin = twin
+
+    def __call__(self, z: Tensor) -> Any:
+        state = {**dict(self._module.named_parameters()), **dict(self._module.named_buffers())}
+        cast = {
+            name: value.to(z) if value.is_floating_point() else value.to(z.device)
+            for name, value in state.items()
+        }
+        return torch.func.functional_call(self._twin, cast, (z,))
 
 
 def where_to_compute(decoder: object, device: str | torch.device | None = None) -> torch.device:

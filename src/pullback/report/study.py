@@ -1,6 +1,7 @@
 """What a report measures on: the models of a run, held-out codes, and geodesics between them."""
 
 import time
+import warnings
 from functools import cached_property
 from typing import Any
 
@@ -9,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from pullback.errors import ConvergenceWarning, InvalidDataError
 from pullback.geodesics import GeodesicResult
 from pullback.manifolds import Manifold
 from pullback.models import load
@@ -118,9 +120,17 @@ class Study:
 
     @cached_property
     def manifold(self) -> Manifold:
-        """The latent space with the metric of the RBF decoder."""
+        """The latent space with the metric of the RBF decoder, over a table where one will do."""
         order = np.random.default_rng([self.seed, 2]).permutation(len(self.Z_train))
-        return Manifold(self.vae, data=self.Z_train[order[:_MOST_NODES].tolist()])
+        exact = Manifold(self.vae, data=self.Z_train[order[:_MOST_NODES].tolist()])
+        if self.vae.latent_dim > 3:
+            return exact
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", ConvergenceWarning)
+            try:
+                return exact.tabulated(torch.cat([self.Z_train, self.Z]))
+            except (ConvergenceWarning, InvalidDataError):  # too steep for a table, or singular
+                return exact
 
     @property
     def pairs(self) -> NDArray[np.int64]:

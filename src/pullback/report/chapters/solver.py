@@ -11,9 +11,12 @@ from pullback.report.wording import count, number, percent
 
 __all__ = ["solver"]
 
+_SHOWN = 10
 _NAMES = {
     "residual": "residual of the geodesic equation (in units of 1 / length)",
     "speed_variation": "variation of the speed (standard deviation / mean)",
+    "refinement": "estimated relative error of the length",
+    "gain": "how much shorter than the straight line (share)",
     "n_steps": "steps of Newton's method",
     "graph_error": "graph distance / exact length − 1",
 }
@@ -44,6 +47,7 @@ def solver(study: Study) -> Chapter:
         blocks.append(Table(["pair", "from", "to", "what happened"], rows, numeric=False))
     if numbers["converged"]:
         blocks += _statistics(numbers)
+    blocks.append(_certificates(study))
     return Chapter(
         "solver",
         "Every geodesic that was asked for",
@@ -69,6 +73,31 @@ def _statistics(numbers: dict[str, Any]) -> list[Block]:
     ]
 
 
+def _certificates(study: Study) -> Table:
+    minimum = {1.0: "yes", 0.0: "no"}
+    rows = [
+        [
+            str(pair["status"]),
+            number(pair["length"]),
+            percent(pair["gain"]),
+            number(pair["lower_bound"]),
+            f"{pair['refinement']:.0e}",
+            f"{pair['residual']:.0e}",
+            minimum.get(pair["second_variation"], "?"),
+            str(pair["start"]),
+        ]
+        for pair in study.paths.to_frame()[:_SHOWN].to_dict("records")
+    ]
+    columns = ["status", "length", "gain", "lower bound", "error", "residual", "minimum", "start"]
+    caption = (
+        f"The certificates of the first {len(rows)} pairs. Gain: over the straight line. Lower "
+        "bound: the straight line between the images. Error: estimated, of the length. Minimum: "
+        "whether every small change makes the curve longer. Start: the straight line or the "
+        "shortest path on a graph, whichever led to the shorter curve."
+    )
+    return Table(columns, rows, caption)
+
+
 def _measure(study: Study) -> dict[str, Any]:
     paths = study.paths
     good = paths.converged.cpu().numpy()
@@ -82,6 +111,9 @@ def _measure(study: Study) -> dict[str, Any]:
         "failed": [_failure(study, i) for i in np.flatnonzero(~good).tolist()],
         "residual": _quantiles(paths.residual.cpu().numpy()[good]),
         "speed_variation": _quantiles(paths.speed_variation.cpu().numpy()[good]),
+        "refinement": _quantiles(paths.refinement.cpu().numpy()[good]),
+        "gain": _quantiles(paths.gain.cpu().numpy()[good]),
+        "conjugate": int(paths.conjugate[paths.converged].sum()),
         "n_steps": _quantiles(paths.n_steps.cpu().numpy()[good]),
         "graph_error": _quantiles(errors[good]),
     }

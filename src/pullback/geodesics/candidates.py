@@ -1,0 +1,138 @@
+"""Candidates for geodesics: several curves for each pair, of which the shortest survive."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+__all__ = ["Candidates"]
+
+# Few nodes can step over a wall that the curve between them runs into. A curve longer than its
+# chain of chords by these factors was not seen well enough to be trusted, or to be kept.
+SEEN = 1.1
+TUNNELLED = 1.3
+_DISTINCT = 0.02  # candidates further apart than this share of their extent are rivals
+_CLOSE = 1.01  # a rival that is longer by less may still turn out to be the shorter one
+
+
+class Candidates(NamedTuple):
+    """Curves, each for one of the pairs, and how far the search has brought them.
+
+    Attributes:
+        nodes: the curves, shape `(n, nodes, d)`.
+        origin: the curves that they began as, shape `(n, nodes, d)`.
+        pair: the pair that each is for, shape `(n,)`.
+        start: which start it came from, shape `(n,)`.
+        length: as measured on the metric, shape `(n,)`.
+        chain: the sum of its chords, shape `(n,)`.
+        mismatch: estimated relative error of the length for few nodes, shape `(n,)`.
+        excess: estimated relative error of the length for not being a geodesic, shape `(n,)`.
+        residual: geodesic curvature, shape `(n,)`.
+        regular: where the metric is positive definite along it, shape `(n,)`.
+        second_variation: 1 if positive, 0 if not, NaN if unknown, shape `(n,)`.
+        status: `Status` codes, shape `(n,)`.
+        n_steps: steps of the solver, shape `(n,)`.
+
+    Example:
+        >>> lines = torch.zeros(2, 3, 2)
+        >>> Candidates.of_starts([lines, lines]).pair.tolist()
+        [0, 1, 0, 1]
+    """
+
+    nodes: Tensor
+    origin: Tensor
+    pair: Tensor
+    start: Tensor
+    length: Tensor
+    chain: Tensor
+    mismatch: Tensor
+    excess: Tensor
+    residual: Tensor
+    regular: Tensor
+    second_variation: Tensor
+    status: Tensor
+    n_steps: Tensor
+
+    @classmethod
+    def of_starts(cls, starts: list[Tensor]) -> "Candidates":
+        """Stack the starts of all pairs, each `(n_pairs, nodes, d)`, into one batch."""
+        n_pairs = len(starts[0])
+        nodes = torch.cat(starts)
+        index = torch.arange(len(nodes), device=nodes.device)
+        unknown = nodes.new_full((len(nodes),), torch.nan)
+        count = torch.zeros_like(index)
+        return cls(
+            nodes=nodes,
+            origin=nodes,
+            pair=index % max(1, n_pairs),
+            start=index // max(1, n_pairs),
+            length=unknown,
+            chain=unknown,
+            mismatch=torch.zeros_like(unknown),
+            excess=torch.zeros_like(unknown),
+            residual=unknown,
+            regular=torch.ones_like(index, dtype=torch.bool),
+            second_variation=unknown,
+            status=count,
+            n_steps=count,
+        )
+
+    def where(self, keep: Tensor) -> "Candidates":
+        """Keep some of the candidates, by a mask or indices."""
+        return Candidates(*(part[keep] for part in self))
+
+    def join(self, other: "Candidates") -> "Candidates":
+        """Put two sets of candidates together."""
+        return Candidates(*map(torch.cat, zip(self, other, strict=True)))
+
+    def put(self, rows: Tensor, others: "Candidates") -> "Candidates":
+        """Return the candidates with some of them, by indices, replaced by others."""
+        parts = [part.clone() for part in self]
+        for part, new in zip(parts, others, strict=True):
+            part[rows] = new
+        return Candidates(*parts)
+
+    @property
+    def refinement(self) -> Tensor:
+        """The estimated relative error of the length, shape `(n,)`."""
+        return torch.fmax(self.mismatch, self.excess)
+
+    def best(self) -> Tensor:
+        """Mark the shortest candidate of each pair, of equals the first start."""
+        length = torch.where(self.length.isfinite(), self.length, torch.inf)
+        shortest = length <= _smallest_of_pair(length, self.pair)
+        last = self.start.amax() + 1 if len(self.start) > 0 else 0
+        rank = torch.where(shortest, self.start, last)
+        return shortest & (rank <= _smallest_of_pair(rank, self.pair))
+
+    def close(self, share: float) -> Tensor:
+        """Mark those that are longer than the shortest of their pair by at most a share, or NaN."""
+        length = torch.where(self.length.isfinite(), self.length, torch.inf)
+        return ~(length > share * _smallest_of_pair(length, self.pair))
+
+    def rivals(self) -> Tensor:
+        """Mark the shortest of each pair, and others while it is not to be trusted or close."""
+        best = self.best()
+        leader = self.pair.new_zeros(int(self.pair.max()) + 1 if len(best) > 0 else 0)
+        leader[self.pair[best]] = best.nonzero().squeeze(-1)
+        rival_of = leader[self.pair]
+        nodes = self.nodes[rival_of]
+        gap = (self.nodes - nodes).norm(dim=-1).amax(-1)
+        distinct = gap > _DISTINCT * (nodes.amax(1) - nodes.amin(1)).norm(dim=-1)
+        unseen = (self.length / self.chain)[rival_of]
+        close = self.length <= _CLOSE * self.length[rival_of]
+        # Where nothing was seen, the candidates may have fallen into the same tunnel.
+        kept: Tensor = best | (distinct & (close | ~(unseen <= SEEN))) | (unseen > TUNNELLED)
+        return kept
+
+    def any_of_pair(self, mask: Tensor) -> Tensor:
+        """Say of each candidate whether the mask holds for any of its pair."""
+        return _smallest_of_pair((~mask).long(), self.pair) == 0
+
+
+def _smallest_of_pair(values: Tensor, pair: Tensor) -> Tensor:
+    if len(pair) == 0:
+        return values
+    empty = values.new_zeros(int(pair.max()) + 1)
+    smallest: Tensor = empty.scatter_reduce(0, pair, values, "amin", include_self=False)
+    return smallest.gather(0, pair)

@@ -1,0 +1,347 @@
+"""The search for geodesics: from several starts, from coarse to fine, and what is found."""
+
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from pullback.curves import Polyline, straight_line
+from pullback.geodesics.base import Relaxation, Solver, Status
+from pullback.geodesics.candidates import TUNNELLED, Candidates
+from pullback.geodesics.certificate import SMALL_DIM, certify
+from pullback.geodesics.graph import LatentGraph
+from pullback.geodesics.lbfgs import LBFGS
+from pullback.geodesics.measure import at_constant_speed, fine_points, measure, resample
+from pullback.geodesics.newton import Newton
+from pullback.geodesics.result import GeodesicResult, through
+from pullback.metrics import Metric
+
+__all__ = ["Search", "default_solver"]
+
+_STEADY = 1e-3  # standard deviation of the speed over its mean
+_SWEEPS = 3  # each measures a line more finely where it is long
+_DETOUR = 1.1  # a path on a graph is longer than the geodesic near it, but not by more
+_HOPELESS = 1.15  # a start that is longer than another by more hardly ends on the shorter curve
+_LONGER = 1.001  # a curve longer than the straight line by this factor is not worth keeping
+_ROUGH_TOL = 1e-3  # the correction that follows squares what is left
+_FINE_TOL = 1e-7
+_PATIENCE = 20  # steps of a second solve
+_EXACT = 1e-5  # of `rtol`: what corrections leave
+_REMAINS = 0.1  # of `rtol`: with more than this left, a curve is solved again
+_NUDGE = 0.02  # of its extent, by which a curve is pushed off a saddle
+_MISMATCH = 8  # a chain's length errs by more than the curve through it, measured with more points
+_ENOUGH = 64  # points that measure a curve, if they are at least two for each segment
+_INEXACT = 3e-3  # an approximate metric that is off by more along a curve is not to be trusted
+
+
+def default_solver(metric: Metric, dim: int) -> Solver:
+    """Choose the solver by measurement: exact second order in up to 8 dimensions, else L-BFGS.
+
+    Example:
+        >>> from pullback.metrics import PullbackMetric
+        >>> metric = PullbackMetric(lambda z: z)
+        >>> type(default_solver(metric, 2)).__name__, type(default_solver(metric, 32)).__name__
+        ('Newton', 'LBFGS')
+    """
+    if dim > SMALL_DIM:
+        return LBFGS()
+    return Newton(max_age=1 if metric.hessian_cost < 2 else 3)
+
+
+class Search(NamedTuple):
+    """The data and the hyper-parameters of one call.
+
+    Attributes:
+        metric: the metric that is searched.
+        given_solver: the solver, None for the default.
+        levels: numbers of segments, from coarse to fine.
+        rtol: the relative error that lengths are to keep to.
+
+    Example:
+        >>> from pullback.metrics import PullbackMetric
+        >>> search = Search(PullbackMetric(lambda z: 2 * z), None, (32, 64), 1e-4)
+        >>> a, b = torch.tensor([[[0.0, 0.0]], [[3.0, 4.0]]], dtype=torch.float64)
+        >>> search.run(a, b, graph=None, given={}).length.tolist()
+        [10.0]
+    """
+
+    metric: Metric
+    given_solver: Solver | None
+    levels: tuple[int, ...]
+    rtol: float
+
+    def solver(self, dim: int) -> Solver:
+        """The solver for curves in d dimensions: the one that was given, or the default."""
+        return self.given_solver or default_solver(self.metric, dim)
+
+    def run(
+        self, a: Tensor, b: Tensor, *, graph: LatentGraph | None, given: dict[str, Tensor]
+    ) -> GeodesicResult:
+        """Search from the straight line, the path on the graph, and curves that are given."""
+        n_segments = self.levels[0]
+        line = straight_line(a, b, n_segments)
+        points = fine_points(Polyline(line))
+        length, _, speed_variation = measure(self.metric, points)
+        straight = Candidates.of_starts([line])._replace(length=length)
+        lower_bound = self.metric.chord_floor(a, b)
+        scatter = self.metric.chord_rounding(line[:, [0, -1]]).amax(-1) * points.shape[1]
+        certain = _is_shortest(length, speed_variation, lower_bound, scatter)
+        finished = [straight.where(certain)]
+        sought = straight.pair[~certain]
+        starts = {"straight": line[sought]} if "found" not in given else {}
+        if graph is not None:
+            limit = _DETOUR * length[sought]
+            found = graph.paths(a[sought], b[sought], n_segments, limit=limit)
+            starts["graph"] = found
+        for name, curve in given.items():
+            starts[name] = resample(curve[sought], n_segments + 1)
+        curves = Candidates.of_starts(list(starts.values()))
+        nodes, length = self._at_constant_speed(curves.nodes)
+        curves = curves._replace(nodes=nodes, length=length, pair=sought[curves.pair])
+        curves = curves.where(curves.close(_HOPELESS))
+        start_lengths = line.new_full((len(line), len(starts)), torch.nan)
+        start_lengths[:, 0] = straight.length
+        for level in self.levels:
+            if len(curves.pair) == 0:
+                break
+            curves = self._relax(self._refine(curves, level))
+            if level == self.levels[0]:
+                start_lengths[curves.pair, curves.start] = curves.length
+            curves = curves.where(curves.rivals())
+            last = level == self.levels[-1]
+            settled = (curves.status == Status.CONVERGED) & (curves.refinement <= self.rtol)
+            waiting = curves.any_of_pair(~settled & ~self._is_spent(curves)) & (not last)
+            held, curves = curves.where(waiting), self._certify(curves.where(~waiting))
+            settled = (curves.refinement <= self.rtol) | self._is_spent(curves)
+            waiting = curves.any_of_pair(~settled) & (not last)
+            done = curves.where(~waiting)
+            finished.append(done.where(done.best()))
+            curves = held.join(curves.where(waiting))
+        finished = [self._fall_back(part, straight.length) for part in finished]
+        return self._assemble(
+            [part for part in finished if len(part.pair) > 0],
+            straight_length=straight.length,
+            lower_bound=lower_bound,
+            start_lengths=start_lengths,
+            starts=tuple(starts),
+        )
+
+    def polish(self, result: GeodesicResult, *, everything: bool) -> GeodesicResult:
+        """Relax answers of an approximate metric on the exact one, at least those it spoils."""
+        chosen = torch.full_like(result.status, everything, dtype=torch.bool)
+        chosen |= result.status == Status.INEXACT
+        rows = chosen.nonzero().squeeze(-1)
+        if len(rows) == 0:
+            return result
+        nodes = result.curve.nodes[rows]
+        levels = tuple(level for level in self.levels if level >= result.n_segments[rows].min())
+        exact = self._replace(metric=self.metric.exact, levels=levels)
+        polished = exact.run(nodes[:, 0], nodes[:, -1], graph=None, given={"found": nodes})
+        polished = polished.replace(
+            n_steps=polished.n_steps + result.n_steps[rows],
+            start=result.start[rows],
+            start_lengths=result.start_lengths[rows],
+            starts=result.starts,
+        )
+        rest = (~chosen).nonzero().squeeze(-1)
+        order = torch.cat([rest, rows]).argsort()
+        return GeodesicResult.cat([result.take(rest), polished]).take(order)
+
+    def _at_constant_speed(self, nodes: Tensor) -> tuple[Tensor, Tensor]:
+        """Space nodes evenly along their curves, and measure these roughly."""
+        points = fine_points(Polyline(nodes))
+        single = self.metric.single
+        chords = self.metric.chords(points) if single is None else single.chords(points.float())
+        chords = chords.to(points)
+        return at_constant_speed(points, chords, nodes.shape[1]), chords.sum(-1)
+
+    def _refine(self, curves: Candidates, level: int) -> Candidates:
+        # A curve that was not seen by its chain of nodes is worth nothing: begin again from the
+        # start, with more nodes.
+        nodes = resample(curves.nodes, level + 1)
+        unseen = (curves.length > TUNNELLED * curves.chain) & curves.length.isfinite()
+        if bool(unseen.any()):
+            nodes[unseen], _ = self._at_constant_speed(resample(curves.origin[unseen], level + 1))
+        return curves._replace(nodes=nodes)
+
+    def _relax(self, curves: Candidates) -> Candidates:
+        """Relax the chains, and judge by their own lengths how well the curves are resolved."""
+        nodes, status, n_steps = self._solve(curves.nodes)
+        curves = self._judge(curves._replace(nodes=nodes))
+        return curves._replace(status=status, n_steps=curves.n_steps + n_steps)
+
+    def _judge(self, curves: Candidates) -> Candidates:
+        """Measure curves, and the chains of their nodes: where they differ, nodes are too few."""
+        length = self._measure(curves.nodes)
+        if curves.nodes.shape[1] % 2:
+            narrow, wide = (part.sum(-1) for part in self.metric.chords_by_step(curves.nodes))
+        else:
+            narrow = wide = self.metric.chords(curves.nodes).sum(-1)
+        mismatch = ((4 * narrow - wide) / 3 - length).abs() / (_MISMATCH * length)
+        return curves._replace(length=length, chain=narrow, mismatch=mismatch)
+
+    def _solve(self, nodes: Tensor) -> Relaxation:
+        """Solve roughly, and in single precision where there is one, if corrections follow."""
+        d = nodes.shape[-1]
+        if d == 1:
+            return self._walk(nodes)
+        solver, single = self.solver(d), self.metric.single
+        if not self._corrects(d):
+            return solver.relax(self.metric, nodes)
+        tol = max(solver.tol, _ROUGH_TOL)
+        if single is None or tol < _ROUGH_TOL:
+            return solver.relax(self.metric, nodes, tol=tol)
+        rough = solver.relax(single, nodes.float(), tol=tol)
+        status, n_steps = rough.status, rough.n_steps
+        relaxed = torch.cat([nodes[:, :1], rough.nodes[:, 1:-1].to(nodes), nodes[:, -1:]], 1)
+        broken = (status == Status.NOT_FINITE) | (status == Status.STALLED)
+        rows = broken.nonzero().squeeze(-1)
+        if len(rows) > 0:  # it may be for the precision
+            again = solver.relax(self.metric, nodes[rows], tol=tol)
+            relaxed[rows], status[rows] = again.nodes, again.status
+            n_steps[rows] += again.n_steps
+        return Relaxation(relaxed, status, n_steps)
+
+    def _walk(self, nodes: Tensor) -> Relaxation:
+        """Walk at constant speed: on a line there is one path, and nothing else to find."""
+        path = straight_line(nodes[:, 0], nodes[:, -1], 512)
+        for _ in range(_SWEEPS):
+            path, _ = self._at_constant_speed(path)
+        count = torch.zeros(len(nodes), dtype=torch.long, device=nodes.device)
+        walked = Polyline(path).points(nodes.shape[1])
+        return Relaxation(walked, count + int(Status.CONVERGED), count + _SWEEPS)
+
+    def _is_spent(self, curves: Candidates) -> Tensor:
+        """Mark what a solver without Hessian did not bring home: a finer chain is harder still."""
+        spent = curves.status == Status.MAX_STEPS
+        return spent & (not self._corrects(curves.nodes.shape[-1]))
+
+    def _corrects(self, dim: int) -> bool:
+        return 1 < dim <= SMALL_DIM and self.solver(dim).second_order
+
+    def _certify(self, curves: Candidates) -> Candidates:
+        """Correct the chains to fourth order, and solve again those of which much remains."""
+        if len(curves.pair) == 0:
+            return curves
+        curves = self._correct(curves)
+        rows = (curves.excess > _REMAINS * self.rtol).nonzero().squeeze(-1)
+        if len(rows) == 0 or not self._corrects(curves.nodes.shape[-1]):
+            return curves
+        again = curves.where(rows)
+        nodes = torch.where(
+            (again.second_variation == 0)[:, None, None], _nudged(again.nodes), again.nodes
+        )
+        solver = self.solver(nodes.shape[-1])
+        solver = replace(solver, max_steps=min(solver.max_steps, _PATIENCE))
+        nodes, _, n_steps = solver.relax(self.metric, nodes, tol=max(solver.tol, _FINE_TOL))
+        again = self._judge(again._replace(nodes=nodes, n_steps=again.n_steps + n_steps))
+        again = self._correct(again)
+        better = (again.length <= curves.length[rows] * (1 + self.rtol)).nonzero().squeeze(-1)
+        return curves.put(rows[better], again.where(better))
+
+    def _correct(self, curves: Candidates) -> Candidates:
+        d = curves.nodes.shape[-1]
+        certificate = certify(
+            self.metric, curves.nodes, correct=self._corrects(d), accuracy=_EXACT * self.rtol
+        )
+        # Where the second variation is not positive, it does not bound what is left to gain.
+        bent = torch.where(certificate.second_variation == 0, certificate.residual, 0.0)
+        excess = certificate.excess + bent.square()
+        # On a line a chain can only be off in its speed, which does not change the length.
+        return curves._replace(
+            nodes=certificate.nodes,
+            excess=excess if d > 1 else torch.zeros_like(excess),
+            residual=certificate.residual,
+            regular=certificate.regular,
+            second_variation=certificate.second_variation,
+        )
+
+    def _measure(self, nodes: Tensor) -> Tensor:
+        return measure(self.metric, fine_points(through(nodes)))[0]
+
+    def _fall_back(self, curves: Candidates, straight_length: Tensor) -> Candidates:
+        """Put the straight line back where the search ended on something longer."""
+        suspect = (curves.length > _LONGER * straight_length[curves.pair]).nonzero().squeeze(-1)
+        if len(suspect) == 0:
+            return curves
+        a, b = curves.nodes[suspect, 0], curves.nodes[suspect, -1]
+        line = straight_line(a, b, curves.nodes.shape[1] - 1)
+        measured = self._measure(line)
+        worse = curves.length[suspect] > _LONGER * measured
+        nodes, lengths, status = (
+            part.clone() for part in (curves.nodes, curves.length, curves.status)
+        )
+        longer = suspect[worse]
+        settled = curves.refinement[longer] <= self.rtol
+        nodes[longer], lengths[longer] = line[worse], measured[worse]
+        status[longer] = torch.where(settled, int(Status.STALLED), int(Status.UNRESOLVED))
+        return curves._replace(nodes=nodes, length=lengths, status=status)
+
+    def _assemble(
+        self, parts: list[Candidates], *, straight_length: Tensor, **known: Any
+    ) -> GeodesicResult:
+        """Measure the answers on the exact metric, and put the pairs back in order."""
+        results = [self._answer(part, straight_length) for part in parts]
+        order = torch.cat([part.pair for part in parts]).argsort()
+        answer = GeodesicResult.cat(results).take(order)
+        return answer.replace(straight_length=straight_length, **known)
+
+    def _answer(self, curves: Candidates, straight_length: Tensor) -> GeodesicResult:
+        n_segments = curves.nodes.shape[1] - 1
+        points = fine_points(through(curves.nodes))
+        if self.metric.exact is not self.metric and n_segments % 2 == 0:
+            points = points[:, ::2] if n_segments >= _ENOUGH else points
+        length, energy, speed_variation = measure(self.metric.exact, points)
+        inside = self.metric.exact.contains(points).all(-1)
+        same = (curves.nodes[:, 0] == curves.nodes[:, -1]).all(-1)
+        still = length <= 0
+        off = (curves.length - length).abs() / length
+        status = curves.status.clone()
+        settled = status == Status.CONVERGED
+        status[settled & ~(curves.refinement <= self.rtol)] = Status.UNRESOLVED
+        if self.metric.exact is not self.metric:
+            status[settled & (off > _INEXACT)] = Status.INEXACT
+        status[~curves.regular & (status != Status.NOT_FINITE) & ~same] = Status.DEGENERATE
+        status[~length.isfinite()] = Status.NOT_FINITE
+        status[~inside] = Status.LEFT_DOMAIN
+        zero = torch.zeros_like(length)
+        return GeodesicResult(
+            curve=through(curves.nodes),
+            length=length,
+            energy=energy,
+            straight_length=straight_length[curves.pair],
+            lower_bound=zero,
+            residual=torch.where(still, zero, curves.residual.nan_to_num(nan=0.0)),
+            speed_variation=torch.where(still, zero, speed_variation),
+            refinement=torch.where(still, zero, curves.refinement),
+            second_variation=curves.second_variation,
+            n_segments=torch.full_like(curves.pair, n_segments),
+            n_steps=curves.n_steps,
+            status=status,
+            start=curves.start,
+            start_lengths=length.unsqueeze(-1),
+            starts=("straight",),
+        )
+
+
+def _is_shortest(
+    length: Tensor, speed_variation: Tensor, lower_bound: Tensor, scatter: Tensor
+) -> Tensor:
+    """Mark the lines that no curve can beat: their images are straight, and run through evenly."""
+    # Rounding moves points off that line, and so lengthens chords in its square.
+    excess = torch.fmin(scatter, scatter.square() / (2 * lower_bound))
+    short = length <= lower_bound * (1 + 1e-12) + scatter + excess
+    return short & ~(speed_variation > _STEADY + scatter / lower_bound)
+
+
+def _nudged(nodes: Tensor) -> Tensor:
+    """Push curves aside, for those that are stationary but not the shortest near by."""
+    chord = nodes[:, -1] - nodes[:, 0]
+    axis = torch.nn.functional.one_hot(chord.abs().argmin(-1), chord.shape[-1]).to(nodes)
+    along = torch.nn.functional.normalize(chord, dim=-1)
+    aside = axis - (axis * along).sum(-1, keepdim=True) * along
+    extent = nodes.diff(dim=1).norm(dim=-1).sum(-1)
+    t = torch.linspace(0, torch.pi, nodes.shape[1], dtype=nodes.dtype, device=nodes.device)
+    bulge = t.sin()[:, None] * (_NUDGE * extent[:, None] * aside).unsqueeze(1)
+    return torch.cat([nodes[:, :1], (nodes + bulge)[:, 1:-1], nodes[:, -1:]], 1)
