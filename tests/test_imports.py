@@ -21,7 +21,7 @@ CHAIN = [
     ["curves"],
     ["geodesics"],
     ["manifolds"],
-    ["statistics", "sampling"],
+    ["statistics", "sampling", "testing"],
     ["plots", "adapters", "scale"],
     ["report", "explorer"],
     ["cli"],

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         models,
         plots,
         statistics,
+        testing,
     )
     from pullback.manifolds import Manifold
     from pullback.models import load
@@ -50,6 +51,7 @@ __all__ = [
     "models",
     "plots",
     "statistics",
+    "testing",
 ]
 
 _HOMES = {"Manifold": "pullback.manifolds", "load": "pullback.models"}

@@ -11,6 +11,8 @@ from torch import Tensor
 from pullback.manifolds import Manifold
 from pullback.manifolds.reference import (
     HalfPlane,
+    curved_plane,
+    curved_plane_inverse,
     great_circle_dist,
     meridian_length,
     paraboloid,
@@ -120,20 +122,11 @@ def clairaut():
 
 
 def lines_of_a_curved_plane():
-    def flat(z):
-        x, y = z.unbind(-1)
-        return torch.stack([x.sinh(), y + torch.sin(2 * x)], -1)
-
-    def curved(p):
-        x = p[:, 0].asinh()
-        return torch.stack([x, p[:, 1] - torch.sin(2 * x)], -1)
-
     a, b = tensor([[-1.0, 0.5], [0.3, 0.2]]), tensor([[1.0, -0.5], [1.5, -2.0]])
-    way, t = flat(b) - flat(a), tensor([0.3, 0.6])
-    velocity = torch.stack([way[:, 0] / a[:, 0].cosh()] * 2, -1)
-    velocity[:, 1] = way[:, 1] - 2 * torch.cos(2 * a[:, 0]) * velocity[:, 0]
-    point = curved(flat(a) + t.unsqueeze(-1) * way)
-    return Geodesics(Manifold(flat, dim=2), a, b, way.norm(dim=-1), velocity, t, point)
+    begin, way, t = curved_plane(a), curved_plane(b) - curved_plane(a), tensor([0.3, 0.6])
+    _, velocity = torch.func.jvp(curved_plane_inverse, (begin,), (way,))
+    point = curved_plane_inverse(begin + t.unsqueeze(-1) * way)
+    return Geodesics(Manifold(curved_plane, dim=2), a, b, way.norm(dim=-1), velocity, t, point)
 
 
 SPACES = {
@@ -191,15 +184,16 @@ def test_the_curve_passes_through_the_point(known):
 
 
 def random_pairs(name, d):
-    generator = torch.Generator().manual_seed(d)
-    a, b = torch.randn(2, 100, d, generator=generator, dtype=torch.float64)
+    generator = torch.Generator().manual_seed(100 + d)
+    n = 300 if d < 4 else 100  # enough for some that are nearly opposite to each other
+    a, b = torch.randn(2, n, d, generator=generator, dtype=torch.float64)
     if name == "sphere":
         return Manifold(stereographic, dim=d), a, b, great_circle_dist(a, b)
     if name == "half-plane":
-        a, b = 3 * torch.rand(2, 100, 2, generator=generator, dtype=torch.float64) + 0.2
+        a, b = 3 * torch.rand(2, n, 2, generator=generator, dtype=torch.float64) + 0.2
         return Manifold(PLANE), a, b, PLANE.dist(a, b)
     direction = a / a.norm(dim=-1, keepdim=True)
-    begin, end = 3 * torch.rand(2, 100, generator=generator, dtype=torch.float64)
+    begin, end = 3 * torch.rand(2, n, generator=generator, dtype=torch.float64)
     a, b = (r.unsqueeze(-1) * direction for r in (begin, end))
     return Manifold(paraboloid, dim=d), a, b, (meridian_length(end) - meridian_length(begin)).abs()
 
@@ -217,8 +211,8 @@ def test_what_has_converged_is_as_right_as_it_was_asked_for(name, d, rtol):
     assert result.converged.float().mean() >= 0.95
     error = (result.length / truth - 1).abs()[result.converged]
     # `rtol` bounds an estimate, which a curve that passes near the end of the chart may exceed.
-    assert bool((error <= 2 * rtol).all()), f"{error.amax():.1e}"
-    assert error.quantile(0.9) <= rtol / 10
+    assert bool((error <= 3 * rtol).all()), f"{error.amax():.1e}"
+    assert error.quantile(0.9) <= rtol / 5
 
 
 def test_on_a_line_there_is_one_way():

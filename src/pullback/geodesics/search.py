@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from pullback import linalg
 from pullback.curves import Polyline, straight_line
 from pullback.geodesics.base import Relaxation, Solver, Status
 from pullback.geodesics.candidates import TUNNELLED, Candidates
@@ -26,10 +27,14 @@ _HOPELESS = 1.15  # a start that is longer than another by more hardly ends on t
 _LONGER = 1.001  # a curve longer than the straight line by this factor is not worth keeping
 _ROUGH_TOL = 1e-3  # the correction that follows squares what is left
 _FINE_TOL = 1e-7
-_PATIENCE = 20  # steps of a second solve
-_EXACT = 1e-5  # of `rtol`: what corrections leave
-_REMAINS = 0.1  # of `rtol`: with more than this left, a curve is solved again
+_PATIENCE = 60  # steps of a second solve
+# Of `rtol`: what corrections leave, and with how much left a curve is solved again; and the same
+# on an approximate metric, whose own error is larger.
+_EXACT, _REMAINS = 1e-5, 0.1
+_ROUGHLY_EXACT, _ROUGHLY_REMAINS = 1e-2, 1.0
+_UNKNOWN = 0.02  # of the squared residual: what may be left to gain, for most bends
 _NUDGE = 0.02  # of its extent, by which a curve is pushed off a saddle
+_SWINGING = 0.004  # variation of the speed
 _MISMATCH = 8  # a chain's length errs by more than the curve through it, measured with more points
 _ENOUGH = 64  # points that measure a curve, if they are at least two for each segment
 _INEXACT = 3e-3  # an approximate metric that is off by more along a curve is not to be trusted
@@ -71,6 +76,10 @@ class Search(NamedTuple):
     levels: tuple[int, ...]
     rtol: float
 
+    @property
+    def _is_approximate(self) -> bool:
+        return self.metric.exact is not self.metric
+
     def solver(self, dim: int) -> Solver:
         """The solver for curves in d dimensions: the one that was given, or the default."""
         return self.given_solver or default_solver(self.metric, dim)
@@ -87,7 +96,7 @@ class Search(NamedTuple):
         lower_bound = self.metric.chord_floor(a, b)
         scatter = self.metric.chord_rounding(line[:, [0, -1]]).amax(-1) * points.shape[1]
         certain = _is_shortest(length, speed_variation, lower_bound, scatter)
-        finished = [straight.where(certain)]
+        finished = [self._regular(straight.where(certain))]
         sought = straight.pair[~certain]
         starts = {"straight": line[sought]} if "found" not in given else {}
         if graph is not None:
@@ -127,6 +136,14 @@ class Search(NamedTuple):
             starts=tuple(starts),
         )
 
+    def _regular(self, lines: Candidates) -> Candidates:
+        """Look at the metric half-way along lines whose image is straight."""
+        if len(lines.pair) == 0:
+            return lines
+        middle = lines.nodes[:, lines.nodes.shape[1] // 2]
+        _, regular = linalg.cholesky(self.metric.metric_matrix(middle))
+        return lines._replace(regular=regular)
+
     def polish(self, result: GeodesicResult, *, everything: bool) -> GeodesicResult:
         """Relax answers of an approximate metric on the exact one, at least those it spoils."""
         chosen = torch.full_like(result.status, everything, dtype=torch.bool)
@@ -135,7 +152,7 @@ class Search(NamedTuple):
         if len(rows) == 0:
             return result
         nodes = result.curve.nodes[rows]
-        levels = tuple(level for level in self.levels if level >= result.n_segments[rows].min())
+        levels = tuple(level for level in self.levels if level >= min(_ENOUGH, self.levels[-1]))
         exact = self._replace(metric=self.metric.exact, levels=levels)
         polished = exact.run(nodes[:, 0], nodes[:, -1], graph=None, given={"found": nodes})
         polished = polished.replace(
@@ -173,13 +190,18 @@ class Search(NamedTuple):
 
     def _judge(self, curves: Candidates) -> Candidates:
         """Measure curves, and the chains of their nodes: where they differ, nodes are too few."""
-        length = self._measure(curves.nodes)
+        points = fine_points(through(curves.nodes))
+        length, _, speed_variation = measure(self.metric, points)
         if curves.nodes.shape[1] % 2:
             narrow, wide = (part.sum(-1) for part in self.metric.chords_by_step(curves.nodes))
         else:
             narrow = wide = self.metric.chords(curves.nodes).sum(-1)
-        mismatch = ((4 * narrow - wide) / 3 - length).abs() / (_MISMATCH * length)
-        return curves._replace(length=length, chain=narrow, mismatch=mismatch)
+        mismatch = ((4 * narrow - wide) / 3 - length).abs() / length
+        # Else it is the curve that is off, for it swings between its nodes.
+        smooth = (speed_variation < _SWINGING) | (length < (4 * narrow - wide) / 3)
+        mismatch = torch.where(smooth, mismatch / _MISMATCH, mismatch)
+        unknown = torch.zeros_like(length)
+        return curves._replace(length=length, chain=narrow, mismatch=mismatch, excess=unknown)
 
     def _solve(self, nodes: Tensor) -> Relaxation:
         """Solve roughly, and in single precision where there is one, if corrections follow."""
@@ -225,7 +247,8 @@ class Search(NamedTuple):
         if len(curves.pair) == 0:
             return curves
         curves = self._correct(curves)
-        rows = (curves.excess > _REMAINS * self.rtol).nonzero().squeeze(-1)
+        remains = _ROUGHLY_REMAINS if self._is_approximate else _REMAINS
+        rows = (curves.excess > remains * self.rtol).nonzero().squeeze(-1)
         if len(rows) == 0 or not self._corrects(curves.nodes.shape[-1]):
             return curves
         again = curves.where(rows)
@@ -242,19 +265,24 @@ class Search(NamedTuple):
 
     def _correct(self, curves: Candidates) -> Candidates:
         d = curves.nodes.shape[-1]
+        accuracy = self.rtol * (_ROUGHLY_EXACT if self._is_approximate else _EXACT)
         certificate = certify(
-            self.metric, curves.nodes, correct=self._corrects(d), accuracy=_EXACT * self.rtol
+            self.metric, curves.nodes, correct=self._corrects(d), accuracy=accuracy
         )
-        # Where the second variation is not positive, it does not bound what is left to gain.
-        bent = torch.where(certificate.second_variation == 0, certificate.residual, 0.0)
-        excess = certificate.excess + bent.square()
+        # Where the second variation is not positive, or not known, it does not bound what is left.
+        bent = certificate.residual.square()
+        share = torch.where(certificate.second_variation == 0, 1.0, 0.0)
+        share = torch.where(certificate.second_variation.isnan(), _UNKNOWN, share)
+        excess = certificate.excess.nan_to_num(nan=0.0) + share * bent
         # On a line a chain can only be off in its speed, which does not change the length.
         return curves._replace(
             nodes=certificate.nodes,
             excess=excess if d > 1 else torch.zeros_like(excess),
             residual=certificate.residual,
             regular=certificate.regular,
-            second_variation=certificate.second_variation,
+            second_variation=(
+                certificate.second_variation if d > 1 else torch.ones_like(excess)
+            ),
         )
 
     def _measure(self, nodes: Tensor) -> Tensor:
@@ -290,8 +318,9 @@ class Search(NamedTuple):
     def _answer(self, curves: Candidates, straight_length: Tensor) -> GeodesicResult:
         n_segments = curves.nodes.shape[1] - 1
         points = fine_points(through(curves.nodes))
-        if self.metric.exact is not self.metric and n_segments % 2 == 0:
-            points = points[:, ::2] if n_segments >= _ENOUGH else points
+        spare = curves.nodes.shape[-1] > 1 and n_segments % 2 == 0 and n_segments >= _ENOUGH
+        if self._is_approximate and spare:
+            points = points[:, ::2]
         length, energy, speed_variation = measure(self.metric.exact, points)
         inside = self.metric.exact.contains(points).all(-1)
         same = (curves.nodes[:, 0] == curves.nodes[:, -1]).all(-1)
@@ -300,10 +329,12 @@ class Search(NamedTuple):
         status = curves.status.clone()
         settled = status == Status.CONVERGED
         status[settled & ~(curves.refinement <= self.rtol)] = Status.UNRESOLVED
-        if self.metric.exact is not self.metric:
+        if self._is_approximate:
             status[settled & (off > _INEXACT)] = Status.INEXACT
         status[~curves.regular & (status != Status.NOT_FINITE) & ~same] = Status.DEGENERATE
-        status[~length.isfinite()] = Status.NOT_FINITE
+        status[still & ~same] = Status.DEGENERATE
+        known = length.isfinite()
+        status[~known] = Status.NOT_FINITE
         status[~inside] = Status.LEFT_DOMAIN
         zero = torch.zeros_like(length)
         return GeodesicResult(
@@ -312,10 +343,10 @@ class Search(NamedTuple):
             energy=energy,
             straight_length=straight_length[curves.pair],
             lower_bound=zero,
-            residual=torch.where(still, zero, curves.residual.nan_to_num(nan=0.0)),
+            residual=torch.where(still, zero, _known(curves.residual.nan_to_num(nan=0.0), known)),
             speed_variation=torch.where(still, zero, speed_variation),
-            refinement=torch.where(still, zero, curves.refinement),
-            second_variation=curves.second_variation,
+            refinement=torch.where(still, zero, _known(curves.refinement, known)),
+            second_variation=_known(curves.second_variation, known),
             n_segments=torch.full_like(curves.pair, n_segments),
             n_steps=curves.n_steps,
             status=status,
@@ -323,6 +354,10 @@ class Search(NamedTuple):
             start_lengths=length.unsqueeze(-1),
             starts=("straight",),
         )
+
+
+def _known(values: Tensor, known: Tensor) -> Tensor:
+    return torch.where(known, values, torch.nan)
 
 
 def _is_shortest(

@@ -22,6 +22,7 @@ _SMALLEST_DAMPING = 2.0**-10
 _LONGEST = 1.1  # no geodesic is tried that is longer than the start by more than this factor
 _FAST = 0.05  # where a step leaves more than this share of the miss, D is computed again
 _REACH = 0.5  # no Newton step is longer than this share of the velocity
+_ROUGH = 1e-5  # the accuracy of integration for the first aim, and for differentials
 _N_SEGMENTS = 16  # of the straight line, to bound the length of a geodesic
 _CONSTANT = 0.1  # a start is run through at constant speed if its velocity is right to this share
 
@@ -58,7 +59,7 @@ class Shooting(Solver):
         max_steps: the most geodesics that are followed for one pair.
         tol: converged when |c(1) - b| is at most this share of |b - a|, in the coordinates; no
             less than what single or double precision can attain.
-        rtol: the accuracy of the integration, see `shoot`; it should be smaller than `tol`.
+        rtol: the accuracy of the integration, see `shoot`; no more than a tenth of `tol` is asked.
 
     Source:
         Stoer and Bulirsch, Introduction to Numerical Analysis (2002), section 7.3.
@@ -97,7 +98,8 @@ class Shooting(Solver):
         a, b = state.nodes[:, 0], state.nodes[:, -1]
         velocity = state.velocity + state.damping.unsqueeze(-1) * state.direction
         velocity = _shorten(velocity, metric.norm(a, velocity), state.longest)
-        flight = follow(metric, a, velocity, rtol=self.rtol, atol=self.rtol / 100)
+        rtol = max(self.rtol, tol / 10)
+        flight = follow(metric, a, velocity, rtol=rtol, atol=rtol / 100)
         gap = b - flight.end
         miss = gap.norm(dim=-1)
         nearer = miss < state.miss
@@ -107,7 +109,10 @@ class Shooting(Solver):
         nodes, differential = state.nodes.clone(), state.differential.clone()
         nodes[hit] = _through(flight.where(hit), b[hit], nodes.shape[1])
         slow = short & ((miss > _FAST * state.miss) | state.miss.isinf())
-        differential[slow] = flight.where(slow).differential()
+        rough = flight.where(slow)
+        if rtol < _ROUGH:  # Newton's method needs no exact differential, and fewer steps cost less
+            rough = follow(metric, a[slow], velocity[slow], rtol=_ROUGH, atol=_ROUGH / 100)
+        differential[slow] = rough.differential()
         reach = _REACH * metric.norm(a, velocity)
         newton = torch.linalg.solve_ex(differential, gap.unsqueeze(-1))[0].squeeze(-1)
         newton = _shorten(newton, metric.norm(a, newton), reach)
@@ -169,15 +174,32 @@ def refine_velocity(
         aim = solver.init(metric, straight_line(a, b, _N_SEGMENTS))
         longest = aim.longest.maximum(_LONGEST * metric.norm(a, velocity))
         aim = aim._replace(velocity=velocity.clone(), longest=longest)
-        for _ in range(max_steps):
-            active = (aim.status == Status.RUNNING).nonzero().squeeze(-1)
-            if len(active) == 0:
-                break
-            tried = solver.step(metric, select(aim, active), tol)
-            for whole, part in zip(aim, tried, strict=True):
-                whole[active] = part
+        aim = _search(solver, metric, aim, max(tol, 10 * _ROUGH))
+        aim = _search(solver, metric, _renewed(aim), tol)
     status = torch.where(aim.status == Status.RUNNING, int(Status.MAX_STEPS), aim.status)
     return aim.velocity.reshape(*batch, -1), status.reshape(batch), aim.miss.reshape(batch)
+
+
+def _search(solver: Shooting, metric: Metric, aim: _Aim, tol: float) -> _Aim:
+    """Step until every search is over, or `max_steps` were taken."""
+    for _ in range(solver.max_steps):
+        active = (aim.status == Status.RUNNING).nonzero().squeeze(-1)
+        if len(active) == 0:
+            break
+        tried = solver.step(metric, select(aim, active), tol)
+        for whole, part in zip(aim, tried, strict=True):
+            whole[active] = part
+    return aim
+
+
+def _renewed(aim: _Aim) -> _Aim:
+    """Aim again where the target was hit, with what is known of the differential."""
+    hit = aim.status == Status.CONVERGED
+    return aim._replace(
+        direction=torch.where(hit.unsqueeze(-1), 0, aim.direction),
+        miss=torch.where(hit, torch.finfo(aim.miss.dtype).max, aim.miss),
+        status=torch.where(hit, int(Status.RUNNING), aim.status),
+    )
 
 
 def _initial_velocity(metric: Metric, nodes: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,31 @@
+"""Laws for those who extend the package: what a solver of their own has to obey."""
+
+from pullback.testing.convergence import convergence_order
+from pullback.testing.solvers import (
+    check_batch,
+    check_coordinates,
+    check_ends,
+    check_equal_ends,
+    check_length,
+    check_never_longer,
+    check_reversal,
+    check_solver,
+    check_subdivision,
+    check_symmetry,
+    check_triangle,
+)
+
+__all__ = [
+    "check_batch",
+    "check_coordinates",
+    "check_ends",
+    "check_equal_ends",
+    "check_length",
+    "check_never_longer",
+    "check_reversal",
+    "check_solver",
+    "check_subdivision",
+    "check_symmetry",
+    "check_triangle",
+    "convergence_order",
+]

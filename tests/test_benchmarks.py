@@ -1,0 +1,118 @@
+"""The benchmark scripts run to their end, and what they count and fit is right."""
+
+import importlib.util
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).parents[1]
+BENCHMARKS = ROOT / "benchmarks"
+TORCH_S_OWN = "ignore:`torch.jit.script` is deprecated:DeprecationWarning"
+
+
+def run(script, *arguments):
+    """Run a script as a user would, and return what it prints."""
+    path = os.pathsep.join([str(ROOT / "src"), os.environ.get("PYTHONPATH", "")])
+    ended = subprocess.run(
+        [sys.executable, "-W", "error", "-W", TORCH_S_OWN, BENCHMARKS / script, *arguments],
+        env=os.environ | {"PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout
+
+
+def rows_of(output):
+    """The tables' rows by their first cell: the cells that follow."""
+    lines = [line.strip("| ").split(" | ") for line in output.splitlines() if line.startswith("| ")]
+    return {first: cells for first, *cells in lines}
+
+
+@pytest.fixture
+def scripts(monkeypatch):
+    """Let the benchmark modules be imported."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+
+
+def test_geodesics_are_compared():
+    tiny = "--pairs 2 --scipy-pairs 1 --points 8 --dims 2 --dims-pairs 2 --adam-steps 300"
+    output = run("geodesics.py", *tiny.split())
+    rows = rows_of(output)
+    assert ("stochman 0.3.0" in rows) == (importlib.util.find_spec("stochman") is not None)
+    assert rows["SciPy solve_bvp"][0] == "1 of 1"
+    solved, median, *_ = rows["the same, table and graph included"]
+    assert solved == "2 of 2"
+    assert float(median) == pytest.approx(1, abs=1e-3)
+    assert float(rows["CPU"][0]) > 0
+    assert "8 x 8 distances" in output
+    assert float(rows["2"][4]) == pytest.approx(1, abs=1e-3)  # ours / Adam
+
+
+def test_points_through_a_decoder_are_counted(scripts):
+    from evaluations import counted
+
+    from pullback.manifolds.reference import paraboloid
+    from pullback.metrics import PullbackMetric
+
+    metric = PullbackMetric(paraboloid)
+    nodes = torch.rand(3, 9, 2, dtype=torch.float64)
+    metric.chords(nodes)  # the first call also looks at one image
+    with counted(metric) as rows:
+        metric.chords(nodes)
+        metric.chord_gradient(nodes)
+        metric.metric_matrix(nodes)
+    assert rows == {"forward": 27, "gradient": 27, "tangents": 27}
+    with counted(metric) as rows:
+        metric.expand_chords(nodes)
+    assert rows["second order"] >= 21
+    assert metric.immersion is paraboloid
+
+
+def test_adam_lowers_the_energy_of_a_chain(scripts):
+    from many_dimensions import adam, chain_energy, end_points, smooth_decoder
+
+    from pullback.curves import straight_line
+
+    decoder, (a, b) = smooth_decoder(16), end_points(2, 16)
+    line = straight_line(a, b, 8)
+    nodes, seconds = adam(decoder, line, learning_rate=1e-2, n_steps=30)
+    assert bool((chain_energy(decoder, nodes) < chain_energy(decoder, line)).all())
+    assert torch.equal(nodes[:, [0, -1]], line[:, [0, -1]])
+    assert seconds > 0
+
+
+def test_scaling_fits_exponents_and_draws_them(scripts):
+    import scaling
+
+    values = (1, 2, 4, 8, 16)
+    assert scaling.exponent(values, [9, 9, *(3 * v**1.5 for v in values[2:])]) == pytest.approx(1.5)
+    assert math.isnan(scaling.exponent((1,), [1.0]))
+    cost = scaling.measure(scaling.Setting(n_outputs=10, n_pairs=2))
+    assert cost.seconds > 0
+    axes = [axis._replace(values=axis.values[:2]) for axis in scaling.AXES]
+    costs = {setting: cost for axis in axes for setting in axis.settings()}
+    assert scaling.draw(axes, costs).startswith(b"\x89PNG")
+
+
+@pytest.mark.slow
+def test_scaling_runs(tmp_path):
+    rows = rows_of(run("scaling.py", "--values", "2", "--out", str(tmp_path)))
+    assert len(rows) == 5
+    assert (tmp_path / "scaling.png").stat().st_size > 0
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    importlib.util.find_spec("geomstats") is None, reason="geomstats has an environment of its own"
+)
+def test_geomstats_runs():
+    rows = rows_of(run("peers/geomstats_geodesics.py", "--pairs", "1"))
+    assert rows["geomstats 2.8, path straightening"][0] == "1 of 1"
