@@ -2,8 +2,8 @@
 
 geomstats solves one pair after another: by straightening a path of 20 nodes (L-BFGS of SciPy on its
 discrete energy), or by shooting, its default for a pull-back metric (Euler's method in 100 steps
-within SciPy's minimiser). Its own Jacobian is a loop over the points that derivatives do not pass
-through, so it is given a batched one, and a Hessian for shooting; the rest is its default.
+within SciPy's minimiser). Its own Jacobian is a loop over the points, so it is given a batched one,
+and a Hessian for shooting; the rest is its default.
 
     python benchmarks/peers/geomstats_geodesics.py [--pairs N] [--method shooting]
 """

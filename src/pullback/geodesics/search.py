@@ -280,9 +280,7 @@ class Search(NamedTuple):
             excess=excess if d > 1 else torch.zeros_like(excess),
             residual=certificate.residual,
             regular=certificate.regular,
-            second_variation=(
-                certificate.second_variation if d > 1 else torch.ones_like(excess)
-            ),
+            second_variation=(certificate.second_variation if d > 1 else torch.ones_like(excess)),
         )
 
     def _measure(self, nodes: Tensor) -> Tensor:

@@ -32,7 +32,7 @@ class _Aim(NamedTuple):
 
     nodes: Tensor
     velocity: Tensor  # the best so far
-    differential: Tensor  # of exp, there or near there
+    differential: Tensor  # of exp, there or near there; NaN where it is not known
     direction: Tensor  # the Newton step
     damping: Tensor  # the share of it that is tried next
     miss: Tensor  # |c(1) - b| of the best so far
@@ -51,9 +51,10 @@ class Shooting(Solver):
     back lie on the geodesic at equal times.
 
     Its geodesics are as exact as the integration, in few steps, once a start is good enough. But a
-    small change of v grows along the curve as fast as neighbouring geodesics part: across a steep
-    wall of the decoder's variance, or in strong negative curvature, so much that b is missed
-    whatever the velocity. Relax the nodes of a curve by `Newton` first, and polish them by this.
+    small change of v grows along the curve as fast as neighbouring geodesics part: along a steep
+    wall of the decoder's variance, or in strong negative curvature, by many orders of magnitude, so
+    that single shooting is ill-conditioned there and b may be missed whatever the velocity. Relax
+    the nodes of a curve by `Newton` first, and polish the outcome by this.
 
     Args:
         max_steps: the most geodesics that are followed for one pair.
@@ -85,7 +86,7 @@ class Shooting(Solver):
         return _Aim(
             nodes=nodes,
             velocity=velocity,
-            differential=torch.eye(nodes.shape[-1]).to(velocity).repeat(len(nodes), 1, 1),
+            differential=velocity.new_full((*velocity.shape, nodes.shape[-1]), torch.nan),
             direction=torch.zeros_like(velocity),
             damping=torch.ones_like(length),
             miss=torch.full_like(length, torch.inf),
@@ -96,40 +97,29 @@ class Shooting(Solver):
     def step(self, metric: Metric, state: _Aim, tol: float) -> _Aim:
         """Follow one geodesic for each pair, see `Solver.step`."""
         a, b = state.nodes[:, 0], state.nodes[:, -1]
-        velocity = state.velocity + state.damping.unsqueeze(-1) * state.direction
-        velocity = _shorten(velocity, metric.norm(a, velocity), state.longest)
+        tried = state.velocity + state.damping.unsqueeze(-1) * state.direction
+        tried = _shorten(tried, metric.norm(a, tried), state.longest)
         rtol = max(self.rtol, tol / 10)
-        flight = follow(metric, a, velocity, rtol=rtol, atol=rtol / 100)
+        flight = follow(metric, a, tried, rtol=rtol, atol=rtol / 100)
         gap = b - flight.end
         miss = gap.norm(dim=-1)
         nearer = miss < state.miss
         hit = nearer & (miss <= _attainable(tol, a, b))
-        short = nearer & ~hit
-
         nodes, differential = state.nodes.clone(), state.differential.clone()
         nodes[hit] = _through(flight.where(hit), b[hit], nodes.shape[1])
-        slow = short & ((miss > _FAST * state.miss) | state.miss.isinf())
-        rough = flight.where(slow)
-        if rtol < _ROUGH:  # Newton's method needs no exact differential, and fewer steps cost less
-            rough = follow(metric, a[slow], velocity[slow], rtol=_ROUGH, atol=_ROUGH / 100)
-        differential[slow] = rough.differential()
-        reach = _REACH * metric.norm(a, velocity)
-        newton = torch.linalg.solve_ex(differential, gap.unsqueeze(-1))[0].squeeze(-1)
-        newton = _shorten(newton, metric.norm(a, newton), reach)
+        slow = (miss > _FAST * state.miss) | differential.isnan().flatten(1).any(-1)
+        slow = slow & nearer & ~hit
+        differential[slow] = _differential(flight.where(slow), rtol)
+        newton = _newton(metric, a, tried, differential, gap)
         damping = state.damping * torch.where(nearer, 4, 0.5)
-
-        lost = ~nearer & (state.miss.isinf() | (damping < _SMALLEST_DAMPING))
-        lost = lost | (short & ~newton.isfinite().all(-1))  # the end is conjugate to the start
-        why = torch.where(flight.converged, int(Status.STALLED), flight.status)
-        status = torch.where(hit, int(Status.CONVERGED), torch.where(lost, why, state.status))
         return state._replace(
             nodes=nodes,
-            velocity=torch.where(nearer.unsqueeze(-1), velocity, state.velocity),
+            velocity=torch.where(nearer.unsqueeze(-1), tried, state.velocity),
             differential=differential,
             direction=torch.where(nearer.unsqueeze(-1), newton, state.direction),
             damping=damping.clamp(max=1),
             miss=torch.where(nearer, miss, state.miss),
-            status=status,
+            status=_judge(state, flight, nearer, hit, newton),
         )
 
 
@@ -144,13 +134,15 @@ def refine_velocity(
 ) -> tuple[Tangent, Codes, Scalars]:
     """Polish initial velocities until exp(a, v) = b, by `Shooting`.
 
+    They are found roughly first, by geodesics that are followed roughly, and then exactly.
+
     Args:
         metric: the Riemannian metric.
         point_a: start points a, shape `(*batch, d)`.
         point_b: end points b, shape `(*batch, d)`.
         velocity: v to begin with, shape `(*batch, d)`.
         tol: converged when |exp(a, v) - b| is at most this share of |b - a|.
-        max_steps: the most geodesics that are followed for one pair.
+        max_steps: the most geodesics that are followed for one pair, roughly and exactly each.
 
     Returns:
         The best velocities found, shape `(*batch, d)`, how each search ended, `Status` codes
@@ -197,7 +189,7 @@ def _renewed(aim: _Aim) -> _Aim:
     hit = aim.status == Status.CONVERGED
     return aim._replace(
         direction=torch.where(hit.unsqueeze(-1), 0, aim.direction),
-        miss=torch.where(hit, torch.finfo(aim.miss.dtype).max, aim.miss),
+        miss=torch.where(hit, torch.inf, aim.miss),
         status=torch.where(hit, int(Status.RUNNING), aim.status),
     )
 
@@ -215,6 +207,29 @@ def _initial_velocity(metric: Metric, nodes: Tensor) -> tuple[Tensor, Tensor]:
     factor = length / metric.norm(nodes[:, 0], velocity)
     uneven = ((factor - 1).abs() > _CONSTANT) & factor.isfinite()
     return velocity * torch.where(uneven, factor, 1).unsqueeze(-1), length
+
+
+def _differential(flight: Trajectory, rtol: float) -> Tensor:
+    """Differentiate exp: Newton's method needs no exact derivative, and fewer steps cost less."""
+    if rtol < _ROUGH:
+        start, velocity = flight.start, flight.velocities[:, 0]
+        flight = follow(flight.metric, start, velocity, rtol=_ROUGH, atol=_ROUGH / 100)
+    return flight.differential()
+
+
+def _newton(metric: Metric, a: Tensor, v: Tensor, differential: Tensor, gap: Tensor) -> Tensor:
+    """Solve D dv = b - c(1), and cut dv: not finite where the end is conjugate to the start."""
+    step = torch.linalg.solve_ex(differential, gap.unsqueeze(-1))[0].squeeze(-1)
+    return _shorten(step, metric.norm(a, step), _REACH * metric.norm(a, v))
+
+
+def _judge(state: _Aim, flight: Trajectory, nearer: Tensor, hit: Tensor, newton: Tensor) -> Tensor:
+    """Say which searches are over, and how they ended."""
+    helpless = nearer & ~newton.isfinite().all(-1)
+    hopeless = ~nearer & (state.miss.isinf() | (state.damping < _SMALLEST_DAMPING))
+    why = torch.where(flight.converged, int(Status.STALLED), flight.status)
+    status = torch.where(helpless | hopeless, why, state.status)
+    return torch.where(hit, int(Status.CONVERGED), status)
 
 
 def _shorten(velocity: Tensor, speed: Tensor, longest: Tensor) -> Tensor:
