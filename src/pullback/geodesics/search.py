@@ -34,6 +34,7 @@ _EXACT, _REMAINS = 1e-5, 0.1
 _ROUGHLY_EXACT, _ROUGHLY_REMAINS = 1e-2, 1.0
 _UNKNOWN = 0.02  # of the squared residual: what may be left to gain, for most bends
 _NUDGE = 0.02  # of its extent, by which a curve is pushed off a saddle
+_BENT = 0.1  # a geodesic curvature, in units of 1 / length, that more nodes should straighten
 _SWINGING = 0.004  # variation of the speed
 _MISMATCH = 8  # a chain's length errs by more than the curve through it, measured with more points
 _ENOUGH = 64  # points that measure a curve, if they are at least two for each segment
@@ -122,7 +123,8 @@ class Search(NamedTuple):
             settled = (curves.status == Status.CONVERGED) & (curves.refinement <= self.rtol)
             waiting = curves.any_of_pair(~settled & ~self._is_spent(curves)) & (not last)
             held, curves = curves.where(waiting), self._certify(curves.where(~waiting))
-            settled = (curves.refinement <= self.rtol) | self._is_spent(curves)
+            bent = (curves.residual > _BENT) & self._corrects(a.shape[-1])
+            settled = ((curves.refinement <= self.rtol) & ~bent) | self._is_spent(curves)
             waiting = curves.any_of_pair(~settled) & (not last)
             done = curves.where(~waiting)
             finished.append(done.where(done.best()))
