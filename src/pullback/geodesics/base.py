@@ -13,7 +13,7 @@ from pullback.errors import check_integer, check_number
 from pullback.metrics import Metric
 from pullback.shapes import Points
 
-__all__ = ["Relaxation", "Solver", "State", "Status", "select"]
+__all__ = ["Relaxation", "Solver", "State", "Status", "rounding_of", "select"]
 
 
 class Status(IntEnum):
@@ -186,3 +186,24 @@ def select(state: Any, chosen: Tensor) -> Any:
         torch.Size([2, 2, 1])
     """
     return type(state)(*(part[chosen] for part in state))
+
+
+def rounding_of(metric: Metric, nodes: Points, value: Tensor) -> Tensor:
+    """Say how far off S may be for the finite precision of its chords, their errors independent.
+
+    Args:
+        metric: the metric.
+        nodes: chains, shape `(batch, n, d)`.
+        value: S, their sums of squared chords, shape `(batch,)`.
+
+    Returns:
+        The absolute error, shape `(batch,)`.
+
+    Example:
+        >>> from pullback.metrics import PullbackMetric
+        >>> nodes = torch.ones(1, 3, 1, dtype=torch.float64)
+        >>> bool(rounding_of(PullbackMetric(lambda z: z), nodes, torch.ones(1).double()) < 1e-14)
+        True
+    """
+    chord = metric.chord_rounding(nodes[:, [0, -1]]).amax(-1)
+    return torch.finfo(value.dtype).eps * value + 2 * chord * value.sqrt()

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from pullback import linalg
 from pullback.errors import check_integer
-from pullback.geodesics.base import Solver, Status
+from pullback.geodesics.base import Solver, Status, rounding_of
 from pullback.metrics import Metric
 from pullback.shapes import Points
 
@@ -83,7 +83,7 @@ class LBFGS(Solver):
         return _State(
             nodes=nodes,
             status=torch.full_like(value, Status.RUNNING, dtype=torch.long),
-            rounding=_rounding(metric, nodes, value),
+            rounding=rounding_of(metric, nodes, value),
             value=value,
             gradient=gradient,
             direction=-gradient,
@@ -195,9 +195,3 @@ def _judge(state: _State, tol: float) -> _State:
     status = torch.where(state.share < _SHORTEST, int(Status.STALLED), state.status)
     status = torch.where(small, int(Status.CONVERGED), status)
     return state._replace(status=torch.where(finite, status, int(Status.NOT_FINITE)))
-
-
-def _rounding(metric: Metric, nodes: Tensor, value: Tensor) -> Tensor:
-    """How far off S may be for the finite precision of its chords, their errors independent."""
-    chord = metric.chord_rounding(nodes[:, [0, -1]]).amax(-1)
-    return torch.finfo(value.dtype).eps * value + 2 * chord * value.sqrt()

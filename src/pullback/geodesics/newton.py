@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from pullback.errors import check_integer, check_number
-from pullback.geodesics.base import Solver, Status
+from pullback.geodesics.base import Solver, Status, rounding_of
 from pullback.linalg import block_tridiagonal_solve
 from pullback.metrics import ChordExpansion, Metric
 from pullback.shapes import Points
@@ -83,7 +83,7 @@ class Newton(Solver):
         damping = nodes.new_full(nodes.shape[:1], self.initial_damping)
         expansion = metric.expand_chords(nodes)
         status = torch.where(_is_finite(expansion), int(Status.RUNNING), int(Status.NOT_FINITE))
-        rounding = _rounding(metric, nodes, expansion.value)
+        rounding = rounding_of(metric, nodes, expansion.value)
         age = torch.ones_like(status)
         return _State(nodes, status, damping, age, rounding, *expansion)
 
@@ -203,12 +203,6 @@ def _expand(metric: Metric, state: _State, rows: Tensor) -> _State:
 
 
 _HIGHEST_DAMPING = 1e8
-
-
-def _rounding(metric: Metric, nodes: Tensor, value: Tensor) -> Tensor:
-    """How far off S may be for the finite precision of its chords, their errors independent."""
-    chord = metric.chord_rounding(nodes[:, [0, -1]]).amax(-1)
-    return torch.finfo(value.dtype).eps * value + 2 * chord * value.sqrt()
 
 
 def h1_inner_product(metric: Tensor) -> tuple[Tensor, Tensor]:
