@@ -216,7 +216,7 @@ class Manifold:
         assert codes is not None
         codes = codes.detach().to(self._like)
         if folder is not None and TabulatedMetric.is_saved(folder):
-            table = TabulatedMetric.load(folder, self.metric.exact)
+            table = TabulatedMetric.load(folder, self.metric.exact, device=self.device)
             if table.error() > rtol or not bool(table.covers(codes).all()):
                 table = TabulatedMetric.build(self.metric.exact, codes, rtol=rtol, margin=margin)
                 table.save(folder)

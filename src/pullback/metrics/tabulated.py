@@ -289,19 +289,27 @@ class TabulatedMetric(Metric):
         return (Path(folder) / _FILE).is_file()
 
     @classmethod
-    def load(cls, folder: str | os.PathLike[str], metric: Metric) -> "TabulatedMetric":
+    def load(
+        cls,
+        folder: str | os.PathLike[str],
+        metric: Metric,
+        *,
+        device: str | torch.device | None = None,
+    ) -> "TabulatedMetric":
         """Load the table that `save` wrote, for the same metric.
 
         Args:
             folder: the folder.
             metric: the exact metric; its values at some points are compared with the table's own.
+            device: where the metric computes; None for the CPU.
 
         Raises:
             StorageError: there is no table, it is damaged, or it was made from another metric.
         """
         path = Path(folder) / _FILE
         try:
-            tensors = safetensors.torch.load(path.read_bytes())
+            stored = safetensors.torch.load(path.read_bytes())
+            tensors = {name: value.to(device or "cpu") for name, value in stored.items()}
             spline = BSpline(tensors["coefficients"], tensors["low"], tensors["high"])
             table = cls(metric, spline, tensors["margin"], tensors["errors"])
             exact = tensors["exact"]
@@ -309,13 +317,14 @@ class TabulatedMetric(Metric):
             raise StorageError(f"There is no {_FILE} in {folder}: save a table first.") from error
         except (OSError, KeyError, SafetensorError) as error:
             raise StorageError(
-                f"{path} is no table of a metric, or damaged ({error}): build and save it again."
+                f"{path} is no table of a metric, or damaged ({error}): delete it, and build and "
+                "save it again."
             ) from error
         now = metric.metric_matrix(table._probes())
         if now.shape != exact.shape or not torch.allclose(now.to(exact), exact, rtol=1e-4, atol=0):
             raise StorageError(
-                f"{path} was made from another metric: the model has changed since. Build the "
-                "table again."
+                f"{path} was made from another metric: the model has changed since. Delete the "
+                "file, and build the table again."
             )
         return table
 
