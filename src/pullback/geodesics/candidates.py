@@ -110,12 +110,16 @@ class Candidates(NamedTuple):
         length = torch.where(self.length.isfinite(), self.length, torch.inf)
         return ~(length > share * _smallest_of_pair(length, self.pair))
 
+    def leader(self) -> Tensor:
+        """Return the index of the shortest candidate of each one's pair."""
+        best = self.best()
+        index = self.pair.new_zeros(int(self.pair.max()) + 1 if len(best) > 0 else 0)
+        index[self.pair[best]] = best.nonzero().squeeze(-1)
+        return index[self.pair]
+
     def rivals(self) -> Tensor:
         """Mark the shortest of each pair, and others while it is not to be trusted or close."""
-        best = self.best()
-        leader = self.pair.new_zeros(int(self.pair.max()) + 1 if len(best) > 0 else 0)
-        leader[self.pair[best]] = best.nonzero().squeeze(-1)
-        rival_of = leader[self.pair]
+        best, rival_of = self.best(), self.leader()
         nodes = self.nodes[rival_of]
         gap = (self.nodes - nodes).norm(dim=-1).amax(-1)
         distinct = gap > _DISTINCT * (nodes.amax(1) - nodes.amin(1)).norm(dim=-1)

@@ -80,8 +80,7 @@ def certify(
     """
     if nodes.shape[-1] > SMALL_DIM:
         return _certify_sampled(metric, nodes)
-    expansion = _expand(metric, nodes)
-    force = _fourth_order(metric, nodes, expansion.gradient)
+    expansion, force = _expand(metric, nodes)
     residual, regular = _residual(_along(nodes), expansion.metric, force, expansion.value)
     regular = _recheck(metric, nodes, expansion.metric, regular)
     hessian, variation = _second_variation(expansion)
@@ -97,13 +96,12 @@ def certify(
     return Certificate(found.nodes, found.excess, found.residual, regular, variation)
 
 
-def _expand(metric: Metric, nodes: Tensor) -> ChordExpansion:
-    """Expand with a Hessian in single precision where there is one: it only has to be near."""
-    if metric.single is None or metric.hessian_cost < 2:
-        return metric.expand_chords(nodes)
-    rough = metric.single.expand_chords(nodes.float())
-    value, gradient = metric.chord_gradient(nodes)
-    return ChordExpansion(value, gradient, *(part.to(nodes) for part in rough[2:]))
+def _expand(metric: Metric, nodes: Tensor) -> tuple[ChordExpansion, Tensor]:
+    """Expand in single precision where there is one, for a Hessian only has to be near."""
+    single = metric.single
+    rough = metric.expand_chords(nodes) if single is None else single.expand_chords(nodes.float())
+    value, force = metric.energy_gradient(nodes)
+    return ChordExpansion(*(part.to(nodes) for part in rough))._replace(value=value), force
 
 
 class _Corrected(NamedTuple):
@@ -123,8 +121,7 @@ def _correct(
     small = size <= _LARGEST**2 * value * (before.nodes.shape[1] - 1)
     moved = before.nodes.clone()
     moved[:, 1:-1] += torch.where(small[:, None, None], before.step, 0.0)
-    value, gradient = metric.chord_gradient(moved)
-    force = _fourth_order(metric, moved, gradient)
+    value, force = metric.energy_gradient(moved)
     residual, _ = _residual(_along(moved), matrix, force, value)
     step = _correction(_Hessian(*(part[rows] for part in hessian)), force)
     after = _Corrected(moved, step, _excess(step, force, value), residual)
@@ -150,10 +147,10 @@ def _recheck(metric: Metric, nodes: Tensor, matrix: Tensor, regular: Tensor) -> 
 
 
 def _certify_sampled(metric: Metric, nodes: Tensor) -> Certificate:
-    value, gradient = metric.chord_gradient(nodes)
-    n = gradient.shape[1]
+    value, force = metric.energy_gradient(nodes)
+    n = force.shape[1]
     chosen = torch.linspace(0, n - 1, min(n, _SAMPLED), device=nodes.device).round().long()
-    force = _fourth_order(metric, nodes, gradient)[:, chosen] * ((n + 1) / (len(chosen) + 1)) ** 1.5
+    force = force[:, chosen] * ((n + 1) / (len(chosen) + 1)) ** 1.5
     matrix = metric.metric_matrix(nodes[:, 1 + chosen])
     residual, regular = _residual(_along(nodes)[:, chosen], matrix, force, value)
     unknown = torch.full_like(value, torch.nan)
@@ -162,17 +159,6 @@ def _certify_sampled(metric: Metric, nodes: Tensor) -> Certificate:
 
 def _along(nodes: Tensor) -> Tensor:
     return nodes[:, 2:] - nodes[:, :-2]
-
-
-def _fourth_order(metric: Metric, nodes: Tensor, gradient: Tensor) -> Tensor:
-    """Combine the gradient with that of the chains of every second node: 4/3 g_h - 1/12 g_2h."""
-    force = gradient.clone()
-    for first in (0, 1):
-        chain = nodes[:, first::2]
-        if chain.shape[1] > 2:
-            wide = metric.chord_gradient(chain)[1]
-            force[:, first + 1 : first + 2 * wide.shape[1] : 2].mul_(4 / 3).sub_(wide / 12)
-    return force
 
 
 def _residual(along: Tensor, matrix: Tensor, force: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:

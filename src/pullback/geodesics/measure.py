@@ -8,7 +8,7 @@ from pullback.geodesics.result import through
 from pullback.metrics import Metric
 from pullback.shapes import Points, Scalars
 
-__all__ = ["at_constant_speed", "fine_points", "measure", "resample"]
+__all__ = ["at_constant_speed", "fine_points", "from_chords", "measure", "resample"]
 
 _MEASURED = 64  # segments that measure a curve, if they are at least two for each that was solved
 
@@ -63,7 +63,16 @@ def measure(metric: Metric, points: Points) -> tuple[Scalars, Scalars, Scalars]:
         >>> round(measure(circle, arc)[0].item(), 5)
         3.14159
     """
-    narrow, wide = metric.chords_by_step(points)
+    return from_chords(*metric.chords_by_step(points))
+
+
+def from_chords(narrow: Tensor, wide: Tensor) -> tuple[Scalars, Scalars, Scalars]:
+    """Measure curves by their chords of one and of two steps, see `measure`.
+
+    Example:
+        >>> from_chords(torch.tensor([[1.0, 1.0]]), torch.tensor([[1.9]]))[0].round(decimals=4)
+        tensor([2.0333])
+    """
     n = narrow.shape[-1]
     length = (4 * narrow.sum(-1) - wide.sum(-1)) / 3
     energy = (4 * n * narrow.square().sum(-1) - n / 2 * wide.square().sum(-1)) / 6

@@ -54,7 +54,8 @@ class GeodesicResult:
         status: `Status` codes, shape `(*batch,)`.
         start: which of `starts` the curve came from, shape `(*batch,)`.
         start_lengths: how long the curve from each start was on the coarsest level, shape
-            `(*batch, n_starts)`; NaN where the search needed no such curve.
+            `(*batch, n_starts)`; NaN where the search needed no such curve. A start that runs
+            beside a shorter one is not followed, but counted with that one's length.
         starts: the names of the starts that were tried.
 
     Example:

@@ -13,7 +13,13 @@ from pullback.geodesics.candidates import TUNNELLED, Candidates
 from pullback.geodesics.certificate import SMALL_DIM, certify
 from pullback.geodesics.graph import LatentGraph
 from pullback.geodesics.lbfgs import LBFGS
-from pullback.geodesics.measure import at_constant_speed, fine_points, measure, resample
+from pullback.geodesics.measure import (
+    at_constant_speed,
+    fine_points,
+    from_chords,
+    measure,
+    resample,
+)
 from pullback.geodesics.newton import Newton
 from pullback.geodesics.result import GeodesicResult, through
 from pullback.metrics import Metric
@@ -24,18 +30,22 @@ _STEADY = 1e-3  # standard deviation of the speed over its mean
 _SWEEPS = 3  # each measures a line more finely where it is long
 _DETOUR = 1.1  # a path on a graph is longer than the geodesic near it, but not by more
 _HOPELESS = 1.15  # a start that is longer than another by more hardly ends on the shorter curve
+# A start ends on the same curve as a shorter one that it runs beside, nearer than a share of its
+# length: of starts that are about as long, and of those that are longer by a factor.
+_ON, _BESIDE, _CLEARLY = 0.03, 0.15, 1.005
+_LOOKS = 16  # places where starts are compared
 _LONGER = 1.001  # a curve longer than the straight line by this factor is not worth keeping
 _ROUGH_TOL = 1e-3  # the correction that follows squares what is left
 _FINE_TOL = 1e-7
 _PATIENCE = 60  # steps of a second solve
 # Of `rtol`: what corrections leave, and with how much left a curve is solved again; and the same
 # on an approximate metric, whose own error is larger.
-_EXACT, _REMAINS = 1e-5, 0.1
+_EXACT, _REMAINS = 1e-3, 0.1
 _ROUGHLY_EXACT, _ROUGHLY_REMAINS = 1e-2, 1.0
 _UNKNOWN = 0.02  # of the squared residual: what may be left to gain, for most bends
 _NUDGE = 0.02  # of its extent, by which a curve is pushed off a saddle
-_BENT = 0.1  # a geodesic curvature, in units of 1 / length, that more nodes should straighten
-_SWINGING = 0.004  # variation of the speed
+_BENT = 0.2  # a geodesic curvature, in units of 1 / length, that more nodes should straighten
+_SWINGING, _UNEVEN = 0.004, 2.5  # variation of the speed, and its square in units of `rtol`
 _MISMATCH = 8  # a chain's length errs by more than the curve through it, measured with more points
 _ENOUGH = 64  # points that measure a curve, if they are at least two for each segment
 _INEXACT = 3e-3  # an approximate metric that is off by more along a curve is not to be trusted
@@ -110,6 +120,9 @@ class Search(NamedTuple):
         nodes, length = self._at_constant_speed(curves.nodes)
         curves = curves._replace(nodes=nodes, length=length, pair=sought[curves.pair])
         curves = curves.where(curves.close(_HOPELESS))
+        beside = ~curves.best() & self._beside_best(curves)
+        left_out, ahead = curves.where(beside), curves.start[curves.leader()[beside]]
+        curves = curves.where(~beside)
         start_lengths = line.new_full((len(line), len(starts)), torch.nan)
         start_lengths[:, 0] = straight.length
         for level in self.levels:
@@ -118,6 +131,8 @@ class Search(NamedTuple):
             curves = self._relax(self._refine(curves, level))
             if level == self.levels[0]:
                 start_lengths[curves.pair, curves.start] = curves.length
+                same = start_lengths[left_out.pair, ahead]
+                start_lengths[left_out.pair, left_out.start] = same
             curves = curves.where(curves.rivals())
             last = level == self.levels[-1]
             settled = (curves.status == Status.CONVERGED) & (curves.refinement <= self.rtol)
@@ -137,6 +152,16 @@ class Search(NamedTuple):
             start_lengths=start_lengths,
             starts=tuple(starts),
         )
+
+    def _beside_best(self, curves: Candidates) -> Tensor:
+        """Mark starts so close to the shortest of their pair that both would end on one curve."""
+        nodes = curves.nodes[:, :: max(1, self.levels[0] // _LOOKS)]
+        between = torch.stack([nodes, nodes[curves.leader()]], -2)
+        single = self.metric.single
+        chords = self.metric.chords(between) if single is None else single.chords(between.float())
+        gap = chords.squeeze(-1).amax(-1) / curves.length
+        clearly = curves.length > _CLEARLY * curves.length[curves.leader()]
+        return gap < torch.where(clearly, _BESIDE, _ON)
 
     def _regular(self, lines: Candidates) -> Candidates:
         """Look at the metric half-way along lines whose image is straight."""
@@ -192,15 +217,17 @@ class Search(NamedTuple):
 
     def _judge(self, curves: Candidates) -> Candidates:
         """Measure curves, and the chains of their nodes: where they differ, nodes are too few."""
-        points = fine_points(through(curves.nodes))
-        length, _, speed_variation = measure(self.metric, points)
-        if curves.nodes.shape[1] % 2:
-            narrow, wide = (part.sum(-1) for part in self.metric.chords_by_step(curves.nodes))
-        else:
-            narrow = wide = self.metric.chords(curves.nodes).sum(-1)
+        points, n_segments = fine_points(through(curves.nodes)), curves.nodes.shape[1] - 1
+        step = (points.shape[1] - 1) // n_segments  # every such point is a node
+        steps = (1, 2, step, 2 * step if n_segments % 2 == 0 else step)
+        chords = self.metric.chords_by_step(points, steps)
+        length, _, speed_variation = from_chords(*chords[:2])
+        narrow, wide = (part.sum(-1) for part in chords[2:])
         mismatch = ((4 * narrow - wide) / 3 - length).abs() / length
         # Else it is the curve that is off, for it swings between its nodes.
-        smooth = (speed_variation < _SWINGING) | (length < (4 * narrow - wide) / 3)
+        # Speeds that vary by a share s make it longer by about s^2 / 2.
+        swinging = max(_SWINGING, (_UNEVEN * self.rtol) ** 0.5)
+        smooth = (speed_variation < swinging) | (length < (4 * narrow - wide) / 3)
         mismatch = torch.where(smooth, mismatch / _MISMATCH, mismatch)
         unknown = torch.zeros_like(length)
         return curves._replace(length=length, chain=narrow, mismatch=mismatch, excess=unknown)

@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -185,18 +185,26 @@ class PullbackMetric(Metric):
 
     def chord_gradient(self, nodes: Points) -> tuple[Tensor, Tensor]:
         """Pull 2 (2 phi_i - phi_(i-1) - phi_(i+1)) back, see `Metric.chord_gradient`."""
-        parts = [self._chord_gradient(part) for part in self._chunks(nodes, sweeps=4)]
-        value, pulled = zip(*parts, strict=True)
-        return torch.cat(value), torch.cat(pulled)
+        return self._pull_bends(nodes, _bend)
 
-    def _chord_gradient(self, nodes: Tensor) -> tuple[Tensor, Tensor]:
-        with unvalidated_distributions():
-            image, pull, *_ = torch.func.vjp(self.immersion, nodes)
-            chord = image.diff(dim=-2)
-            bend = torch.zeros_like(image)
-            bend[:, 1:-1] = -chord.diff(dim=-2)
-            (pulled,) = pull(2 * bend)
-        return chord.square().sum((-1, -2)), pulled[:, 1:-1]
+    def energy_gradient(self, nodes: Points) -> tuple[Tensor, Tensor]:
+        """Pull both bends back in one sweep, see `Metric.energy_gradient`."""
+        return self._pull_bends(nodes, _bend_to_fourth_order)
+
+    def _pull_bends(
+        self, nodes: Tensor, bend_of: Callable[[Tensor], Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        """Compute S, and J_i^T of twice the bend of the images at each interior node."""
+        values, pulled = [], []
+        for part in self._chunks(nodes, sweeps=4):
+            with unvalidated_distributions():
+                image, pull, *_ = torch.func.vjp(self.immersion, part)
+                bend = torch.zeros_like(image)
+                bend[:, 1:-1] = bend_of(image)
+                (gradient,) = pull(bend.mul_(2))
+            values.append(image.diff(dim=-2).square().sum((-1, -2)))
+            pulled.append(gradient[:, 1:-1])
+        return torch.cat(values), torch.cat(pulled)
 
     def expand_chords(self, nodes: Points) -> ChordExpansion:
         """Expand in one sweep over the nodes, see `Metric.expand_chords`."""
@@ -233,16 +241,16 @@ class PullbackMetric(Metric):
                 chords.append((image[ends[:, 1]] - image[ends[:, 0]]).norm(dim=-1))
         return torch.cat(chords)
 
-    def chords_by_step(self, points: Points) -> tuple[Tensor, Tensor]:
-        """Measure both on the same images, see `Metric.chords_by_step`."""
+    def chords_by_step(self, points: Points, steps: Sequence[int] = (1, 2)) -> tuple[Tensor, ...]:
+        """Measure all on the same images, see `Metric.chords_by_step`."""
         flat = points.reshape(-1, *points.shape[-2:])
-        narrow, wide = [], []
+        chords: list[list[Tensor]] = [[] for _ in steps]
         for part in self._chunks(flat, sweeps=3):
-            chord = self.immersion(part).diff(dim=-2)
-            narrow.append(chord.norm(dim=-1))
-            wide.append((chord[:, 0::2] + chord[:, 1::2]).norm(dim=-1))
-        shape, n = points.shape[:-2], points.shape[-2] - 1
-        return torch.cat(narrow).reshape(*shape, n), torch.cat(wide).reshape(*shape, n // 2)
+            image = self.immersion(part)
+            for step, found in zip(steps, chords, strict=True):
+                found.append(image[:, ::step].diff(dim=-2).norm(dim=-1))
+        shape = points.shape[:-2]
+        return tuple(torch.cat(found).reshape(*shape, found[0].shape[-1]) for found in chords)
 
     def _squared_chords(self, points: Tensor) -> Tensor:
         def squared(points: Tensor) -> Tensor:
@@ -266,6 +274,18 @@ class PullbackMetric(Metric):
         budget = _IMAGE_BYTES if on_cpu else _ACCELERATOR_BYTES // sweeps
         item_bytes = self._ambient_dim * items.element_size() * math.prod(items.shape[1:-1])
         return max(1, budget // max(1, item_bytes))
+
+
+def _bend(image: Tensor) -> Tensor:
+    """How far the image of each interior node is off the middle of its neighbours, doubled."""
+    return -image.diff(n=2, dim=-2)
+
+
+def _bend_to_fourth_order(image: Tensor) -> Tensor:
+    bend = _bend(image)
+    wide = 2 * image[:, 2:-2] - image[:, :-4] - image[:, 4:]
+    bend[:, 1:-1].mul_(4 / 3).sub_(wide, alpha=1 / 12)
+    return bend
 
 
 class _Follower:

@@ -222,6 +222,32 @@ class TabulatedMetric(Metric):
         value, pull = value.reshape(-1, n_chords), pull.reshape(-1, n_chords, 2 * d)
         return value.sum(-1), pull[:, :-1, d:] + pull[:, 1:, :d]
 
+    def energy_gradient(self, nodes: Points) -> tuple[Tensor, Tensor]:
+        """Read the geodesic equation off the table at the nodes, see `Metric.energy_gradient`.
+
+        The gradient of q(c, c') is q_z - (q_v)', with c' and c'' by differences of fourth order.
+        """
+        n, d = nodes.shape[1] - 2, nodes.shape[2]
+        if n + 2 < len(_BEND_AT_END):
+            return super().energy_gradient(nodes)
+
+        def read(moving: Tensor) -> tuple[Tensor, Tensor]:
+            z, v, bend = moving.unbind(1)
+            q = _quadratic_form(self._spline, z, v, order=1)
+            turn = (q.matrix * bend.T).sum(1)
+            return q.value, (q.dz - (q.dv_dz * v.T).sum(1) - 2 * turn).T
+
+        def exact(moving: Tensor) -> tuple[Tensor, Tensor]:
+            z, v, bend = moving.unbind(1)
+            turn = bend - self._edge.acceleration(z, v)
+            matrix = self._edge.metric_matrix(z)
+            force = -2 * (matrix @ turn.unsqueeze(-1)).squeeze(-1)
+            return torch.einsum("bi,bij,bj->b", v, matrix, v), force
+
+        moving = torch.stack([nodes[:, 1:-1], *_derivatives(nodes)], 2).reshape(-1, 3, d)
+        value, force = self._route(moving[:, 0], moving, read, exact)
+        return value.reshape(-1, n).mean(-1) * (n + 1), force.reshape(-1, n, d)
+
     def expand_ends(self, ends: Tensor) -> EndExpansion:
         """Differentiate the table twice, see `Metric.expand_ends`."""
         d = ends.shape[-1] // 2
@@ -394,6 +420,25 @@ def _quadratic_form(spline: BSpline, z: Tensor, v: Tensor, *, order: int) -> _Fo
         dv_dz=2 * dv_dz,
         dz_dz=dz_dz,
     )
+
+
+# Differences of fourth order next to the end of a row of points at unit steps, times 12.
+_SLOPE_AT_END = (-3.0, -10.0, 18.0, -6.0, 1.0)
+_BEND_AT_END = (10.0, -15.0, -4.0, 14.0, -6.0, 1.0)
+
+
+def _derivatives(nodes: Tensor) -> tuple[Tensor, Tensor]:
+    """First and second derivatives to fourth order at the interior nodes of chains, unit steps."""
+    slope, bend = torch.empty_like(nodes[:, 1:-1]), torch.empty_like(nodes[:, 1:-1])
+    far, near = nodes[:, 4:] - nodes[:, :-4], nodes[:, 3:-1] - nodes[:, 1:-3]
+    slope[:, 1:-1] = (8 * near - far) / 12
+    far, near = nodes[:, 4:] + nodes[:, :-4], nodes[:, 3:-1] + nodes[:, 1:-3]
+    bend[:, 1:-1] = (16 * near - far - 30 * nodes[:, 2:-2]) / 12
+    for row, chain, sign in ((0, nodes, 1), (-1, nodes.flip(1), -1)):
+        for into, weights, scale in ((slope, _SLOPE_AT_END, sign), (bend, _BEND_AT_END, 1)):
+            weight = nodes.new_tensor(weights) * (scale / 12)
+            into[:, row] = torch.einsum("n,bnd->bd", weight, chain[:, : len(weight)])
+    return slope, bend
 
 
 def _orders(d: int, *axes: int) -> tuple[int, ...]:
