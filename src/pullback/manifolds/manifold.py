@@ -37,9 +37,9 @@ from pullback.metrics import (
     PullbackMetric,
     TabulatedMetric,
     output_mean,
-    where_to_compute,
 )
 from pullback.models import VAE
+from pullback.models.door import where_to_compute
 from pullback.shapes import Latent, MetricMatrix, Scalars, Tangent
 
 __all__ = ["Manifold"]

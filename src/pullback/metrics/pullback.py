@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from pullback import linalg
 from pullback.autodiff import Map, jacobian, jvp, second_order, unvalidated_distributions
-from pullback.errors import InvalidDataError, InvalidParameterError, check_device, check_integer
 from pullback.metrics.base import ChordExpansion, Metric
 from pullback.metrics.immersions import immersion as immersion_of
+from pullback.models.door import check_map, prepare_decoder, read_dim, where_to_compute
 from pullback.shapes import (
     Ambient,
     Latent,
@@ -25,9 +25,8 @@ from pullback.shapes import (
     Tangent,
 )
 
-__all__ = ["PullbackMetric", "where_to_compute"]
+__all__ = ["PullbackMetric"]
 
-_SAME = 1e-4  # single precision may sum in another order for another batch
 # One batch of images of this size stays in the cache of a CPU core and in memory that is used
 # again: three times faster than larger ones. An accelerator wants as much work at once as it holds.
 _IMAGE_BYTES = 3 * 2**20
@@ -104,17 +103,11 @@ class PullbackMetric(Metric):
             >>> metric.metric_matrix(torch.zeros(5, 2).double()).shape
             torch.Size([5, 2, 2])
         """
-        if not callable(decoder):
-            allowed = "a module or a function from z to a distribution or a tensor"
-            raise InvalidParameterError("decoder", allowed, f"a {type(decoder).__name__}")
-        dim = _check_dim(getattr(decoder, "latent_dim", None), dim)
+        dim = read_dim(decoder, dim)
         device = where_to_compute(decoder, device)
-        if isinstance(decoder, nn.Module):
-            _refuse_training_mode(decoder)
-            twin = copy.deepcopy(decoder).to(device, dtype).eval().requires_grad_(False)
-            decoder = _Follower(decoder, twin) if trainable else twin
+        decoder = prepare_decoder(decoder, dtype=dtype, device=device, trainable=trainable)
         of_output = partial(_immersion_of_output, decoder)
-        _check_decoder(of_output, torch.zeros(dim, dtype=dtype, device=device))
+        check_map(of_output, torch.zeros(dim, dtype=dtype, device=device))
         metric = cls(of_output, dim)
         metric.decoder = decoder
         metric.requires_grad = trainable
@@ -288,103 +281,6 @@ def _bend_to_fourth_order(image: Tensor) -> Tensor:
     return bend
 
 
-class _Follower:
-    """A module in another dtype and in evaluation mode, with the weights of the moment."""
-
-    def __init__(self, module: nn.Module, twin: nn.Module) -> None:
-        self._module = module
-        self._twin = twin
-
-    def __call__(self, z: Tensor) -> Any:
-        state = {**dict(self._module.named_parameters()), **dict(self._module.named_buffers())}
-        cast = {
-            name: value.to(z) if value.is_floating_point() else value.to(z.device)
-            for name, value in state.items()
-        }
-        return torch.func.functional_call(self._twin, cast, (z,))
-
-
-def where_to_compute(decoder: object, device: str | torch.device | None = None) -> torch.device:
-    """Return the device that was asked for, that of a module, or the CPU.
-
-    Args:
-        decoder: a module, or anything else.
-        device: the device asked for, or None.
-
-    Raises:
-        DeviceError: the device is not on this machine.
-
-    Example:
-        >>> where_to_compute(nn.Linear(2, 3))
-        device(type='cpu')
-    """
-    if device is not None:
-        return check_device(device)
-    if isinstance(decoder, nn.Module):
-        return next(decoder.parameters(), torch.empty(0)).device
-    return torch.device("cpu")
-
-
-def _check_dim(own: int | None, dim: int | None) -> int:
-    if dim is None and own is None:
-        cure = "The decoder does not say it, so give `dim`, the dimension of z."
-        raise InvalidParameterError("dim", "an integer >= 1", None, cure)
-    if dim is not None and own is not None and dim != own:
-        raise InvalidParameterError("dim", f"{own}, the decoder's own `latent_dim`", dim)
-    return check_integer("dim", own if dim is None else dim)
-
-
 def _immersion_of_output(decoder: Callable[[Tensor], Any], z: Tensor) -> Tensor:
     with unvalidated_distributions():  # a NaN is found by who looks at the image, pair by pair
         return immersion_of(decoder(z)).to(z.dtype)
-
-
-def _refuse_training_mode(decoder: nn.Module) -> None:
-    for name, module in decoder.named_modules():
-        kind = type(module).__name__
-        if module.training and kind.startswith(("Dropout", "AlphaDropout", "BatchNorm")):
-            raise InvalidParameterError(
-                "decoder",
-                "in evaluation mode",
-                f"a {kind} layer `{name}` in training mode",
-                "Call `decoder.eval()` first.",
-            )
-
-
-def _refuse_non_finite(values: Tensor) -> None:
-    if not bool(values.isfinite().all()):
-        raise InvalidDataError(
-            "`decoder` returned NaN or infinity at points drawn from N(0, I), or its derivative "
-            "did. Check its weights, and whether training diverged."
-        )
-
-
-def _check_decoder(f: Map, origin: Tensor) -> None:
-    generator = torch.Generator().manual_seed(0)
-    noise = torch.randn(8, len(origin), generator=generator, dtype=torch.float64)
-    z = origin + noise.to(origin)
-    with torch.no_grad():
-        value, again, alone = f(z), f(z), f(z[:1])
-        if value.ndim != 2 or len(value) != len(z):
-            raise InvalidDataError(
-                f"`decoder` must map points (n, d) to outputs with one row for each, but {len(z)} "
-                f"points gave an image of shape {tuple(value.shape)}. Keep the batch first."
-            )
-        _refuse_non_finite(value)
-        if not torch.equal(value, again):
-            raise InvalidDataError(
-                "`decoder` must be deterministic, but two calls on the same points differed. "
-                "Return the distribution itself, not a sample of it, and call `decoder.eval()`."
-            )
-        _, J = jacobian(f, z)
-        _refuse_non_finite(J)
-    if not torch.allclose(value[:1], alone, rtol=_SAME, atol=_SAME * float(value.abs().max())):
-        raise InvalidDataError(
-            "`decoder` must map each point on its own, but a point's image changed with the other "
-            "points of its batch. Batch statistics, as of a batch-norm layer, must be fixed first."
-        )
-    if not bool(J.any()):
-        raise InvalidDataError(
-            "`decoder` does not depend on z: its derivative is zero at every point tried. It has "
-            "collapsed, so train it again with a weaker KL term; or its output is detached from z."
-        )
