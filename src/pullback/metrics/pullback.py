@@ -10,7 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from pullback import linalg
-from pullback.autodiff import Map, jacobian, jvp, second_order, unvalidated_distributions
+from pullback.autodiff import (
+    Map,
+    differentiable,
+    jacobian,
+    jvp,
+    second_order,
+    unvalidated_distributions,
+)
 from pullback.metrics.base import ChordExpansion, Metric
 from pullback.metrics.immersions import immersion as immersion_of
 from pullback.models.door import check_map, prepare_decoder, read_dim, where_to_compute
@@ -105,7 +112,7 @@ class PullbackMetric(Metric):
         """
         dim = read_dim(decoder, dim)
         device = where_to_compute(decoder, device)
-        decoder = prepare_decoder(decoder, dtype=dtype, device=device, trainable=trainable)
+        decoder = prepare_decoder(decoder, dim=dim, dtype=dtype, device=device, trainable=trainable)
         of_output = partial(_immersion_of_output, decoder)
         check_map(of_output, torch.zeros(dim, dtype=dtype, device=device))
         metric = cls(of_output, dim)
@@ -190,7 +197,7 @@ class PullbackMetric(Metric):
         """Compute S, and J_i^T of twice the bend of the images at each interior node."""
         values, pulled = [], []
         for part in self._chunks(nodes, sweeps=4):
-            with unvalidated_distributions():
+            with differentiable():
                 image, pull, *_ = torch.func.vjp(self.immersion, part)
                 bend = torch.zeros_like(image)
                 bend[:, 1:-1] = bend_of(image)
@@ -282,5 +289,10 @@ def _bend_to_fourth_order(image: Tensor) -> Tensor:
 
 
 def _immersion_of_output(decoder: Callable[[Tensor], Any], z: Tensor) -> Tensor:
+    flat = z.reshape(-1, z.shape[-1])  # the one shape that every decoder takes
     with unvalidated_distributions():  # a NaN is found by who looks at the image, pair by pair
-        return immersion_of(decoder(z)).to(z.dtype)
+        image = immersion_of(decoder(flat)).to(z.dtype)
+    if image.ndim < 2 or len(image) != len(flat):
+        return image  # which `check_map` refuses
+    rows = image.flatten(1)
+    return rows.reshape(*z.shape[:-1], rows.shape[-1])

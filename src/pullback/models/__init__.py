@@ -1,8 +1,17 @@
 """Variational auto-encoders: encoders, decoders, likelihoods, training and storage."""
 
 from pullback.models.decoder import Decoder
+from pullback.models.dropout import FixedDropout, mc_dropout
 from pullback.models.encoder import GaussianEncoder
-from pullback.models.likelihoods import BernoulliLikelihood, Likelihood, NormalLikelihood
+from pullback.models.ensemble import DecoderSampler, EnsembleDecoder, Mixture
+from pullback.models.likelihoods import (
+    BernoulliLikelihood,
+    CategoricalLikelihood,
+    Likelihood,
+    NegativeBinomialLikelihood,
+    NormalLikelihood,
+    PoissonLikelihood,
+)
 from pullback.models.networks import ConvolutionalDecoder, ConvolutionalEncoder, activation, mlp
 from pullback.models.objectives import (
     ELBO,
@@ -11,6 +20,7 @@ from pullback.models.objectives import (
     kl_divergence,
     log_marginal,
 )
+from pullback.models.one_hot import OneHotSequence
 from pullback.models.precision import ConstantStd, NetworkStd, RBFPrecision
 from pullback.models.precision_fit import WeightFit, fit_centers, fit_weights, regress_weights
 from pullback.models.priors import StandardNormal
@@ -18,24 +28,34 @@ from pullback.models.randomness import draw
 from pullback.models.storage import atomic_write, load, save
 from pullback.models.training import Trainer, TrainingOptions
 from pullback.models.vae import VAE
+from pullback.models.zero_inflated import ZeroInflatedNegativeBinomial
 
 __all__ = [
     "ELBO",
     "VAE",
     "BernoulliLikelihood",
+    "CategoricalLikelihood",
     "ConstantStd",
     "ConvolutionalDecoder",
     "ConvolutionalEncoder",
     "Decoder",
+    "DecoderSampler",
+    "EnsembleDecoder",
+    "FixedDropout",
     "GaussianEncoder",
     "Likelihood",
+    "Mixture",
+    "NegativeBinomialLikelihood",
     "NetworkStd",
     "NormalLikelihood",
+    "OneHotSequence",
+    "PoissonLikelihood",
     "RBFPrecision",
     "StandardNormal",
     "Trainer",
     "TrainingOptions",
     "WeightFit",
+    "ZeroInflatedNegativeBinomial",
     "activation",
     "atomic_write",
     "draw",
@@ -46,6 +66,7 @@ __all__ = [
     "kl_divergence",
     "load",
     "log_marginal",
+    "mc_dropout",
     "mlp",
     "regress_weights",
     "save",

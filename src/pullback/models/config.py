@@ -10,7 +10,15 @@ from torch import nn
 from pullback.errors import InvalidParameterError, check_choice, check_integer, check_number
 from pullback.models.decoder import Decoder
 from pullback.models.encoder import GaussianEncoder
-from pullback.models.likelihoods import LIKELIHOODS, Likelihood, NormalLikelihood
+from pullback.models.ensemble import EnsembleDecoder
+from pullback.models.likelihoods import (
+    COUNTS,
+    LIKELIHOODS,
+    CategoricalLikelihood,
+    Likelihood,
+    NegativeBinomialLikelihood,
+    NormalLikelihood,
+)
 from pullback.models.networks import (
     ConvolutionalDecoder,
     ConvolutionalEncoder,
@@ -18,7 +26,12 @@ from pullback.models.networks import (
     mlp,
 )
 from pullback.models.precision import ConstantStd, NetworkStd, RBFPrecision
-from pullback.models.standardization import Destandardization, Standardization
+from pullback.models.standardization import (
+    CountStandardization,
+    Destandardization,
+    LogMean,
+    Standardization,
+)
 
 __all__ = [
     "TrainingOptions",
@@ -26,6 +39,7 @@ __all__ = [
     "as_sizes",
     "build_decoder",
     "build_encoder",
+    "build_likelihood",
     "build_output",
     "build_std",
 ]
@@ -47,6 +61,7 @@ class VAEConfig:
     data_dim: int
     latent_dim: int = 2
     likelihood: str = "normal"
+    n_categories: int | None = None
     std: str = "rbf"
     architecture: str = "mlp"
     hidden: Sequence[int] = (64, 32)
@@ -58,6 +73,7 @@ class VAEConfig:
     bandwidth_factor: float = 2.0
     zeta: float | None = None
     min_std: float | None = None
+    n_decoders: int = 1
     random_state: int = 0
 
     def __post_init__(self) -> None:
@@ -79,14 +95,27 @@ class VAEConfig:
             check_number("zeta", self.zeta, 0.0, open_low=True)
         if self.min_std is not None:
             check_number("min_std", self.min_std, 0.0, open_low=True)
+        check_integer("n_decoders", self.n_decoders)
         check_integer("random_state", self.random_state, 0, 2**32 - 1)  # what k-means takes
         for size in self.hidden:
             check_integer("hidden", size)
         self._check_image_shape()
+        self._refuse_std_of_ensemble()
         self._refuse_what_does_not_apply()
-        if self.likelihood == "bernoulli" and self.output not in {"auto", "identity"}:
-            allowed = "'auto' or 'identity' for the Bernoulli likelihood, whose features are logits"
+        self._check_categories()
+        if self.likelihood != "normal" and self.output not in {"auto", "identity"}:
+            features = "log means" if self.likelihood in COUNTS else "logits"
+            allowed = (
+                f"'auto' or 'identity' for the {self.likelihood.replace('_', ' ')} likelihood, "
+                f"whose features are {features}"
+            )
             raise InvalidParameterError("output", allowed, repr(self.output))
+
+    def _refuse_std_of_ensemble(self) -> None:
+        if self.n_decoders > 1 and self.likelihood == "normal" and self.std != "constant":
+            cure = "The disagreement of the members takes the place of 'network' and 'rbf'."
+            allowed = f"'auto' or 'constant' for n_decoders={self.n_decoders}"
+            raise InvalidParameterError("std", allowed, repr(self.std), cure)
 
     def _refuse_what_does_not_apply(self) -> None:
         normal = self.likelihood == "normal"
@@ -102,6 +131,19 @@ class VAEConfig:
                 allowed = f"left at its default {getattr(VAEConfig, name)!r} for {kind}"
                 cure = "It would have no effect there."
                 raise InvalidParameterError(name, allowed, repr(getattr(self, name)), cure)
+
+    def _check_categories(self) -> None:
+        if self.likelihood != "categorical":
+            if self.n_categories is not None:
+                allowed = f"None for likelihood='{self.likelihood}'"
+                raise InvalidParameterError("n_categories", allowed, self.n_categories)
+            return
+        allowed = f"an integer >= 2 that divides data_dim = {self.data_dim}"
+        if self.n_categories is None:
+            cure = "Give the number K of letters: x is a sequence of L of them, one-hot, D = L K."
+            raise InvalidParameterError("n_categories", allowed, None, cure)
+        if self.data_dim % check_integer("n_categories", self.n_categories, 2):
+            raise InvalidParameterError("n_categories", allowed, self.n_categories)
 
     def _check_image_shape(self) -> None:
         if self.architecture == "mlp" and self.image_shape is not None:
@@ -204,17 +246,24 @@ def build_encoder(config: VAEConfig) -> GaussianEncoder:
             channels=tuple(config.hidden)[::-1],
             activation=config.activation,
         )
-    standardize = Standardization(config.data_dim)
+    kind = CountStandardization if config.likelihood in COUNTS else Standardization
+    standardize = kind(config.data_dim)
     return GaussianEncoder(network, config.latent_dim, standardize=standardize)
 
 
-def build_decoder(config: VAEConfig) -> Decoder:
-    """Return the decoder d - reversed hidden - D, with its likelihood.
+def build_decoder(config: VAEConfig) -> Decoder | EnsembleDecoder:
+    """Return the decoder d - reversed hidden - D with its likelihood, or an ensemble of such.
 
     Example:
         >>> build_decoder(VAEConfig(5)).data_dim
         5
     """
+    if config.n_decoders == 1:
+        return _build_member(config)
+    return EnsembleDecoder([_build_member(config) for _ in range(config.n_decoders)])
+
+
+def _build_member(config: VAEConfig) -> Decoder:
     network: nn.Module
     if config.architecture == "mlp":
         network = _decoder_mlp(config)
@@ -225,13 +274,25 @@ def build_decoder(config: VAEConfig) -> Decoder:
             channels=tuple(config.hidden),
             activation=config.activation,
         )
-    likelihood: Likelihood = (
-        NormalLikelihood(build_std(config, config.std))
-        if config.likelihood == "normal"
-        else LIKELIHOODS[config.likelihood]()
-    )
+    likelihood = build_likelihood(config)
     mean = nn.Sequential(network, build_output(config))
-    return Decoder(mean, likelihood, latent_dim=config.latent_dim)
+    return Decoder(mean, likelihood, latent_dim=config.latent_dim, check=False)
+
+
+def build_likelihood(config: VAEConfig) -> Likelihood:
+    """Return what reads the features of the decoder.
+
+    Example:
+        >>> build_likelihood(VAEConfig(6, likelihood="categorical", n_categories=3)).n_categories
+        3
+    """
+    if config.likelihood == "normal":
+        return NormalLikelihood(build_std(config, config.std))
+    if config.likelihood == "negative_binomial":
+        return NegativeBinomialLikelihood(config.data_dim)
+    if config.likelihood == "categorical":
+        return CategoricalLikelihood(config.n_categories or 0)
+    return LIKELIHOODS[config.likelihood]()
 
 
 def build_output(config: VAEConfig) -> nn.Module:
@@ -245,8 +306,10 @@ def build_output(config: VAEConfig) -> nn.Module:
         return nn.Sigmoid()
     if config.output == "tanh":
         return nn.Tanh()
+    if config.likelihood in COUNTS:
+        return LogMean(config.data_dim)
     # Logits have no unit.
-    return nn.Identity() if config.likelihood == "bernoulli" else Destandardization(config.data_dim)
+    return Destandardization(config.data_dim) if config.likelihood == "normal" else nn.Identity()
 
 
 def build_std(config: VAEConfig, kind: str) -> ConstantStd | NetworkStd | RBFPrecision:

@@ -1,71 +1,200 @@
-"""The decoder p(x|z): a module whose forward returns a distribution."""
+"""The decoder p(x|z): any model, and how to read what it returns."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from pullback.errors import InvalidParameterError, check_integer
+from pullback.errors import InvalidDataError, InvalidParameterError, check_choice, check_integer
+from pullback.models.door import (
+    as_model,
+    attempt,
+    check_map,
+    is_method,
+    prepare_decoder,
+    warn_of_kinks,
+)
 from pullback.models.likelihoods import Likelihood
+from pullback.models.output import flatten_output, map_output
+from pullback.models.readings import READINGS, read
 from pullback.shapes import Latent
 
 __all__ = ["Decoder"]
 
 
 class Decoder(nn.Module):
-    """The decoder z -> p(x|z): a network for the features and a likelihood to read them.
+    """The decoder z -> p(x|z): a model, and a likelihood to read its output.
 
-    For the normal likelihood, `p(x|z) = N(mu(z), diag sigma(z)^2)` with mu the network. It works
-    under `torch.func` (`vmap`, `jvp`, and both nested), which the geometry is built on.
+    It works under `torch.func` (`vmap`, `jvp`, and both nested), which the geometry is built on.
+    The model sees points as one batch `(n, d)`, whatever the leading dimensions of z.
 
     Args:
-        mean: maps z `(*batch, d)` to features `(*batch, D)`.
-        likelihood: turns features and z into a distribution over x.
-        latent_dim: the latent dimension d; read off the first linear layer if not given.
+        model: maps z `(n, d)` to a tensor `(n, ...)`, a distribution, or a tuple or dict of these:
+            a module, a method of a module, or a function.
+        likelihood: how the output is read: None as it is; one of the names of `READINGS`, such as
+            `"normal"` for (mean, std), `"bernoulli"` for logits, `"poisson"` for rates; a function
+            from the output to a distribution; or a `Likelihood`.
+        latent_dim: the latent dimension d; read off the model's `latent_dim` or its first linear
+            layer if not given.
+        inputs: what else the model takes, fixed once: a dict of keyword arguments or a sequence of
+            positional ones after z. Of a tensor with first dimension 1, each point gets the row.
+        output: the part of the output that counts: a key, an index, a tuple of them, or a function.
+        check: look at the model at the door; False for one that is still to be trained.
 
     Attributes:
         latent_dim: the latent dimension d.
-        data_dim: the data dimension D, the size of the distribution's event.
+        data_dim: the data dimension D, the number of entries of one observation.
 
     Raises:
-        InvalidParameterError: the latent dimension is neither given nor to be read off.
+        InvalidParameterError: the latent dimension is neither given nor to be read off, the
+            likelihood is unknown, or a dropout or batch-norm layer is in training mode.
+        InvalidDataError: the output is not finite, not differentiable in z, not deterministic, not
+            row by row, does not depend on z, or is none that the likelihood can read.
+
+    Warns:
+        SmoothnessWarning: the model is not twice differentiable, as with ReLU.
+
+    Source:
+        Arvanitidis, Gonzalez-Duque, Pouplin, Kalatzis, Hauberg, Pulling back information geometry
+        (2022): a decoder as a map into the parameters of any likelihood.
 
     Example:
-        >>> from pullback.models import ConstantStd, NormalLikelihood, mlp
-        >>> decoder = Decoder(mlp([2, 16, 5]), NormalLikelihood(ConstantStd(5, 0.1)))
+        >>> network = nn.Sequential(nn.Linear(2, 16), nn.Tanh(), nn.Linear(16, 5))
+        >>> decoder = Decoder(network, "bernoulli")
         >>> decoder(torch.zeros(3, 2)).mean.shape, decoder.data_dim
         (torch.Size([3, 5]), 5)
     """
 
     def __init__(
-        self, mean: nn.Module, likelihood: Likelihood, *, latent_dim: int | None = None
+        self,
+        model: nn.Module | Callable[..., Any],
+        likelihood: str | Likelihood | Callable[[Any], Any] | None = None,
+        *,
+        latent_dim: int | None = None,
+        inputs: Mapping[str, Any] | Sequence[Any] | None = None,
+        output: Any = None,
+        check: bool = True,
     ) -> None:
         super().__init__()
-        self.mean = mean
-        self.likelihood = likelihood
+        self.mean = as_model(model)
+        self.likelihood = _check_likelihood(likelihood)
+        self._output = output
+        self._inputs = _Inputs(inputs)
         if latent_dim is None:
-            latent_dim = _read_latent_dim(mean)
+            latent_dim = _read_latent_dim(self.mean)
         self.latent_dim = check_integer("latent_dim", latent_dim)
         self.data_dim = self._probe_data_dim()
+        if check:
+            self._check()
 
-    def forward(self, z: Latent) -> Distribution:
-        """Return p(x|z) for latent points `(*batch, d)`, with event shape (D,)."""
-        distribution: Distribution = self.likelihood(self.mean(z), z)
-        return distribution
+    def forward(self, z: Latent) -> Any:
+        """Return p(x|z) for latent points `(*batch, d)`: what the likelihood makes of the model."""
+        batch = z.shape[:-1]
+        flat = z.reshape(-1, z.shape[-1])
+        args, kwargs = self._inputs.of(len(flat))
+        output = _select(self.mean(flat, *args, **kwargs), self._output)
+        if len(batch) != 1:
+            output = map_output(lambda x: x.reshape(*batch, *x.shape[1:]), output)
+        if isinstance(self.likelihood, Likelihood):
+            return self.likelihood(output, z)
+        if isinstance(self.likelihood, str):
+            return read(output, self.likelihood, n_batch=len(batch))
+        return output if self.likelihood is None else self.likelihood(output)
+
+    def _check(self) -> None:
+        """Look at every number that describes p(x|z), as a function of z in double precision."""
+        parameter = next(self.parameters(), torch.zeros(()))
+        origin = torch.zeros(self.latent_dim, dtype=torch.float64, device=parameter.device)
+        twin = prepare_decoder(self, dim=self.latent_dim)
+        check_map(partial(_flat_output, twin), origin)
+        warn_of_kinks(partial(_flat_output, twin), origin)
 
     def _probe_data_dim(self) -> int:
         parameter = next(self.parameters(), torch.zeros(()))
         z = torch.zeros(1, self.latent_dim, dtype=parameter.dtype, device=parameter.device)
-        training = self.training
-        with torch.no_grad():  # eval: a look must not move running statistics
-            event_shape = self.eval()(z).event_shape
-        self.train(training)
-        return int(event_shape[0])
+        modes = {module: module.training for module in self.modules()}
+        try:
+            with torch.no_grad():  # eval: a look must not move running statistics
+                output = attempt(lambda: self.eval()(z), "be evaluated", z)
+        finally:
+            for module, training in modes.items():
+                module.training = training
+        if isinstance(output, Distribution):
+            shape = output.event_shape if output.event_shape else output.batch_shape[1:]
+            return math.prod(shape)
+        return int(flatten_output(output).shape[-1])
 
 
-def _read_latent_dim(mean: nn.Module) -> int:
-    for module in mean.modules():
+class _Inputs(nn.Module):
+    """What a model takes besides z, on its device and in its precision."""
+
+    def __init__(self, inputs: Mapping[str, Any] | Sequence[Any] | None) -> None:
+        super().__init__()
+        named = dict(inputs) if isinstance(inputs, Mapping) else {}
+        listed = [] if inputs is None or named or isinstance(inputs, Mapping) else list(inputs)
+        self._names = list(named)
+        self._values: list[Any] = []
+        for i, value in enumerate([*listed, *named.values()]):
+            tensor = isinstance(value, Tensor)
+            self._values.append(None if tensor else value)
+            if tensor:
+                self.register_buffer(f"input_{i}", value, persistent=False)
+
+    def of(self, n: int) -> tuple[list[Any], dict[str, Any]]:
+        """Return the positional and the keyword arguments for n points."""
+        values = []
+        for i, value in enumerate(self._values):
+            tensor = getattr(self, f"input_{i}", None)
+            if tensor is None:
+                values.append(value)
+            else:
+                repeated = tensor.ndim > 0 and len(tensor) == 1
+                values.append(tensor.expand(n, *tensor.shape[1:]) if repeated else tensor)
+        first = len(values) - len(self._names)
+        return values[:first], dict(zip(self._names, values[first:], strict=True))
+
+
+def _check_likelihood(likelihood: Any) -> Any:
+    if isinstance(likelihood, str):
+        check_choice("likelihood", likelihood, READINGS)
+    elif likelihood is not None and not callable(likelihood):
+        allowed = f"None, a function of the output, or one of {', '.join(READINGS)}"
+        raise InvalidParameterError("likelihood", allowed, f"a {type(likelihood).__name__}")
+    return likelihood
+
+
+def _select(output: Any, part: Any) -> Any:
+    if part is None:
+        return output
+    if callable(part):
+        return part(output)
+    if isinstance(part, tuple):
+        return tuple(_select(output, one) for one in part)
+    try:
+        return output[part]
+    except (KeyError, IndexError, TypeError) as error:
+        keys = f"keys {list(output)}" if isinstance(output, Mapping) else f"{type(output).__name__}"
+        raise InvalidDataError(
+            f"`output={part!r}` must name a part of what the model returns, but that is of {keys}."
+        ) from error
+
+
+def _flat_output(decoder: Callable[[Tensor], Any], z: Tensor) -> Tensor:
+    return flatten_output(decoder(z))
+
+
+def _read_latent_dim(model: Any) -> int:
+    own = getattr(model, "latent_dim", None)
+    if isinstance(own, int):
+        return own
+    # The first linear layer of a whole model, of which only a method decodes, is its encoder's.
+    for module in model.modules() if isinstance(model, nn.Module) and not is_method(model) else ():
         if isinstance(module, nn.Linear):
             return module.in_features
     raise InvalidParameterError(
-        "latent_dim", "given where the network has no linear layer to read it off", None
+        "latent_dim", "given where the model has no linear layer to read it off", None
     )

@@ -1,7 +1,7 @@
 """The data a model is trained on: rows by index, from an array or from any `Dataset`."""
 
 import hashlib
-from collections.abc import Iterator, Sized
+from collections.abc import Callable, Iterator, Sized
 from typing import Any, NamedTuple
 
 import torch
@@ -103,13 +103,19 @@ class Samples:
         for start in range(0, len(indices), size):
             yield self[indices[start : start + size]]
 
-    def survey(self) -> Survey:
-        """Return range, moments and hash of the data, in one pass."""
+    def survey(self, check: Callable[[str, Tensor], None] | None = None) -> Survey:
+        """Return range, moments and hash of the data, in one pass.
+
+        Args:
+            check: what refuses rows by their name and values, such as `Likelihood.check`.
+        """
         digest = hashlib.sha256(f"{len(self)} {self._data_dim}".encode())
         minimum = self._like.new_full((self._data_dim,), torch.inf)
         maximum = -minimum
         n, center, squares = 0, torch.zeros(self._data_dim, dtype=torch.float64), 0.0
         for rows in self.blocks():
+            if check is not None:
+                check("X", rows)
             minimum = torch.minimum(minimum, rows.amin(0))
             maximum = torch.maximum(maximum, rows.amax(0))
             here = rows.cpu().contiguous()

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from pullback.models.config import build_std
 from pullback.models.decoder import Decoder
+from pullback.models.ensemble import EnsembleDecoder
 from pullback.models.likelihoods import NormalLikelihood
 from pullback.models.precision import ConstantStd, NetworkStd, RBFPrecision
 from pullback.models.precision_fit import fit_centers, fit_weights, regress_weights
@@ -52,8 +53,8 @@ class Stage:
 class Recipe:
     """The stages that train a model, and every module that takes part in them.
 
-    A model of custom modules, or with a likelihood without a variance, has the one stage `"mean"`,
-    in which everything is trained.
+    A model of custom modules, with a likelihood without a variance, or with an ensemble of decoders
+    has the one stage `"mean"`, in which everything is trained.
 
     Args:
         vae: the model.
@@ -75,11 +76,15 @@ class Recipe:
         self.vae = vae
         self.modules = nn.ModuleDict({"vae": vae})
         self.constant: ConstantStd | None = None
+        self.constants: list[ConstantStd] = []  # one for each member of an ensemble
         self.network: NetworkStd | None = None
         self.rbf: RBFPrecision | None = None
         decoder = vae.decoder
         built = vae.settings is not None and isinstance(decoder, Decoder)
-        if built and isinstance(decoder.likelihood, NormalLikelihood):
+        if isinstance(decoder, EnsembleDecoder):
+            parts = vae.modules() if vae.settings is not None else ()
+            self.constants = [part for part in parts if isinstance(part, ConstantStd)]
+        elif built and isinstance(decoder.likelihood, NormalLikelihood):
             self._add_stds(decoder.likelihood.std, precision_fit)
         self.stages = self._list_stages()
 
@@ -90,13 +95,13 @@ class Recipe:
             stage: the stage.
             scale: the root mean square of the features' standard deviations, for a learned one.
         """
-        if self.constant is None:
-            return
         if stage.name == "std" and self.network is not None:
             assert self.vae.settings is not None
             self.network.set_level(self.level, self.vae.settings.floor(self.level))
-        elif isinstance(self.constant.log_std, nn.Parameter):
-            self.constant.set_level(float(scale))
+            return
+        for constant in self.constants:
+            if isinstance(constant.log_std, nn.Parameter):
+                constant.set_level(float(scale))
 
     @property
     def level(self) -> float:
@@ -144,7 +149,7 @@ class Recipe:
             self.modules[name] = module.to(self.vae.like)
         for module in (std, *extra.values()):
             if isinstance(module, ConstantStd):
-                self.constant = module
+                self.constant, self.constants = module, [module]
             elif isinstance(module, NetworkStd):
                 self.network = module
             elif isinstance(module, RBFPrecision):
@@ -162,7 +167,9 @@ class Recipe:
         return stages
 
     def _decoder(self, std: nn.Module) -> Decoder:
-        return Decoder(self._mean, NormalLikelihood(std), latent_dim=self.vae.latent_dim)
+        return Decoder(
+            self._mean, NormalLikelihood(std), latent_dim=self.vae.latent_dim, check=False
+        )
 
     @property
     def _mean(self) -> nn.Module:

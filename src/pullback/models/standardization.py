@@ -6,7 +6,9 @@ from torch import Tensor, nn
 from pullback.errors import check_integer
 from pullback.shapes import Data
 
-__all__ = ["Destandardization", "Standardization"]
+__all__ = ["CountStandardization", "Destandardization", "LogMean", "Standardization"]
+
+_NEVER = 1e-4  # the mean of a feature that was never counted
 
 
 class Standardization(nn.Module):
@@ -74,3 +76,51 @@ class Destandardization(Standardization):
     def forward(self, x: Data) -> Data:
         """Map y `(*batch, D)` to observations x `(*batch, D)`."""
         return self.center + self.scale * x
+
+
+class CountStandardization(Standardization):
+    """The map `y = log(1 + x) - log(1 + c)` of counts, with c the mean of each feature.
+
+    Counts span decades; their logarithms do not. It is `y = log(1 + x)` until `set_`.
+
+    Args:
+        data_dim: the data dimension D.
+
+    Raises:
+        InvalidParameterError: D is no integer >= 1.
+
+    Example:
+        >>> standardize = CountStandardization(2)
+        >>> standardize.set_(torch.tensor([0.0, 9.0]), torch.tensor(5.0))
+        >>> standardize(torch.tensor([0.0, 9.0]))
+        tensor([0., 0.])
+    """
+
+    def set_(self, center: Tensor, scale: Tensor) -> None:
+        """Set c, `(D,)`; logarithms of counts have no unit, so the scale stays 1."""
+        self.center.copy_(center.log1p())
+
+    def forward(self, x: Data) -> Data:
+        """Map counts x `(*batch, D)` to y `(*batch, D)`."""
+        return super().forward(x.log1p())
+
+
+class LogMean(Destandardization):
+    """The map `log m = log c + y` to the log means of counts, with c the mean of each feature.
+
+    Args:
+        data_dim: the data dimension D.
+
+    Raises:
+        InvalidParameterError: D is no integer >= 1.
+
+    Example:
+        >>> log_mean = LogMean(2)
+        >>> log_mean.set_(torch.tensor([1.0, 100.0]), torch.tensor(5.0))
+        >>> log_mean(torch.zeros(2)).exp().round()
+        tensor([  1., 100.])
+    """
+
+    def set_(self, center: Tensor, scale: Tensor) -> None:
+        """Set c, `(D,)`; a feature that was never counted may still be, once in 10,000 samples."""
+        self.center.copy_(center.clamp(min=_NEVER).log())

@@ -23,6 +23,8 @@ from pullback.errors import (
 )
 from pullback.models.checkpoint import Checkpoint, TrainingState, digest, restore_optimizer
 from pullback.models.config import TrainingOptions, VAEConfig
+from pullback.models.ensemble import EnsembleDecoder, members_of
+from pullback.models.likelihoods import Likelihood
 from pullback.models.objectives import elbo
 from pullback.models.randomness import seed_from, seeded
 from pullback.models.samples import Samples, Survey
@@ -71,7 +73,10 @@ class Trainer:
     ) -> None:
         self.vae, self.options, self.progress = vae, options, progress
         self.samples = Samples(X, vae.data_dim, vae.like)
-        self.survey = self.samples.survey()
+        likelihood = getattr(vae.decoder, "likelihood", None)
+        self.survey = self.samples.survey(
+            likelihood.check if isinstance(likelihood, Likelihood) else None
+        )
         output = _check_survey(self.survey, vae.settings, vae.like.dtype)
         self._split()
         if output is not None:
@@ -194,7 +199,7 @@ class Trainer:
         with seeded(seed, vae.like.device):
             order = self.training[torch.randperm(len(self.training))]
             for x in self.samples.blocks(order, options.batch_size):
-                parts = elbo(x, vae.encoder, stage.decoder, vae.prior, beta=beta)
+                parts = elbo(x, vae.encoder, _in_turn(stage.decoder), vae.prior, beta=beta)
                 self._step(stage, optimizer, -parts.value.mean())
                 totals += torch.stack([parts.reconstruction, parts.kl]).detach().sum(1)
         self.state.epoch += 1
@@ -233,10 +238,12 @@ class Trainer:
         vae, sums = self.vae, torch.zeros(2, dtype=self.vae.like.dtype)
         self.recipe.modules.eval()
         with seeded(seed_from(self.options.random_state, _VALIDATION), vae.like.device):
+            members = members_of(decoder)
             for x in self.samples.blocks(indices):
-                parts = elbo(x, vae.encoder, decoder, vae.prior)
-                sums += torch.stack([parts.reconstruction, parts.kl]).sum(1).cpu()
-        reconstruction, kl = (sums / len(indices)).tolist()
+                for member in members:
+                    parts = elbo(x, vae.encoder, member, vae.prior)
+                    sums += torch.stack([parts.reconstruction, parts.kl]).sum(1).cpu()
+        reconstruction, kl = (sums / (len(indices) * len(members))).tolist()
         return reconstruction, kl
 
     def _fit_precision(self) -> None:
@@ -275,6 +282,11 @@ class Trainer:
     def _scale(self) -> Tensor:
         rows = self.samples[self.training[:4096]]
         return rows.var(0).mean().sqrt()
+
+
+def _in_turn(decoder: torch.nn.Module) -> torch.nn.Module:
+    """Return what a mini-batch trains: of an ensemble one member of chance."""
+    return decoder.draw_member() if isinstance(decoder, EnsembleDecoder) else decoder
 
 
 def _part(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -28,6 +28,8 @@ from pullback.models.config import (
     build_encoder,
     build_output,
 )
+from pullback.models.ensemble import members_of
+from pullback.models.likelihoods import Likelihood
 from pullback.models.priors import StandardNormal
 from pullback.models.randomness import draw, seeded
 from pullback.models.training import Trainer
@@ -50,9 +52,13 @@ class VAE(nn.Module):
     Args:
         data_dim: the data dimension D >= 1.
         latent_dim: the latent dimension d in [1, D].
-        likelihood: `"normal"`, or `"bernoulli"` for data in [0, 1].
+        likelihood: `"normal"`; `"bernoulli"` for data in [0, 1]; `"poisson"` or
+            `"negative_binomial"` for counts; `"categorical"` for sequences of letters, one-hot and
+            flattened, with `n_categories`.
+        n_categories: the number of letters K of the categorical likelihood, a divisor of D.
         std: sigma(z) of the normal likelihood: `"constant"`, `"network"`, or `"rbf"`, the one
-            that grows away from the data, as the geometry needs it.
+            that grows away from the data, as the geometry needs it. `"auto"` is `"rbf"`, and
+            `"constant"` for several decoders, which take no other.
         architecture: `"mlp"` or `"convolutional"`, which needs `image_shape`.
         hidden: hidden units of the encoder, in order, and of the decoder in reverse; for the
             convolutional architecture channels, of the decoder in order and of the encoder in
@@ -71,12 +77,15 @@ class VAE(nn.Module):
         min_std: the noise floor > 0 of the network and RBF sigma, in the unit of the data; None
             for a tenth of the constant sigma. It keeps features that never vary from an infinite
             precision.
+        n_decoders: number of decoders k. With k > 1 the decoder is an `EnsembleDecoder`, of which
+            each mini-batch trains one member of chance, so k of them need more epochs; where they
+            differ little is known.
         random_state: seed of the initial weights and of the k-means behind the centres, in
             [0, 2^32 - 1].
 
     Attributes:
         encoder: x -> q(z|x), a `GaussianEncoder`.
-        decoder: z -> p(x|z), a `Decoder`.
+        decoder: z -> p(x|z), a `Decoder`, or an `EnsembleDecoder` of them.
         prior: () -> p(z), a `StandardNormal`.
         history: one row for each epoch of `fit`: stage, epoch, elbo, reconstruction, kl,
             validation_elbo, seconds.
@@ -86,7 +95,8 @@ class VAE(nn.Module):
 
     Source:
         Kingma and Welling, "Auto-Encoding Variational Bayes", 2014; Arvanitidis, Hansen and
-        Hauberg, "Latent Space Oddity", 2018, for the two stages and the RBF precision.
+        Hauberg, "Latent Space Oddity", 2018, for the two stages and the RBF precision; Syrota,
+        Moreno-Munoz and Hauberg, "Decoder ensembling for learned latent geometries", 2024.
 
     Example:
         >>> X = torch.rand(100, 5, generator=torch.Generator().manual_seed(0))
@@ -104,7 +114,8 @@ class VAE(nn.Module):
         latent_dim: int = 2,
         *,
         likelihood: str = "normal",
-        std: str = "rbf",
+        n_categories: int | None = None,
+        std: str = "auto",
         architecture: str = "mlp",
         hidden: Sequence[int] = (64, 32),
         image_shape: Sequence[int] | None = None,
@@ -115,13 +126,18 @@ class VAE(nn.Module):
         bandwidth_factor: float = 2.0,
         zeta: float | None = None,
         min_std: float | None = None,
+        n_decoders: int = 1,
         random_state: int = 0,
     ) -> None:
         super().__init__()
+        if std == "auto":
+            several = check_integer("n_decoders", n_decoders) > 1 and likelihood == "normal"
+            std = "constant" if several else VAEConfig.std
         config = VAEConfig(
             data_dim=data_dim,
             latent_dim=latent_dim,
             likelihood=likelihood,
+            n_categories=n_categories,
             std=std,
             architecture=architecture,
             hidden=as_sizes("hidden", hidden),
@@ -133,6 +149,7 @@ class VAE(nn.Module):
             bandwidth_factor=bandwidth_factor,
             zeta=zeta,
             min_std=min_std,
+            n_decoders=n_decoders,
             random_state=random_state,
         )
         with seeded(config.random_state):
@@ -226,10 +243,11 @@ class VAE(nn.Module):
         if self.settings is None:
             raise InvalidParameterError("output", "left to the decoder of custom modules", output)
         self.settings = replace(self.settings, output=output)
-        if isinstance(self.decoder.mean, nn.Sequential):
-            module = build_output(self.settings)
-            if type(module) is not type(self.decoder.mean[-1]):  # keep the units that it has
-                self.decoder.mean[-1] = module.to(self.like)
+        for member in members_of(self.decoder):
+            if isinstance(member.mean, nn.Sequential):
+                module = build_output(self.settings)
+                if type(module) is not type(member.mean[-1]):  # keep the units that it has
+                    member.mean[-1] = module.to(self.like)
 
     def posterior(self, x: Any) -> Distribution:
         """Return q(z|x).
@@ -319,6 +337,8 @@ class VAE(nn.Module):
     ) -> Scalars:
         """Estimate the evidence lower bound of each sample, see `objectives.elbo`.
 
+        Of an ensemble it is the mean of the members' bounds.
+
         Args:
             x: observations, `(*batch, D)`.
             n_samples: draws of z for each x.
@@ -331,9 +351,15 @@ class VAE(nn.Module):
             InvalidDataError: x is empty, not finite, not of dimension D, or outside the support
                 of the likelihood.
         """
-        x, parts = self._supported(x), (self.encoder, self.decoder, self.prior)
+        x = self._supported(x)
         with _tracking(x):
-            return objectives.elbo(x, *parts, n_samples=n_samples, generator=generator).value
+            bounds = [
+                objectives.elbo(
+                    x, self.encoder, member, self.prior, n_samples=n_samples, generator=generator
+                ).value
+                for member in members_of(self.decoder)
+            ]
+            return torch.stack(bounds).mean(0)
 
     def importance_weighted_bound(
         self, x: Any, *, n_samples: int = 50, generator: torch.Generator | None = None
@@ -492,6 +518,8 @@ class VAE(nn.Module):
             )
         likelihood = getattr(self.decoder, "likelihood", None)  # custom decoders may have none
         low, high = getattr(likelihood, "support", (-math.inf, math.inf))
+        if isinstance(likelihood, Likelihood):
+            likelihood.check("x", points)
         smallest, largest = float(points.detach().amin()), float(points.detach().amax())
         if smallest < low or largest > high:
             raise InvalidDataError(

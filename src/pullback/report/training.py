@@ -169,7 +169,7 @@ def with_constant_std(vae: VAE, X: Tensor) -> Decoder:
         tensor([0.1000, 0.1000, 0.1000, 0.1000, 0.1000])
     """
     std = ConstantStd(vae.data_dim, _constant_level(vae, X)).to(vae.like)
-    return Decoder(_mean(vae), NormalLikelihood(std), latent_dim=vae.latent_dim)
+    return Decoder(_mean(vae), NormalLikelihood(std), latent_dim=vae.latent_dim, check=False)
 
 
 @torch.no_grad()

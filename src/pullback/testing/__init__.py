@@ -1,6 +1,9 @@
 """Laws for those who extend the package: what a solver of their own has to obey."""
 
 from pullback.testing.convergence import convergence_order
+from pullback.testing.decoders import check_decoder
+from pullback.testing.likelihoods import check_likelihood
+from pullback.testing.metrics import check_metric
 from pullback.testing.solvers import (
     check_batch,
     check_coordinates,
@@ -18,9 +21,12 @@ from pullback.testing.solvers import (
 __all__ = [
     "check_batch",
     "check_coordinates",
+    "check_decoder",
     "check_ends",
     "check_equal_ends",
     "check_length",
+    "check_likelihood",
+    "check_metric",
     "check_never_longer",
     "check_reversal",
     "check_solver",

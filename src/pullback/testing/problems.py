@@ -8,7 +8,7 @@ from torch import Tensor
 
 from pullback.errors import InvalidDataError
 from pullback.manifolds.reference import HalfPlane, great_circle_dist, paraboloid, stereographic
-from pullback.metrics import Metric, PullbackMetric
+from pullback.metrics import FieldMetric, Metric, PullbackMetric
 from pullback.shapes import Codes, Latent, Mask, MetricMatrix
 
 __all__ = [
@@ -113,7 +113,7 @@ def in_other_coordinates(metric: Metric) -> Metric:
         >>> bool(changed.contains(to_other_coordinates(z)))
         True
     """
-    if isinstance(metric, PullbackMetric):
+    if isinstance(metric, PullbackMetric) and not isinstance(metric, FieldMetric):
         return PullbackMetric(lambda w: metric.immersion(_from_other(w)), metric.dim)
     return _Changed(metric)
 

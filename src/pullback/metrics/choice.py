@@ -1,0 +1,190 @@
+"""Which metric do I want? The choice by name, and the default of each family of distributions."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import (
+    Bernoulli,
+    Categorical,
+    Distribution,
+    Exponential,
+    Independent,
+    LogNormal,
+    NegativeBinomial,
+    Normal,
+    OneHotCategorical,
+    Poisson,
+)
+
+from pullback.errors import InvalidParameterError, check_choice
+from pullback.metrics.ambient import AmbientMetric
+from pullback.metrics.base import Metric
+from pullback.metrics.enriched import with_ambient
+from pullback.metrics.ensemble import EnsembleMetric
+from pullback.metrics.fisher_information import statistical_model
+from pullback.metrics.fisher_rao import FisherRaoMetric
+from pullback.metrics.kl import KLMetric
+from pullback.metrics.pullback import PullbackMetric
+from pullback.models import EnsembleDecoder
+from pullback.models.door import attempt, prepare_decoder, read_dim, where_to_compute
+
+__all__ = ["metric_of"]
+
+_METRICS = ("expected", "fisher_rao", "kl")
+_EXPECTED = (Tensor, Normal, LogNormal)
+_FLAT = (Bernoulli, Categorical, Exponential, NegativeBinomial, OneHotCategorical, Poisson)
+
+
+def metric_of(
+    decoder: nn.Module | Callable[[Tensor], Any],
+    metric: str | None = None,
+    *,
+    ambient: AmbientMetric | None = None,
+    **options: Any,
+) -> Metric:
+    r"""Pull back the metric of a decoder's likelihood, chosen by name or by the family.
+
+    ==============  ==============================================================================
+    `"expected"`    What moves in data space: J_mu^T J_mu + J_sigma^T J_sigma [1]. In the unit of
+                    the data. The default for tensors, Normal and LogNormal.
+    `"fisher_rao"`  What can be told apart by looking at x [2]: a step counts in standard deviations
+                    of the noise. The default for Bernoulli, Categorical, OneHotCategorical,
+                    Poisson, Exponential, NegativeBinomial, ContinuousBernoulli, Gamma, Beta,
+                    Dirichlet, VonMises, MultivariateNormal and zero-inflated counts.
+    `"kl"`          The same from any Kullback-Leibler divergence that PyTorch knows, by its second-
+                    order expansion: the default for all other families.
+    ==============  ==============================================================================
+
+    Args:
+        decoder: z -> p(x|z): a module or function, or an `EnsembleDecoder`, whose members' metrics
+            are averaged.
+        metric: `"expected"`, `"fisher_rao"` or `"kl"`; None for the default of the family.
+        ambient: a metric of the data space, which the expected one is then measured in.
+        options: `dim`, `dtype`, `device` and `trainable` of `PullbackMetric.from_decoder`.
+
+    Returns:
+        The metric: a `PullbackMetric` wherever the likelihood has a flat image, for speed.
+
+    Raises:
+        InvalidParameterError: the family has no metric of that name.
+        InvalidDataError: the decoder is broken, see `PullbackMetric.from_decoder`.
+
+    Source:
+        [1] Arvanitidis, Hansen, Hauberg, Latent Space Oddity: on the curvature of deep generative
+        models (2018). [2] Arvanitidis, Gonzalez-Duque, Pouplin, Kalatzis, Hauberg, Pulling back
+        information geometry (2022).
+
+    Example:
+        >>> decoder = lambda z: Normal(z, 1 + z.square())
+        >>> z = torch.ones(1).double()
+        >>> metric_of(decoder, dim=1).metric_matrix(z).item()  # 1 + (2 z)^2
+        5.0
+        >>> metric_of(decoder, "fisher_rao", dim=1).metric_matrix(z).item()  # (1 + 2 (2 z)^2) / 4
+        2.25
+    """
+    if metric is not None:
+        check_choice("metric", metric, _METRICS)
+    if isinstance(decoder, EnsembleDecoder):
+        return _ensemble(decoder, metric, ambient, options)
+    options["dim"] = read_dim(decoder, options.get("dim"))
+    outputs = _look(decoder, options)
+    name = metric or _default(outputs)
+    families = set(_families(outputs))
+    chosen: PullbackMetric | KLMetric
+    if name == "kl":
+        chosen = KLMetric.from_decoder(decoder, **options)
+    elif name == "expected":
+        _require(families, _EXPECTED, "expected", "tensors, Normal and LogNormal")
+        chosen = PullbackMetric.from_decoder(decoder, **options)
+    elif all(issubclass(family, _FLAT) for family in families) and _is_fixed(outputs):
+        chosen = PullbackMetric.from_decoder(decoder, **options)
+    else:
+        chosen = FisherRaoMetric.from_decoder(decoder, **options)
+    return chosen if ambient is None else _enrich(chosen, ambient, name, options)
+
+
+def _ensemble(
+    ensemble: EnsembleDecoder,
+    metric: str | None,
+    ambient: AmbientMetric | None,
+    options: dict[str, Any],
+) -> EnsembleMetric:
+    options["dim"] = read_dim(ensemble, options.get("dim"))
+    parts = [metric_of(part, metric, ambient=ambient, **options) for part in ensemble.decoders]
+    prepared = [getattr(part, "decoder", None) for part in parts]
+    return EnsembleMetric(parts, EnsembleDecoder(prepared, latent_dim=options["dim"]))
+
+
+def _enrich(
+    metric: PullbackMetric | KLMetric, ambient: AmbientMetric, name: str, options: dict[str, Any]
+) -> Metric:
+    if isinstance(metric, KLMetric):
+        raise InvalidParameterError(
+            "ambient", "None for the metric 'kl'", type(ambient).__name__, "It measures no x."
+        )
+    dtype, device = options.get("dtype", torch.float64), options.get("device")
+    origin = torch.zeros(
+        options["dim"], dtype=dtype, device=where_to_compute(metric.decoder, device)
+    )
+    return with_ambient(metric, ambient, origin)
+
+
+def _look(decoder: Callable[[Tensor], Any], options: dict[str, Any]) -> Any:
+    """Evaluate the decoder at some points, to see what it returns."""
+    dtype = options.get("dtype", torch.float64)
+    device = where_to_compute(decoder, options.get("device"))
+    prepared = prepare_decoder(decoder, dim=options["dim"], dtype=dtype, device=device)
+    generator = torch.Generator().manual_seed(1)
+    z = torch.randn(4, options["dim"], generator=generator, dtype=torch.float64)
+    with torch.no_grad():
+        return attempt(lambda: prepared(z.to(device, dtype)), "be evaluated", z)
+
+
+def _default(outputs: Any) -> str:
+    families = set(_families(outputs))
+    if all(issubclass(family, _EXPECTED) for family in families):
+        return "expected"
+    return "fisher_rao" if _is_known(outputs) else "kl"
+
+
+def _leaves(output: Any) -> Iterator[Tensor | Distribution]:
+    """Yield the tensors and distributions that an output is made of."""
+    if isinstance(output, Independent):
+        yield from _leaves(output.base_dist)
+    elif isinstance(output, Mapping):
+        for part in output.values():
+            yield from _leaves(part)
+    elif isinstance(output, (tuple, list)):
+        for part in output:
+            yield from _leaves(part)
+    else:
+        yield output
+
+
+def _families(outputs: Any) -> Iterator[type]:
+    return (type(leaf) for leaf in _leaves(outputs))
+
+
+def _require(families: set[type], allowed: tuple[type, ...], name: str, words: str) -> None:
+    others = [family.__name__ for family in families if not issubclass(family, allowed)]
+    if others:
+        raise InvalidParameterError(
+            "metric",
+            "'fisher_rao', 'kl' or None for this likelihood",
+            f"{name!r} for {', '.join(sorted(others))}",
+            f"It is defined for {words}.",
+        )
+
+
+def _is_fixed(outputs: Any) -> bool:
+    """Say whether dispersions are the same everywhere, as the flat images take them to be."""
+    counts = [leaf.total_count for leaf in _leaves(outputs) if isinstance(leaf, NegativeBinomial)]
+    return all(torch.equal(count, count[:1].expand_as(count)) for count in counts)
+
+
+def _is_known(outputs: Any) -> bool:
+    """Say whether the Fisher information of all families is registered."""
+    unknown = statistical_model.dispatch(object)
+    return all(statistical_model.dispatch(family) is not unknown for family in _families(outputs))

@@ -1,0 +1,113 @@
+"""The output of a decoder: a tensor, a distribution, or a tuple, list or dict of these."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution, Independent
+
+from pullback.errors import InvalidDataError
+from pullback.shapes import Ambient
+
+__all__ = ["flatten_output", "map_output", "parameters_of"]
+
+
+def flatten_output(output: Any) -> Ambient:
+    """Put every number that describes p(x|z) into one row for each point.
+
+    Args:
+        output: what a decoder returned for points `(n, d)`: a tensor `(n, ...)`, a distribution
+            with batch shape `(n, ...)`, or a tuple, list or dict of these.
+
+    Returns:
+        The numbers, shape `(n, m)`.
+
+    Raises:
+        InvalidDataError: there is something else in it.
+
+    Example:
+        >>> from torch.distributions import Normal
+        >>> mean = torch.zeros(5, 2, 3)
+        >>> flatten_output((mean, Normal(mean, mean + 1))).shape
+        torch.Size([5, 18])
+    """
+    return torch.cat([part.reshape(len(part), -1) for part in _tensors(output)], -1)
+
+
+def parameters_of(distribution: Distribution) -> dict[str, Tensor]:
+    """Return the parameters that a distribution can be built of again, by their names.
+
+    Example:
+        >>> from torch.distributions import Bernoulli
+        >>> parameters_of(Bernoulli(logits=torch.zeros(2)))
+        {'logits': tensor([0., 0.])}
+    """
+    named = list(distribution.arg_constraints)
+    given = [name for name in named if name in vars(distribution)] or named
+    # What was asked for once lies beside what was given: either says all.
+    chosen = [name for name in given if name != "probs" or "logits" not in given]
+    matrices = [name for name in chosen if name in _MATRICES]
+    return {name: getattr(distribution, name) for name in chosen if name not in set(matrices[1:])}
+
+
+_MATRICES = ("scale_tril", "covariance_matrix", "precision_matrix")
+
+
+def map_output(f: Callable[[Tensor], Tensor], output: Any) -> Any:
+    """Build an output again of its tensors changed by a function.
+
+    Args:
+        f: what becomes of each tensor, such as a change of its leading dimensions.
+        output: see `flatten_output`.
+
+    Returns:
+        An output of the same structure.
+
+    Raises:
+        InvalidDataError: there is something else in it.
+
+    Example:
+        >>> from torch.distributions import Normal
+        >>> map_output(lambda x: x[0], {"x": Normal(torch.zeros(4, 3), 1.0)})
+        {'x': Normal(loc: torch.Size([3]), scale: torch.Size([3]))}
+    """
+    if isinstance(output, Tensor):
+        return f(output)
+    if isinstance(output, Independent):
+        base = map_output(f, output.base_dist)
+        return Independent(base, output.reinterpreted_batch_ndims, validate_args=False)
+    if isinstance(output, Distribution):
+        family: Any = type(output)
+        changed = {name: f(value) for name, value in parameters_of(output).items()}
+        return family(**changed, validate_args=False)
+    if isinstance(output, dict):
+        return {key: map_output(f, part) for key, part in output.items()}
+    if isinstance(output, (tuple, list)):
+        return tuple(map_output(f, part) for part in output)
+    raise _unknown(output)
+
+
+def _tensors(output: Any) -> Iterator[Tensor]:
+    if isinstance(output, Tensor):
+        yield output
+    elif isinstance(output, Independent):
+        yield from _tensors(output.base_dist)
+    elif isinstance(output, Distribution):
+        yield from parameters_of(output).values()
+    elif isinstance(output, dict):
+        for part in output.values():
+            yield from _tensors(part)
+    elif isinstance(output, (tuple, list)):
+        for part in output:
+            yield from _tensors(part)
+    else:
+        raise _unknown(output)
+
+
+def _unknown(output: object) -> InvalidDataError:
+    return InvalidDataError(
+        "`decoder` must return a tensor, a torch distribution, or a tuple, list or dict of these, "
+        f"but it returned a {type(output).__name__}. Choose the part that counts with "
+        "`pb.Decoder(model, output=...)`: a key, an index or a function."
+    )

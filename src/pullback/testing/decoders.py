@@ -1,0 +1,130 @@
+"""Laws that a decoder obeys if its geometry can be trusted, to hold one's own against."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pullback.autodiff import Map, jvp, second_order
+from pullback.models.decoder import Decoder
+from pullback.models.door import check_map, prepare_decoder, read_dim
+from pullback.models.output import flatten_output, map_output
+from pullback.shapes import Codes
+
+__all__ = ["check_decoder"]
+
+_STEP = 1e-4  # of the differences, in units of the points' spread
+_SAME = 1e-9  # what another order of summation may change
+
+
+def check_decoder(
+    decoder: nn.Module | Callable[[Tensor], Any],
+    points: Codes | None = None,
+    *,
+    dim: int | None = None,
+    rtol: float = 1e-4,
+) -> None:
+    r"""Hold a decoder against the laws that its geometry rests on, in double precision.
+
+    It is finite, deterministic and depends on z; a point's output does not change with the other
+    points of its batch, nor with how z is shaped; its first and second derivatives, as `torch.func`
+    computes them in forward mode, forward over reverse and forward over forward, are those of
+    central differences; and the caller's module stays as it was.
+
+    Args:
+        decoder: z -> p(x|z): a module or a function.
+        points: where to try it, shape `(n, d)`; draws from N(0, I) if None.
+        dim: the latent dimension d; read off the decoder's `latent_dim` if it has one.
+        rtol: by what share, of the largest, derivatives may differ from those of differences.
+
+    Raises:
+        AssertionError: a law is broken; the message says which and by how much.
+        InvalidDataError: the decoder does not pass the door, see `Decoder`.
+
+    Example:
+        >>> check_decoder(nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 5)), dim=2)
+    """
+    dim = read_dim(decoder, dim)
+    before = _state(decoder)
+    prepared = prepare_decoder(decoder, dim=dim)
+
+    def f(z: Tensor) -> Tensor:
+        return flatten_output(prepared(z))
+
+    z = _draws(8, dim) if points is None else points.double()
+    check_map(f, z.mean(0))
+    with torch.no_grad():
+        _check_rows(f, z)
+        _check_shapes(prepared, z)
+        _check_derivatives(f, z, rtol)
+    _hold("the module of the caller stays as it was", _distance(before, _state(decoder)), 0.0)
+
+
+def _check_rows(f: Map, z: Tensor) -> None:
+    value = f(z)
+    alone = torch.cat([f(row) for row in z.split(1)])
+    turned = f(z.flip(0)).flip(0)
+    size = float(value.abs().max())
+    _hold("batch == loop", (value - alone).abs().max(), _SAME * size)
+    _hold("rows keep their order", (value - turned).abs().max(), _SAME * size)
+
+
+def _check_shapes(decoder: Callable[[Tensor], Any], z: Tensor) -> None:
+    """Outputs that are tensors keep the leading dimensions of z in front, or take but `(n, d)`."""
+    wrapped = Decoder(decoder, latent_dim=z.shape[-1], check=False)
+    flat, shaped = wrapped(z), wrapped(torch.stack([z, z.flip(0)]))
+    rows = flatten_output(flat)
+    both = flatten_output(map_output(lambda x: x.flatten(0, 1), shaped)).reshape(2, *rows.shape)
+    law = "leading dimensions of z come first in the output"
+    _hold(law, (both[0] - rows).abs().max(), _SAME * float(rows.abs().max()))
+    _hold(law, (both[1].flip(0) - rows).abs().max(), _SAME * float(rows.abs().max()))
+
+
+def _check_derivatives(f: Map, z: Tensor, rtol: float) -> None:
+    v, step = _draws(len(z), z.shape[-1], seed=1), _STEP * max(float(z.std()), 1e-3)
+    value, slope = jvp(f, z, v)
+    r = _draws(*value.shape, seed=2)
+    ahead, behind = jvp(f, z + step * v, v), jvp(f, z - step * v, v)
+    first = (ahead[0] - behind[0]) / (2 * step)
+    second = (ahead[1] - behind[1]) / (2 * step)
+    # What is left when values of this size are subtracted.
+    noise = 1e-15 * float(value.abs().max()) / step
+    _hold("J v is the slope", (slope - first).abs().max(), rtol * first.abs().max() + noise)
+    bend = jvp(lambda z: jvp(f, z, v)[1], z, v)[1]
+    limit = rtol * second.abs().max() + rtol * rtol * first.abs().max() + noise
+    _hold("the second derivative, forward over forward", (bend - second).abs().max(), limit)
+    at = second_order(f, z, r)
+    along = torch.einsum("ni,nij,nj->n", v, at.hessian, v)
+    limit = limit * r.abs().sum(-1).max()
+    law = "the second derivative, forward over reverse"
+    _hold(law, (along - (r * second).sum(-1)).abs().max(), limit)
+    pulled = torch.einsum("nmd,nm->nd", at.jacobian, r)
+    scale = float((at.jacobian.abs().sum(-1) * r.abs()).sum(-1).max())
+    _hold("J^T r is that of J", (pulled - at.gradient).abs().max(), _SAME * scale)
+
+
+def _hold(law: str, error: Tensor | float, limit: Tensor | float) -> None:
+    if not float(error) <= float(limit):  # which NaN is not
+        raise AssertionError(
+            f"The decoder breaks the law {law!r}: off by {float(error):.3g}, allowed are "
+            f"{float(limit):.3g}."
+        )
+
+
+def _state(decoder: object) -> list[Tensor]:
+    if not isinstance(decoder, nn.Module):
+        return []
+    modes = torch.tensor([float(module.training) for module in decoder.modules()])
+    return [modes, *(value.detach().clone() for value in decoder.state_dict().values())]
+
+
+def _distance(before: list[Tensor], after: list[Tensor]) -> float:
+    pairs = zip(before, after, strict=True)
+    same = all(a.dtype == b.dtype and torch.equal(a, b) for a, b in pairs)
+    return 0.0 if same else float("inf")
+
+
+def _draws(n: int, d: int, *, seed: int = 0) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(n, d, generator=generator, dtype=torch.float64)

@@ -1,0 +1,322 @@
+"""What a decoder must be, and that every kind of layer is differentiated as it should."""
+
+import subprocess
+import sys
+import warnings
+
+import pytest
+import torch
+from torch import nn
+from torch.distributions import Bernoulli, Independent, Normal
+
+from pullback import Manifold
+from pullback.autodiff import jvp, second_order
+from pullback.errors import InvalidDataError, InvalidParameterError, SmoothnessWarning
+from pullback.models import Decoder
+from pullback.models.door import check_map, prepare_decoder
+from pullback.models.output import flatten_output, map_output
+from pullback.models.readings import READINGS
+
+from .door_models import MODELS
+
+
+@pytest.fixture(params=MODELS)
+def model(request):
+    torch.manual_seed(1)
+    model = MODELS[request.param]()
+    for module in model.modules():  # so that nothing is at rest
+        if isinstance(module, nn.BatchNorm1d):
+            module.running_mean.normal_()
+            module.running_var.uniform_(0.5, 2.0)
+    return model.eval()
+
+
+def test_second_derivatives_are_those_of_finite_differences(model):
+    decoder = prepare_decoder(model, dim=2)
+
+    def image(z):
+        return flatten_output(decoder(z))
+
+    z, v = torch.randn(2, 5, 2, dtype=torch.float64)
+    with torch.no_grad():
+        r = torch.randn_like(image(z))
+        step = 1e-4
+        ends = [jvp(image, z + s * step * v, v)[1] for s in (1, -1)]
+        bend = (ends[0] - ends[1]) / (2 * step)
+        tolerance = 1e-5 * bend.abs().max() + 1e-7
+        assert (jvp(lambda z: jvp(image, z, v)[1], z, v)[1] - bend).abs().max() < tolerance
+        hessian = second_order(image, z, r).hessian
+        along = torch.einsum("bi,bij,bj->b", v, hessian, v)
+        assert (along - (r * bend).sum(-1)).abs().max() < tolerance * r.abs().sum(-1).max()
+
+
+def test_every_kind_of_model_has_geodesics(model):
+    decoder = Decoder(model, latent_dim=2)
+    M = Manifold(decoder)
+    a, b = torch.tensor([[-0.5, 0.2], [0.6, -0.3]], dtype=torch.float64)
+    result = M.geodesic(a, b)
+    assert bool(result.converged)
+    assert result.lower_bound <= result.length <= result.straight_length * (1 + 1e-6)
+    twin = prepare_decoder(model, dim=2)
+    jacobian = torch.autograd.functional.jacobian(lambda z: flatten_output(twin(z[None]))[0], a)
+    torch.testing.assert_close(M.metric_matrix(a), jacobian.T @ jacobian)
+
+
+def test_a_formula_takes_the_place_of_silu_from_the_first_call_on():
+    """In a process of its own: PyTorch warns of something else on its first forward derivative."""
+    script = (
+        "import torch, pullback as pb; from torch import nn; "
+        "M = pb.Manifold(nn.Sequential(nn.Linear(2, 8), nn.SiLU(), nn.Linear(8, 5)), dim=2); "
+        "print(bool(M.geodesic([0.0, 0.0], [1.0, 0.5]).converged))"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert ended.stdout.strip() == "True", ended.stderr
+
+
+def test_a_method_of_a_model_decodes():
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.encoder, self.decoder = nn.Linear(5, 2), nn.Linear(2, 5)
+
+        def decode(self, z):
+            return {"reconstruction": torch.tanh(self.decoder(z)), "z": z}
+
+    model = Model()
+    decoder = Decoder(model.decode, output="reconstruction", latent_dim=2)
+    assert decoder.data_dim == 5
+    M = Manifold(decoder)
+    J = torch.autograd.functional.jacobian(
+        lambda z: torch.tanh(model.double().decoder(z)), torch.zeros(2, dtype=torch.float64)
+    )
+    torch.testing.assert_close(M.metric_matrix(torch.zeros(2)), J.T @ J)
+    torch.testing.assert_close(
+        Manifold(model.decode, dim=2).metric_matrix(torch.zeros(2)),
+        J.T @ J + torch.eye(2, dtype=torch.float64),
+    )
+    with pytest.raises(InvalidParameterError, match="`latent_dim` must be given"):
+        Decoder(model.decode)
+
+
+class Conditional(nn.Module):
+    """A decoder with a batch label and a library size, which answers with two tensors."""
+
+    def __init__(self):
+        super().__init__()
+        self.embedding = nn.Embedding(3, 4)
+        self.network = nn.Linear(6, 7)
+
+    def forward(self, z, label, *, size):
+        h = torch.tanh(self.network(torch.cat([z, self.embedding(label)], -1)))
+        return size * torch.softmax(h, -1), h.exp()
+
+
+def test_other_inputs_are_fixed_once():
+    torch.manual_seed(0)
+    model = Conditional()
+    label, size = torch.tensor([2]), torch.tensor([[100.0]])
+
+    class Fixed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.model = model
+
+        def forward(self, z):
+            return self.model(z, label.expand(len(z)), size=size.to(z))
+
+    z = torch.randn(4, 2)
+    for inputs in ({"label": label, "size": size},):
+        decoder = Decoder(model, inputs=inputs, latent_dim=2, likelihood="normal")
+        torch.testing.assert_close(decoder(z).mean, Fixed()(z)[0])
+        torch.testing.assert_close(decoder(z).stddev, Fixed()(z)[1])
+        expected = Manifold(Decoder(Fixed(), "normal", latent_dim=2)).metric_matrix(z)
+        torch.testing.assert_close(Manifold(decoder).metric_matrix(z), expected)
+    listed = Decoder(
+        lambda z, label: model(z, label, size=size)[0],
+        inputs=[label],
+        latent_dim=2,
+        check=False,
+    )
+    torch.testing.assert_close(listed(z), Fixed()(z)[0])
+
+
+@pytest.mark.parametrize(
+    ("likelihood", "shape"),
+    [("bernoulli", (3, 4, 4)), ("normal", (5,)), ("categorical", (6, 4)), ("poisson", (2, 2))],
+)
+@pytest.mark.parametrize("batch", [(), (3,), (2, 3)])
+def test_events_and_batches_of_any_shape(likelihood, shape, batch):
+    size = int(torch.tensor(shape).prod())
+    network = nn.Sequential(nn.Linear(2, size), nn.Softplus(), nn.Unflatten(1, shape))
+    decoder = Decoder(network, likelihood)
+    assert decoder.data_dim == size
+    p = decoder(torch.randn(*batch, 2))
+    assert p.batch_shape == batch
+    assert p.event_shape == shape
+
+
+def test_a_function_may_read_the_output():
+    network = nn.Linear(2, 6)
+
+    def likelihood(output):
+        mean, log_std = output.chunk(2, -1)
+        return Independent(Normal(mean, log_std.exp()), 1)
+
+    M = Manifold(Decoder(network, likelihood))
+    by_name = Decoder(
+        network,
+        "normal",
+        output=lambda x: (x[..., :3], x[..., 3:].exp()),
+    )
+    z = torch.randn(3, 2)
+    torch.testing.assert_close(M.metric_matrix(z), Manifold(by_name).metric_matrix(z))
+
+
+@pytest.mark.parametrize("make", [nn.ReLU, nn.LeakyReLU, nn.ELU, nn.Hardtanh])
+def test_kinks_are_warned_of(make):
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(2, 64), make(), nn.Linear(64, 5))
+    if make is nn.ELU:
+        network[1] = nn.ELU(alpha=3.0)  # whose slope jumps; with 1 its second derivative does
+    with pytest.warns(SmoothnessWarning, match="slope jumps"):
+        Decoder(network)
+
+
+def test_smooth_walls_are_not_taken_for_kinks():
+    from pullback.models import NormalLikelihood, RBFPrecision, mlp
+
+    torch.manual_seed(0)
+    rbf = RBFPrecision(torch.randn(40, 2), torch.full((40,), 60.0), torch.rand(5, 40) * 100, 1e-6)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", message="`torch.jit.script")
+        Decoder(mlp([2, 8, 5]), NormalLikelihood(rbf))
+
+
+class Branching(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(2, 3)
+
+    def forward(self, z):
+        h = self.layer(z)
+        if h.sum().item() > 0:  # the line to be named
+            return h
+        return 2 * h
+
+
+class ByNumpy(Branching):
+    def forward(self, z):
+        h = self.layer(z)
+        return h * torch.as_tensor(h.detach().numpy())
+
+
+def test_what_cannot_be_followed_is_named():
+    with pytest.raises(InvalidDataError, match=r"detach\(\)\.numpy\(\).*torch\.where"):
+        Decoder(ByNumpy())
+    with pytest.raises(InvalidDataError, match=r"each point on its own.*torch\.where"):
+        Decoder(Branching())
+
+
+@pytest.mark.parametrize("layer", [nn.Dropout(0.5), nn.BatchNorm1d(3)])
+def test_training_mode_is_refused_where_it_matters(layer):
+    model = nn.Sequential(nn.Linear(2, 3), layer)
+    with pytest.raises(InvalidParameterError, match=r"evaluation mode.*eval\(\)"):
+        Decoder(model)
+    assert Decoder(model.eval()).data_dim == 3
+    assert model.training is False
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "error", "message"),
+    [
+        ({"likelihood": "gauss"}, InvalidParameterError, "`likelihood` must be one of"),
+        ({"likelihood": "gamma"}, InvalidDataError, r"needs a model that returns \(concentration"),
+        ({"output": 1}, InvalidDataError, r"`output=1` must name a part.*Tensor"),
+        ({"latent_dim": 3}, InvalidDataError, "cannot be evaluated.*right dimension"),
+        ({"likelihood": lambda output: "no"}, InvalidDataError, "returned a str"),
+    ],
+)
+def test_what_does_not_fit_is_said(kwargs, error, message):
+    with pytest.raises(error, match=message):
+        Decoder(nn.Linear(2, 3), **kwargs)
+
+
+def test_an_output_that_is_not_there_is_named():
+    class Two(nn.Linear):
+        def forward(self, z):
+            return {"mean": super().forward(z)}
+
+    with pytest.raises(InvalidDataError, match=r"output='recon'.*keys \['mean'\]"):
+        Decoder(Two(2, 3), output="recon")
+
+
+def test_a_function_over_single_precision_is_told_what_to_do():
+    layer = nn.Linear(2, 3)
+    with pytest.raises(InvalidDataError, match=r"float64.*Give the module itself"):
+        Manifold(lambda z: layer(z), dim=2)
+    assert Manifold(lambda z: layer(z), dim=2, dtype=torch.float32).dim == 2
+
+
+def test_outputs_are_built_again_of_their_parts():
+    p = Independent(Bernoulli(logits=torch.randn(6, 4)), 1)
+    _ = p.base_dist.probs  # what was asked for once lies beside what was given
+    output = {"p": p, "rest": [torch.randn(6, 2)]}
+    again = map_output(lambda x: x.reshape(2, 3, *x.shape[1:]), output)
+    assert again["p"].batch_shape == (2, 3)
+    torch.testing.assert_close(again["p"].base_dist.logits.flatten(0, 1), p.base_dist.logits)
+    assert flatten_output(output).shape == (6, 6)
+
+
+def test_the_check_leaves_the_random_state_alone():
+    before = torch.get_rng_state()
+    check_map(torch.tanh, torch.zeros(2, dtype=torch.float64))
+    assert torch.equal(before, torch.get_rng_state())
+
+
+class Reading(nn.Module):
+    """A smooth model that returns what a reading takes: n tensors, all positive or in (0, 1)."""
+
+    def __init__(self, name):
+        super().__init__()
+        self.tensors = READINGS[name].split(" (")[0].count(",") + 1
+        if "the classes last" in READINGS[name]:
+            self.tensors = 1
+        self.layer = nn.Linear(2, 6 * self.tensors)
+        self.triangular = "tril" in READINGS[name]
+
+    def forward(self, z):
+        parts = torch.sigmoid(self.layer(z)).chunk(self.tensors, -1)
+        if self.triangular:
+            mean, diagonal = parts
+            return mean, torch.diag_embed(diagonal)
+        return parts[0] if self.tensors == 1 else parts
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow) if "negative" in name else name
+        for name in READINGS
+    ],
+)
+def test_every_reading_has_a_metric_and_geodesics(name):
+    torch.manual_seed(2)
+    decoder = Decoder(Reading(name), name)
+    M = Manifold(decoder)
+    z = torch.randn(2, 5, 2, dtype=torch.float64)
+    matrix = M.metric_matrix(z)
+    assert bool((torch.linalg.eigvalsh(matrix) > 0).all())
+    assert bool(M.geodesic(z[0], z[1]).converged.all())
+    expected = M.decode(z)
+    assert expected.shape == (2, 5, decoder.data_dim)
+    assert bool(expected.isfinite().all())
+    torch.testing.assert_close(M.decode(z[1, 3]), expected[1, 3])
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit")
+def test_torchscript_is_refused():
+    traced = torch.jit.trace(nn.Linear(2, 3), torch.zeros(1, 2))
+    for make, name in ((Manifold, "dim"), (Decoder, "latent_dim")):
+        with pytest.raises(InvalidParameterError, match=r"TorchScript.*from_exported"):
+            make(traced, **{name: 2})
