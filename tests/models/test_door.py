@@ -13,8 +13,9 @@ from pullback import Manifold
 from pullback.autodiff import jvp, second_order
 from pullback.errors import InvalidDataError, InvalidParameterError, SmoothnessWarning
 from pullback.models import Decoder
-from pullback.models.door import check_map, prepare_decoder
+from pullback.models.door import check_map
 from pullback.models.output import flatten_output, map_output
+from pullback.models.preparation import prepare_decoder
 from pullback.models.readings import READINGS
 
 from .door_models import MODELS

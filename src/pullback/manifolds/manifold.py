@@ -41,7 +41,7 @@ from pullback.metrics import (
     output_mean,
 )
 from pullback.models import VAE, EnsembleDecoder
-from pullback.models.door import where_to_compute
+from pullback.models.preparation import where_to_compute
 from pullback.shapes import Latent, MetricMatrix, Scalars, Tangent
 
 __all__ = ["Manifold"]

@@ -28,7 +28,8 @@ from pullback.metrics.fisher_rao import FisherRaoMetric
 from pullback.metrics.kl import KLMetric
 from pullback.metrics.pullback import PullbackMetric
 from pullback.models import EnsembleDecoder
-from pullback.models.door import attempt, prepare_decoder, read_dim, where_to_compute
+from pullback.models.door import attempt
+from pullback.models.preparation import prepare_decoder, read_dim, where_to_compute
 
 __all__ = ["metric_of"]
 

@@ -30,7 +30,8 @@ from torch import Tensor, nn
 from pullback.autodiff import Map, jacobian, unvalidated_distributions
 from pullback.metrics.field import FieldMetric
 from pullback.metrics.fisher_information import StatisticalModel, holding, statistical_model
-from pullback.models.door import check_map, prepare_decoder, read_dim, where_to_compute
+from pullback.models.door import check_map
+from pullback.models.preparation import prepare_decoder, read_dim, where_to_compute
 
 __all__ = ["FisherRaoMetric"]
 

@@ -17,7 +17,8 @@ from torch.distributions import (
 from pullback.autodiff import unvalidated_distributions
 from pullback.errors import InvalidParameterError, check_number
 from pullback.metrics.base import Metric
-from pullback.models.door import check_map, prepare_decoder, read_dim, where_to_compute
+from pullback.models.door import check_map
+from pullback.models.preparation import prepare_decoder, read_dim, where_to_compute
 from pullback.shapes import Latent, MetricMatrix, Scalars
 
 __all__ = ["KLMetric", "symmetric_divergence"]

@@ -20,7 +20,8 @@ from pullback.autodiff import (
 )
 from pullback.metrics.base import ChordExpansion, Metric
 from pullback.metrics.immersions import immersion as immersion_of
-from pullback.models.door import check_map, prepare_decoder, read_dim, where_to_compute
+from pullback.models.door import check_map
+from pullback.models.preparation import prepare_decoder, read_dim, where_to_compute
 from pullback.shapes import (
     Ambient,
     Latent,

@@ -10,16 +10,10 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from pullback.errors import InvalidDataError, InvalidParameterError, check_choice, check_integer
-from pullback.models.door import (
-    as_model,
-    attempt,
-    check_map,
-    is_method,
-    prepare_decoder,
-    warn_of_kinks,
-)
+from pullback.models.door import attempt, check_map, warn_of_kinks
 from pullback.models.likelihoods import Likelihood
 from pullback.models.output import flatten_output, map_output
+from pullback.models.preparation import as_model, is_method, prepare_decoder
 from pullback.models.readings import READINGS, read
 from pullback.shapes import Latent
 

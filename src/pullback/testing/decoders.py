@@ -8,8 +8,9 @@ from torch import Tensor, nn
 
 from pullback.autodiff import Map, jvp, second_order
 from pullback.models.decoder import Decoder
-from pullback.models.door import check_map, prepare_decoder, read_dim
+from pullback.models.door import check_map
 from pullback.models.output import flatten_output, map_output
+from pullback.models.preparation import prepare_decoder, read_dim
 from pullback.shapes import Codes
 
 __all__ = ["check_decoder"]
