@@ -40,11 +40,11 @@ _FINE_TOL = 1e-7
 _PATIENCE = 60  # steps of a second solve
 # Of `rtol`: what corrections leave, and with how much left a curve is solved again; and the same
 # on an approximate metric, whose own error is larger.
-_EXACT, _REMAINS = 1e-3, 0.1
+_EXACT, _REMAINS = 1e-5, 0.1
 _ROUGHLY_EXACT, _ROUGHLY_REMAINS = 1e-2, 1.0
 _UNKNOWN = 0.02  # of the squared residual: what may be left to gain, for most bends
 _NUDGE = 0.02  # of its extent, by which a curve is pushed off a saddle
-_BENT = 0.2  # a geodesic curvature, in units of 1 / length, that more nodes should straighten
+_BENT = 0.1  # a geodesic curvature, in units of 1 / length, that more nodes should straighten
 _SWINGING, _UNEVEN = 0.004, 2.5  # variation of the speed, and its square in units of `rtol`
 _MISMATCH = 8  # a chain's length errs by more than the curve through it, measured with more points
 _ENOUGH = 64  # points that measure a curve, if they are at least two for each segment
