@@ -27,6 +27,7 @@ from pullback.metrics import (
     Weights,
     metric_of,
 )
+from pullback.models import Decoder, EnsembleDecoder
 
 Z = torch.tensor([[0.3, -0.2], [1.0, 0.5]], dtype=torch.float64)
 
@@ -140,3 +141,31 @@ def test_a_metric_given_itself_leaves_no_choice():
 def test_a_broken_decoder_is_refused():
     with pytest.raises(InvalidDataError, match="cannot be evaluated"):
         metric_of(lambda z: z @ torch.ones(3, 4).double(), dim=2)
+
+
+def test_members_in_different_units_are_refused():
+    members = [Decoder(nn.Linear(2, 4), name) for name in ("normal", "bernoulli")]
+    with pytest.raises(InvalidParameterError, match="expected and fisher_rao.*different units"):
+        Manifold(members)
+    assert Manifold(members, metric="fisher_rao").dist(Z[0], Z[1]) > 0
+
+
+def test_a_metric_is_no_name():
+    with pytest.raises(InvalidParameterError, match=r"in place of the decoder"):
+        metric_of(normal, PullbackMetric(lambda z: z), dim=2)
+
+
+def test_ensembles_decode_what_their_members_return():
+    for likelihood, size in (
+        (lambda x: Categorical(logits=x), 6),
+        (lambda x: (x[..., :2], x[..., 2:]), 6),
+        (lambda x: {"a": x, "b": Normal(x, 1.0)}, 12),
+    ):
+        members = [Decoder(nn.Linear(2, 6), likelihood) for _ in range(3)]
+        decoded = Manifold(members).decode(Z)
+        each = torch.stack([Manifold(part).decode(Z) for part in members])
+        assert decoded.shape == (2, size)
+        torch.testing.assert_close(decoded, each.mean(0))
+    mixed = EnsembleDecoder([lambda z: z, lambda z: Normal(z, 1.0)], latent_dim=2)
+    with pytest.raises(InvalidDataError, match="same kind of output.*Normal, Tensor"):
+        mixed(Z)

@@ -13,6 +13,7 @@ from torch.distributions import (
     Gamma,
     Gumbel,
     Independent,
+    Laplace,
     MultivariateNormal,
     Normal,
     OneHotCategorical,
@@ -24,6 +25,7 @@ from torch.distributions import (
 from pullback.errors import InvalidParameterError
 from pullback.manifolds import Manifold
 from pullback.metrics import FisherRaoMetric, KLMetric, symmetric_divergence
+from pullback.models import Decoder, mlp
 from pullback.testing import check_metric
 
 
@@ -200,3 +202,34 @@ def test_symmetric_divergence_is_torch_s():
     p, q = (Bernoulli(logits=torch.randn(4, 3).double()) for _ in range(2))
     truth = kl_divergence(p, q) + kl_divergence(q, p)
     torch.testing.assert_close(symmetric_divergence(Independent(p, 1), Independent(q, 1)), truth)
+
+
+def test_a_kink_of_the_density_is_allowed_for():
+    """Of Laplace distributions halving the step halves the error: odd powers count."""
+    torch.manual_seed(0)
+    network = mlp([2, 16, 6]).double().requires_grad_(False)
+
+    def decoder(z):
+        loc, log_scale = network(z).chunk(2, -1)
+        return Independent(Laplace(loc, log_scale.exp(), validate_args=False), 1)
+
+    metric = KLMetric.from_decoder(decoder, dim=2)
+    z = torch.randn(50, 2, dtype=torch.float64)
+    J = torch.func.vmap(torch.func.jacrev(network))(z)
+    weight = torch.cat([(-2 * network(z)[:, 3:]).exp(), torch.ones(50, 3).double()], -1)
+    exact = J.mT @ (weight.unsqueeze(-1) * J)
+    error = (metric.metric_matrix(z) - exact).norm(dim=(1, 2)) / exact.norm(dim=(1, 2))
+    assert error.median() < 1e-6
+    assert error.max() < 1e-4
+
+
+def test_a_module_is_compared_in_double_precision():
+    torch.manual_seed(0)
+    decoder = Decoder(mlp([2, 8, 6]), lambda x: Normal(x[..., :3], x[..., 3:].exp()))
+    single = KLMetric.from_decoder(decoder, dtype=torch.float32)
+    double = KLMetric.from_decoder(decoder)
+    z = torch.randn(20, 2)
+    assert single.metric_matrix(z).dtype == torch.float32
+    torch.testing.assert_close(
+        single.metric_matrix(z).double(), double.metric_matrix(z.double()), rtol=1e-5, atol=1e-6
+    )

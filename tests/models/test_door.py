@@ -7,7 +7,15 @@ import warnings
 import pytest
 import torch
 from torch import nn
-from torch.distributions import Bernoulli, Independent, Normal
+from torch.distributions import (
+    Bernoulli,
+    Categorical,
+    Independent,
+    MixtureSameFamily,
+    Normal,
+    SigmoidTransform,
+    TransformedDistribution,
+)
 
 from pullback import Manifold
 from pullback.autodiff import jvp, second_order
@@ -132,13 +140,10 @@ def test_other_inputs_are_fixed_once():
         torch.testing.assert_close(decoder(z).stddev, Fixed()(z)[1])
         expected = Manifold(Decoder(Fixed(), "normal", latent_dim=2)).metric_matrix(z)
         torch.testing.assert_close(Manifold(decoder).metric_matrix(z), expected)
-    listed = Decoder(
-        lambda z, label: model(z, label, size=size)[0],
-        inputs=[label],
-        latent_dim=2,
-        check=False,
-    )
-    torch.testing.assert_close(listed(z), Fixed()(z)[0])
+    listed = Decoder(model.forward, inputs={"label": label.numpy(), "size": size}, latent_dim=2)
+    torch.testing.assert_close(listed(z)[0], Fixed()(z)[0])
+    with pytest.raises(InvalidParameterError, match="`latent_dim` must be given"):
+        Decoder(model, inputs={"label": label, "size": size})
 
 
 @pytest.mark.parametrize(
@@ -181,6 +186,13 @@ def test_kinks_are_warned_of(make):
         network[1] = nn.ELU(alpha=3.0)  # whose slope jumps; with 1 its second derivative does
     with pytest.warns(SmoothnessWarning, match="slope jumps"):
         Decoder(network)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_few_kinks_are_found_too(seed):
+    torch.manual_seed(seed)
+    with pytest.warns(SmoothnessWarning, match="slope jumps"):
+        Decoder(nn.Sequential(nn.Linear(2, 16), nn.ReLU(), nn.Linear(16, 5)))
 
 
 def test_smooth_walls_are_not_taken_for_kinks():
@@ -321,3 +333,71 @@ def test_torchscript_is_refused():
     for make, name in ((Manifold, "dim"), (Decoder, "latent_dim")):
         with pytest.raises(InvalidParameterError, match=r"TorchScript.*from_exported"):
             make(traced, **{name: 2})
+
+
+@pytest.mark.parametrize(
+    ("likelihood", "words"),
+    [
+        ("bernoulli_probabilities", "Bernoulli whose `probs`.*'bernoulli' reads logits"),
+        ("poisson", "Poisson whose `rate`.*`exp` or `softplus`"),
+        (lambda x: Normal(x, x - 1, validate_args=False), "Normal whose `scale`.*log variances"),
+    ],
+)
+def test_parameters_out_of_range_are_named(likelihood, words):
+    torch.manual_seed(0)
+    with pytest.raises(InvalidDataError, match=words):
+        Decoder(nn.Linear(2, 5), likelihood)
+
+
+def test_parts_of_a_dict_are_never_taken_by_their_order():
+    class Two(nn.Linear):
+        def forward(self, z):
+            x = super().forward(z)
+            return {"std": x.exp(), "mean": x}
+
+    with pytest.raises(InvalidDataError, match=r"keys \['std', 'mean'\].*in that order"):
+        Decoder(Two(2, 3), "normal")
+    p = Decoder(Two(2, 3), "normal", output=("mean", "std"))(torch.zeros(1, 2))
+    torch.testing.assert_close(p.stddev, p.mean.exp())
+
+
+def test_a_function_in_double_precision_is_looked_at_in_double_precision():
+    weight = torch.randn(2, 3, dtype=torch.float64)
+    assert Decoder(lambda z: torch.tanh(z @ weight), latent_dim=2).data_dim == 3
+
+
+def test_mixtures_and_transformed_distributions_pass_the_door():
+    def mixture(x):
+        parts = Normal(x[..., 3:], 1.0, validate_args=False)
+        weights = Categorical(logits=x[..., :3], validate_args=False)
+        return MixtureSameFamily(weights, parts, validate_args=False)
+
+    def transformed(x):
+        base = Normal(x, 1.0, validate_args=False)
+        return Independent(
+            TransformedDistribution(base, [SigmoidTransform()], validate_args=False), 1
+        )
+
+    network = nn.Linear(2, 6)
+    assert Decoder(network, mixture)(torch.zeros(4, 5, 2)).batch_shape == (4, 5)
+    assert Decoder(network, transformed)(torch.zeros(4, 5, 2)).event_shape == (6,)
+
+
+def test_classes_count_as_data():
+    decoder = Decoder(nn.Linear(2, 30), lambda x: Categorical(logits=x.unflatten(-1, (6, 5))))
+    assert decoder.data_dim == 30
+    assert Manifold(decoder).decode(torch.zeros(3, 2)).shape == (3, 30)
+
+
+def test_the_owner_of_a_method_may_say_the_latent_dimension():
+    class Model(nn.Module):
+        latent_dim = 3
+
+        def __init__(self):
+            super().__init__()
+            self.encoder, self.decoder = nn.Linear(7, 3), nn.Linear(3, 7)
+
+        def decode(self, z):
+            return self.decoder(z)
+
+    assert Decoder(Model().decode).latent_dim == 3

@@ -28,8 +28,8 @@ from pullback.metrics.fisher_rao import FisherRaoMetric
 from pullback.metrics.kl import KLMetric
 from pullback.metrics.pullback import PullbackMetric
 from pullback.models import EnsembleDecoder
-from pullback.models.door import attempt
-from pullback.models.preparation import prepare_decoder, read_dim, where_to_compute
+from pullback.models.door import attempt, check_parameters
+from pullback.models.preparation import as_model, prepare_decoder, read_dim, where_to_compute
 
 __all__ = ["metric_of"]
 
@@ -40,7 +40,7 @@ _FLAT = (Bernoulli, Categorical, Exponential, NegativeBinomial, OneHotCategorica
 
 def metric_of(
     decoder: nn.Module | Callable[[Tensor], Any],
-    metric: str | None = None,
+    metric: Any = None,
     *,
     ambient: AmbientMetric | None = None,
     **options: Any,
@@ -85,8 +85,12 @@ def metric_of(
         >>> metric_of(decoder, "fisher_rao", dim=1).metric_matrix(z).item()  # (1 + 2 (2 z)^2) / 4
         2.25
     """
+    if isinstance(metric, Metric):
+        cure = "Give the metric itself in place of the decoder: `Manifold(metric)`."
+        raise InvalidParameterError("metric", "a name", f"a {type(metric).__name__}", cure)
     if metric is not None:
         check_choice("metric", metric, _METRICS)
+    as_model(decoder)  # which refuses what cannot be called
     if isinstance(decoder, EnsembleDecoder):
         return _ensemble(decoder, metric, ambient, options)
     options["dim"] = read_dim(decoder, options.get("dim"))
@@ -113,6 +117,14 @@ def _ensemble(
     options: dict[str, Any],
 ) -> EnsembleMetric:
     options["dim"] = read_dim(ensemble, options.get("dim"))
+    names = {metric or _default(_look(part, options)) for part in ensemble.decoders}
+    if len(names) > 1:
+        raise InvalidParameterError(
+            "metric",
+            "given where the members of an ensemble have different likelihoods",
+            f"None for members measured by {' and '.join(sorted(names))}",
+            "These are in different units.",
+        )
     parts = [metric_of(part, metric, ambient=ambient, **options) for part in ensemble.decoders]
     prepared = [getattr(part, "decoder", None) for part in parts]
     return EnsembleMetric(parts, EnsembleDecoder(prepared, latent_dim=options["dim"]))
@@ -140,7 +152,9 @@ def _look(decoder: Callable[[Tensor], Any], options: dict[str, Any]) -> Any:
     generator = torch.Generator().manual_seed(1)
     z = torch.randn(4, options["dim"], generator=generator, dtype=torch.float64)
     with torch.no_grad():
-        return attempt(lambda: prepared(z.to(device, dtype)), "be evaluated", z)
+        outputs = attempt(lambda: prepared(z.to(device, dtype)), "be evaluated", z)
+        check_parameters(outputs)
+        return outputs
 
 
 def _default(outputs: Any) -> str:

@@ -37,6 +37,9 @@ class SumMetric(Metric):
         self, metrics: Sequence[Metric], *, weights: Sequence[float] | None = None
     ) -> None:
         self.metrics = tuple(metrics)
+        kinds = {type(part).__name__ for part in self.metrics if not isinstance(part, Metric)}
+        if kinds:
+            raise InvalidParameterError("metrics", "metrics", ", ".join(sorted(kinds)))
         if not self.metrics:
             raise InvalidParameterError("metrics", "one or more metrics", metrics)
         dims = {part.dim for part in self.metrics} - {None}

@@ -24,6 +24,7 @@ from torch.distributions import (
 )
 
 from pullback.errors import InvalidParameterError
+from pullback.models.ensemble import Mixture
 from pullback.shapes import Ambient
 
 __all__ = ["immersion"]
@@ -191,6 +192,8 @@ def output_mean(output: Any) -> Tensor:
         output = tuple(output.values())
     if isinstance(output, (tuple, list)):
         return torch.cat([output_mean(part).flatten(1) for part in output], -1)
+    if isinstance(output, Mixture):
+        return torch.stack([output_mean(part) for part in output.components]).mean(0)
     categorical = isinstance(output, Categorical)
     mean: Tensor = output.probs if categorical else output.mean
     n_events = len(output.event_shape) + categorical

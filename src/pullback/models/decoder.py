@@ -5,12 +5,13 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution
+from torch.distributions import Categorical, Distribution, Independent
 
 from pullback.errors import InvalidDataError, InvalidParameterError, check_choice, check_integer
-from pullback.models.door import attempt, check_map, warn_of_kinks
+from pullback.models.door import attempt, check_map, check_parameters, warn_of_kinks
 from pullback.models.likelihoods import Likelihood
 from pullback.models.output import flatten_output, map_output
 from pullback.models.preparation import as_model, is_method, prepare_decoder
@@ -32,10 +33,11 @@ class Decoder(nn.Module):
         likelihood: how the output is read: None as it is; one of the names of `READINGS`, such as
             `"normal"` for (mean, std), `"bernoulli"` for logits, `"poisson"` for rates; a function
             from the output to a distribution; or a `Likelihood`.
-        latent_dim: the latent dimension d; read off the model's `latent_dim` or its first linear
-            layer if not given.
+        latent_dim: the latent dimension d; read off the `latent_dim` of the model, or of the owner
+            of the method, or off the model's first linear layer, if not given.
         inputs: what else the model takes, fixed once: a dict of keyword arguments or a sequence of
-            positional ones after z. Of a tensor with first dimension 1, each point gets the row.
+            positional ones after z. The first dimension of tensors and arrays is for points: of
+            one with first dimension 1, each point gets the row.
         output: the part of the output that counts: a key, an index, a tuple of them, or a function.
         check: look at the model at the door; False for one that is still to be trained.
 
@@ -79,7 +81,7 @@ class Decoder(nn.Module):
         self._output = output
         self._inputs = _Inputs(inputs)
         if latent_dim is None:
-            latent_dim = _read_latent_dim(self.mean)
+            latent_dim = _read_latent_dim(self.mean, guess=not inputs)
         self.latent_dim = check_integer("latent_dim", latent_dim)
         self.data_dim = self._probe_data_dim()
         if check:
@@ -104,11 +106,15 @@ class Decoder(nn.Module):
         parameter = next(self.parameters(), torch.zeros(()))
         origin = torch.zeros(self.latent_dim, dtype=torch.float64, device=parameter.device)
         twin = prepare_decoder(self, dim=self.latent_dim)
+        generator = torch.Generator().manual_seed(0)
+        noise = torch.randn(64, self.latent_dim, generator=generator, dtype=torch.float64)
+        with torch.no_grad():
+            check_parameters(attempt(lambda: twin(noise.to(origin)), "be evaluated", noise))
         check_map(partial(_flat_output, twin), origin)
         warn_of_kinks(partial(_flat_output, twin), origin)
 
     def _probe_data_dim(self) -> int:
-        parameter = next(self.parameters(), torch.zeros(()))
+        parameter = next(self.parameters(), torch.zeros((), dtype=torch.float64))
         z = torch.zeros(1, self.latent_dim, dtype=parameter.dtype, device=parameter.device)
         modes = {module: module.training for module in self.modules()}
         try:
@@ -119,7 +125,9 @@ class Decoder(nn.Module):
                 module.training = training
         if isinstance(output, Distribution):
             shape = output.event_shape if output.event_shape else output.batch_shape[1:]
-            return math.prod(shape)
+            base = output.base_dist if isinstance(output, Independent) else output
+            classes = base.logits.shape[-1] if isinstance(base, Categorical) else 1
+            return math.prod(shape) * classes
         return int(flatten_output(output).shape[-1])
 
 
@@ -133,6 +141,7 @@ class _Inputs(nn.Module):
         self._names = list(named)
         self._values: list[Any] = []
         for i, value in enumerate([*listed, *named.values()]):
+            value = torch.as_tensor(value) if isinstance(value, np.ndarray) else value
             tensor = isinstance(value, Tensor)
             self._values.append(None if tensor else value)
             if tensor:
@@ -181,14 +190,17 @@ def _flat_output(decoder: Callable[[Tensor], Any], z: Tensor) -> Tensor:
     return flatten_output(decoder(z))
 
 
-def _read_latent_dim(model: Any) -> int:
-    own = getattr(model, "latent_dim", None)
+def _read_latent_dim(model: Any, *, guess: bool) -> int:
+    own = getattr(model.owner if is_method(model) else model, "latent_dim", None)
     if isinstance(own, int):
         return own
-    # The first linear layer of a whole model, of which only a method decodes, is its encoder's.
-    for module in model.modules() if isinstance(model, nn.Module) and not is_method(model) else ():
+    # The first linear layer may be that of an encoder beside the decoder, or take other inputs too.
+    guess = guess and isinstance(model, nn.Module) and not is_method(model)
+    for module in model.modules() if guess else ():
         if isinstance(module, nn.Linear):
             return module.in_features
     raise InvalidParameterError(
-        "latent_dim", "given where the model has no linear layer to read it off", None
+        "latent_dim",
+        "given where the model neither says it nor begins with a linear layer of z alone",
+        None,
     )

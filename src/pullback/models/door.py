@@ -8,11 +8,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.distributions.constraints import is_dependent
 
 from pullback.autodiff import Map, jvp, second_order
 from pullback.errors import InvalidDataError, PullbackError, SmoothnessWarning
+from pullback.models.output import distributions_in, parameters_of
 
-__all__ = ["attempt", "check_map", "warn_of_kinks"]
+__all__ = ["attempt", "check_map", "check_parameters", "warn_of_kinks"]
 
 _SAME = 1e-4  # single precision may sum in another order for another batch
 
@@ -63,6 +65,34 @@ def check_map(f: Map, origin: Tensor) -> None:
         )
 
 
+def check_parameters(output: Any) -> None:
+    """Look whether the parameters of distributions are where they may be, if they are finite.
+
+    Args:
+        output: what a decoder returned for points `(n, d)`.
+
+    Raises:
+        InvalidDataError: one is not, as a rate that is not positive.
+
+    Example:
+        >>> check_parameters(torch.distributions.Normal(torch.zeros(3), torch.ones(3)))
+    """
+    for distribution in distributions_in(output):
+        for name, value in parameters_of(distribution).items():
+            allowed = distribution.arg_constraints.get(name)
+            if allowed is None or is_dependent(allowed) or not bool(value.isfinite().all()):
+                continue
+            kept = allowed.check(value)
+            if not bool(kept.all()):
+                share = float((~kept).double().mean())
+                raise InvalidDataError(
+                    f"`decoder` returned a {type(distribution).__name__} whose `{name}` must be "
+                    f"{str(allowed).lower()}, but {share:.0%} of them are not at points drawn from "
+                    "N(0, I). Is it the right `likelihood`? 'bernoulli' reads logits, "
+                    "'normal_log_variance' log variances; elsewhere take `exp` or `softplus` first."
+                )
+
+
 def warn_of_kinks(f: Map, origin: Tensor) -> None:
     """Warn if the slope of f changes by more, on short ways, than its second derivative says.
 
@@ -82,7 +112,9 @@ def warn_of_kinks(f: Map, origin: Tensor) -> None:
     slope, bend = (part.unflatten(0, (_PLACES, _WAYS)) for part in (slope, bend))
     foreseen = (bend[1:] + bend[:-1]).sum(0) / (2 * (_PLACES - 1))
     change = slope[-1] - slope[0]
-    if bool((change - foreseen).norm() > _KINKED * change.norm() + _ROUNDING * slope.norm()):
+    variation = slope.diff(dim=0).norm(dim=-1).sum(0)
+    size = _KINKED * variation + _ROUNDING * slope.norm(dim=(0, -1))
+    if bool(((change - foreseen).norm(dim=-1) > size).any()):
         warnings.warn(
             "The decoder is not twice differentiable: its slope jumps, as with ReLU. Geodesics get "
             "kinks there, and lengths are less exact. Use tanh, softplus, SiLU or GELU for a "
@@ -132,12 +164,13 @@ _FOREIGN = (f"{os.sep}torch{os.sep}", f"{os.sep}pullback{os.sep}")
 _CURES = {
     "be evaluated": "Does z have the right dimension, and are all tensors that it closes over of "
     "that type? Give the module itself rather than a function around it, or "
-    "`pb.Decoder(model, inputs=...)`, which moves both.",
+    "`pb.Decoder(model, inputs=...)`, which moves both; the first dimension of "
+    "such inputs is 1.",
     "be differentiated twice": "`torch.func` must be able to follow it: no writing into tensors in "
     "place, no `if` on values of tensors (use `torch.where`), no `.item()`, `.numpy()` or "
     "`.backward()`, and only operations with a forward-mode derivative.",
 }
-_WAYS, _WAY, _PLACES = 4, 0.05, 17
+_WAYS, _WAY, _PLACES = 64, 0.05, 9
 _KINKED = 0.05  # share of a change of slope that the second derivative does not explain
 _ROUNDING = 1e-6
 

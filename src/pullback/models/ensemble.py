@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from pullback.errors import InvalidParameterError, check_integer
+from pullback.errors import InvalidDataError, InvalidParameterError, check_integer
 from pullback.shapes import Latent
 
 __all__ = ["DecoderSampler", "EnsembleDecoder", "Mixture", "members_of"]
@@ -135,10 +135,7 @@ class EnsembleDecoder(nn.Module):
 
     def forward(self, z: Latent) -> Any:
         """Return the mixture of what the members make of points `(*batch, d)`, or its mean."""
-        outputs = [member(z) for member in self.members]
-        if all(isinstance(output, Distribution) for output in outputs):
-            return Mixture(outputs)
-        return torch.stack(outputs).mean(0)
+        return _mixed([member(z) for member in self.members])
 
     def draw_member(self, generator: torch.Generator | None = None) -> nn.Module:
         """Return one member of chance, as each mini-batch trains one.
@@ -154,6 +151,23 @@ class EnsembleDecoder(nn.Module):
         device = None if generator is None else generator.device
         index = torch.randint(len(self.members), (), generator=generator, device=device)
         return self.members[int(index)]
+
+
+def _mixed(outputs: list[Any]) -> Any:
+    """Mix distributions, take the mean of tensors, and do so part by part in tuples and dicts."""
+    if all(isinstance(output, Distribution) for output in outputs):
+        return Mixture(outputs)
+    if all(isinstance(output, Tensor) for output in outputs):
+        return torch.stack(outputs).mean(0)
+    if all(isinstance(output, tuple | list) for output in outputs):
+        return tuple(_mixed(list(parts)) for parts in zip(*outputs, strict=True))
+    if all(isinstance(output, dict) for output in outputs):
+        return {key: _mixed([output[key] for output in outputs]) for key in outputs[0]}
+    kinds = ", ".join(sorted({type(output).__name__ for output in outputs}))
+    raise InvalidDataError(
+        f"`members` must all return the same kind of output, but they return {kinds}. Give them "
+        "the same likelihood, `pb.Decoder(model, likelihood=...)`."
+    )
 
 
 class DecoderSampler(EnsembleDecoder):

@@ -5,12 +5,17 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, Independent
+from torch.distributions import (
+    Distribution,
+    Independent,
+    MixtureSameFamily,
+    TransformedDistribution,
+)
 
 from pullback.errors import InvalidDataError
 from pullback.shapes import Ambient
 
-__all__ = ["flatten_output", "map_output", "parameters_of"]
+__all__ = ["distributions_in", "flatten_output", "map_output", "parameters_of"]
 
 
 def flatten_output(output: Any) -> Ambient:
@@ -77,7 +82,16 @@ def map_output(f: Callable[[Tensor], Tensor], output: Any) -> Any:
     if isinstance(output, Independent):
         base = map_output(f, output.base_dist)
         return Independent(base, output.reinterpreted_batch_ndims, validate_args=False)
+    if isinstance(output, MixtureSameFamily):
+        weights = map_output(f, output.mixture_distribution)
+        components = map_output(f, output.component_distribution)
+        return MixtureSameFamily(weights, components, validate_args=False)
+    if isinstance(output, TransformedDistribution) and not output.arg_constraints:
+        base = map_output(f, output.base_dist)
+        return TransformedDistribution(base, output.transforms, validate_args=False)
     if isinstance(output, Distribution):
+        if not parameters_of(output):
+            raise _unknown(output)
         family: Any = type(output)
         changed = {name: f(value) for name, value in parameters_of(output).items()}
         return family(**changed, validate_args=False)
@@ -88,13 +102,40 @@ def map_output(f: Callable[[Tensor], Tensor], output: Any) -> Any:
     raise _unknown(output)
 
 
+def distributions_in(output: Any) -> Iterator[Distribution]:
+    """Yield the distributions that an output is made of, down to those with parameters.
+
+    Example:
+        >>> from torch.distributions import Normal
+        >>> list(distributions_in({"x": Independent(Normal(torch.zeros(2, 3), 1.0), 1)}))
+        [Normal(loc: torch.Size([2, 3]), scale: torch.Size([2, 3]))]
+    """
+    if isinstance(output, Independent):
+        yield from distributions_in(output.base_dist)
+    elif isinstance(output, MixtureSameFamily):
+        yield from distributions_in(output.mixture_distribution)
+        yield from distributions_in(output.component_distribution)
+    elif isinstance(output, TransformedDistribution) and not output.arg_constraints:
+        yield from distributions_in(output.base_dist)
+    elif isinstance(output, Distribution):
+        yield output
+    elif isinstance(output, dict):
+        for part in output.values():
+            yield from distributions_in(part)
+    elif isinstance(output, (tuple, list)):
+        for part in output:
+            yield from distributions_in(part)
+
+
 def _tensors(output: Any) -> Iterator[Tensor]:
     if isinstance(output, Tensor):
         yield output
-    elif isinstance(output, Independent):
-        yield from _tensors(output.base_dist)
     elif isinstance(output, Distribution):
-        yield from parameters_of(output).values()
+        for distribution in distributions_in(output):
+            parameters = parameters_of(distribution)
+            if not parameters:
+                raise _unknown(distribution)
+            yield from parameters.values()
     elif isinstance(output, dict):
         for part in output.values():
             yield from _tensors(part)
@@ -107,7 +148,7 @@ def _tensors(output: Any) -> Iterator[Tensor]:
 
 def _unknown(output: object) -> InvalidDataError:
     return InvalidDataError(
-        "`decoder` must return a tensor, a torch distribution, or a tuple, list or dict of these, "
-        f"but it returned a {type(output).__name__}. Choose the part that counts with "
-        "`pb.Decoder(model, output=...)`: a key, an index or a function."
+        "`decoder` must return a tensor, a torch distribution with parameters, or a tuple, list or "
+        f"dict of these, but it returned a {type(output).__name__}. Choose the part that counts "
+        "with `pb.Decoder(model, output=...)`: a key, an index or a function."
     )

@@ -80,8 +80,7 @@ def read(output: Any, name: str, *, n_batch: int = 1) -> Any:
     """Make the distribution of one observation of the tensors that a model returned.
 
     Args:
-        output: a tensor `(*batch, ...)`, or a tuple, list or dict of them in the order of
-            `READINGS`.
+        output: a tensor `(*batch, ...)`, or a tuple or list of them in the order of `READINGS`.
         name: which distribution, a key of `READINGS`.
         n_batch: how many leading dimensions are those of the batch.
 
@@ -98,6 +97,11 @@ def read(output: Any, name: str, *, n_batch: int = 1) -> Any:
     """
     check_choice("likelihood", name, READINGS)
     build, tensors = _READINGS[name]
+    if isinstance(output, dict) and len(output) > 1:
+        raise InvalidDataError(
+            f"`likelihood='{name}'` needs ({tensors}), but the model returned a dict with the keys "
+            f"{list(output)}. Name them in that order, as `output=('...', '...')`."
+        )
     if isinstance(output, dict):
         output = tuple(output.values())
     parts = output if isinstance(output, (tuple, list)) else (output,)
