@@ -103,8 +103,7 @@ class Decoder(nn.Module):
 
     def _check(self) -> None:
         """Look at every number that describes p(x|z), as a function of z in double precision."""
-        parameter = next(self.parameters(), torch.zeros(()))
-        origin = torch.zeros(self.latent_dim, dtype=torch.float64, device=parameter.device)
+        origin = torch.zeros(self.latent_dim, dtype=torch.float64, device=self._like().device)
         twin = prepare_decoder(self, dim=self.latent_dim)
         generator = torch.Generator().manual_seed(0)
         noise = torch.randn(64, self.latent_dim, generator=generator, dtype=torch.float64)
@@ -113,9 +112,16 @@ class Decoder(nn.Module):
         check_map(partial(_flat_output, twin), origin)
         warn_of_kinks(partial(_flat_output, twin), origin)
 
+    def _like(self) -> Tensor:
+        """A tensor in the precision of the model and where it is; double where it holds none."""
+        own = [part for part in (self.mean, self.likelihood) if isinstance(part, nn.Module)]
+        held = [t for part in own for t in (*part.parameters(), *part.buffers())]
+        return next(
+            (t for t in held if t.is_floating_point()), torch.zeros((), dtype=torch.float64)
+        )
+
     def _probe_data_dim(self) -> int:
-        parameter = next(self.parameters(), torch.zeros((), dtype=torch.float64))
-        z = torch.zeros(1, self.latent_dim, dtype=parameter.dtype, device=parameter.device)
+        z = self._like().new_zeros(1, self.latent_dim)
         modes = {module: module.training for module in self.modules()}
         try:
             with torch.no_grad():  # eval: a look must not move running statistics
