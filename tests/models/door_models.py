@@ -77,6 +77,9 @@ MODELS = {
     "softplus": lambda: act(nn.Softplus()),
     "glu": lambda: nn.Sequential(nn.Linear(2, 8), nn.GLU(), nn.Linear(4, 5)),
     "layer norm": lambda: nn.Sequential(nn.Linear(2, 8), nn.LayerNorm(8), nn.Tanh()),
+    "layer norm, last": lambda: nn.Sequential(
+        nn.Linear(2, 8), nn.Tanh(), nn.LayerNorm(8, elementwise_affine=False)
+    ),
     "batch norm": lambda: nn.Sequential(nn.Linear(2, 8), nn.BatchNorm1d(8), nn.Tanh()),
     "group norm": lambda: Images(nn.GroupNorm(2, 2), nn.Tanh()),
     "instance norm": lambda: Images(nn.InstanceNorm2d(2, affine=True), nn.Tanh()),
