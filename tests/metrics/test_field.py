@@ -1,5 +1,8 @@
 """A metric field on the ambient space: its fast methods against the defaults that follow from M."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -78,3 +81,14 @@ def test_memory_is_planned_for_the_matrices():
     vector.field.n_entries = lambda m: m
     points = torch.zeros(10**5, 2)
     assert metric._n_rows(points, sweeps=1) * 500 < vector._n_rows(points, sweeps=1)
+
+
+def test_a_field_that_is_none_is_refused():
+    """In a process of its own, where no run-time type check comes first."""
+    script = (
+        "import torch; from pullback.metrics import FieldMetric; "
+        "FieldMetric.from_decoder(torch.nn.Linear(2, 3), dim=2)"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert "`field` must be an `AmbientMetric`, but got int" in ended.stderr
+    assert "Manifold(decoder, ambient=...)" in ended.stderr

@@ -1,12 +1,14 @@
 """The metric that an immersion pulls back from an ambient space with a metric of its own."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from pullback import linalg
 from pullback.autodiff import Map, gradient, jacobian, jvp, second_order
+from pullback.errors import InvalidParameterError
 from pullback.metrics.ambient import AmbientMetric
 from pullback.metrics.base import ChordExpansion, Metric
 from pullback.metrics.pullback import PullbackMetric
@@ -26,6 +28,9 @@ class FieldMetric(PullbackMetric):
         field: G, the metric of the ambient space.
         dim: the dimension d of the latent space, or None where any will do.
 
+    Raises:
+        InvalidParameterError: `field` is no ambient metric.
+
     Source:
         Arvanitidis, Hauberg, Schoelkopf, Geometrically enriched latent spaces (2021), section 3.
 
@@ -40,6 +45,10 @@ class FieldMetric(PullbackMetric):
 
     def __init__(self, immersion: Map, field: AmbientMetric, dim: int | None = None) -> None:
         super().__init__(immersion, dim)
+        kind: Any = field
+        if not isinstance(kind, AmbientMetric):
+            cure = "Of a decoder take `Manifold(decoder, ambient=...)`."
+            raise InvalidParameterError("field", "an `AmbientMetric`", type(kind).__name__, cure)
         self.field = field
 
     @property
