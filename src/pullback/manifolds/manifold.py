@@ -1,28 +1,17 @@
 """The latent space of a decoder as a Riemannian manifold."""
 
-import copy
 import math
-import os
 import warnings
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from pullback import curves
 from pullback.curves import Curve, Polyline
-from pullback.errors import (
-    ConvergenceWarning,
-    InvalidParameterError,
-    check_choice,
-    check_data,
-    check_integer,
-    check_points,
-)
+from pullback.errors import ConvergenceWarning, check_choice, check_data, check_integer
 from pullback.geodesics import (
     GeodesicResult,
-    LatentGraph,
     PairwiseDistances,
     Trajectory,
     connect,
@@ -32,26 +21,18 @@ from pullback.geodesics import (
     refine_velocity,
     shoot,
 )
+from pullback.manifolds.latent_space import LatentSpace
 from pullback.manifolds.posterior import GeometryPosterior
-from pullback.metrics import (
-    AmbientMetric,
-    Metric,
-    TabulatedMetric,
-    metric_of,
-    output_mean,
-)
-from pullback.models import VAE, EnsembleDecoder
-from pullback.models.preparation import where_to_compute
-from pullback.shapes import Latent, MetricMatrix, Scalars, Tangent
+from pullback.metrics import TabulatedMetric
+from pullback.shapes import Latent, Scalars, Tangent
 
 __all__ = ["Manifold"]
 
 _MEASURE = 1000  # chords that a curve is measured by, at least
 _MANY = 2000  # pairs from which on a table pays
-_TABLE_RESOLUTION = 96  # of the graph on a table, whose edges are cheap to measure
 
 
-class Manifold:
+class Manifold(LatentSpace):
     r"""A latent space with the Riemannian metric that its decoder pulls back.
 
     Points may be tensors or arrays with any leading batch dimensions; they are taken to the
@@ -89,167 +70,6 @@ class Manifold:
         >>> round(M.dist([0.0, 0.0], [1.0, 0.0]).item(), 4)  # sqrt(5) / 2 + asinh(2) / 4
         1.4789
     """
-
-    def __init__(
-        self,
-        decoder: VAE | nn.Module | Callable[[Tensor], Any] | Metric | Sequence[Any],
-        *,
-        metric: str | None = None,
-        ambient: AmbientMetric | None = None,
-        dim: int | None = None,
-        data: Any = None,
-        dtype: torch.dtype = torch.float64,
-        device: str | torch.device | None = None,
-        trainable: bool = False,
-    ) -> None:
-        source: Any = decoder.decoder if isinstance(decoder, VAE) else decoder
-        if isinstance(source, list | tuple | nn.ModuleList):
-            source = EnsembleDecoder(source)
-        self.metric: Metric
-        if isinstance(source, Metric):
-            if None not in (dim, source.dim) and dim != source.dim:
-                raise InvalidParameterError("dim", f"{source.dim}, the metric's own", dim)
-            if metric is not None or ambient is not None:
-                allowed = "None where a metric is given itself"
-                name = "ambient" if metric is None else "metric"
-                raise InvalidParameterError(name, allowed, metric or type(ambient).__name__)
-            self.metric = source
-        else:
-            self.metric = metric_of(
-                source,
-                metric,
-                ambient=ambient,
-                dim=dim,
-                dtype=dtype,
-                device=device,
-                trainable=trainable,
-            )
-        self._like = torch.zeros((), dtype=dtype, device=where_to_compute(source, device))
-        self.dim = dim if self.metric.dim is None else self.metric.dim
-        self.data = None
-        if data is not None:
-            self.data = check_data("data", data, dim=self.dim).detach().to(self._like)
-        self._graph: LatentGraph | None = None
-
-    @property
-    def decoder(self) -> Callable[[Tensor], Any] | None:
-        """What the metric is pulled back through, the manifold's own copy; None for a metric."""
-        exact = self.metric.exact
-        found: Callable[[Tensor], Any] | None = getattr(exact, "decoder", None)
-        return found
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """The floating-point type that the manifold computes in."""
-        return self._like.dtype
-
-    @property
-    def device(self) -> torch.device:
-        """Where the manifold computes."""
-        return self._like.device
-
-    def __repr__(self) -> str:
-        source = self.metric if self.decoder is None else self.decoder
-        return f"Manifold({type(source).__name__}, dim={self.dim})"
-
-    def metric_matrix(self, point: Any) -> MetricMatrix:
-        """Compute M(z).
-
-        Args:
-            point: z, shape `(*batch, d)`.
-
-        Returns:
-            The metric, shape `(*batch, d, d)`.
-        """
-        return self.metric.metric_matrix(self._points("point", point))
-
-    def inner_product(self, point: Any, tangent_vector_a: Any, tangent_vector_b: Any) -> Scalars:
-        """Compute <u, v>_z = u^T M(z) v.
-
-        Args:
-            point: z, shape `(*batch, d)`.
-            tangent_vector_a: u, shape `(*batch, d)`.
-            tangent_vector_b: v, shape `(*batch, d)`.
-
-        Returns:
-            Inner products, shape `(*batch,)`.
-        """
-        z, u, v = self._broadcast(
-            point=point, tangent_vector_a=tangent_vector_a, tangent_vector_b=tangent_vector_b
-        )
-        return self.metric.inner_product(z, u, v)
-
-    def norm(self, point: Any, tangent_vector: Any) -> Scalars:
-        """Compute |v|_z = sqrt(v^T M(z) v).
-
-        Args:
-            point: z, shape `(*batch, d)`.
-            tangent_vector: v, shape `(*batch, d)`.
-
-        Returns:
-            Norms, shape `(*batch,)`.
-        """
-        z, v = self._broadcast(point=point, tangent_vector=tangent_vector)
-        return self.metric.norm(z, v)
-
-    def log_volume(self, point: Any) -> Scalars:
-        """Compute log sqrt det M(z), the logarithm of the magnification factor.
-
-        Args:
-            point: z, shape `(*batch, d)`.
-
-        Returns:
-            Log-volumes, shape `(*batch,)`: -inf where the metric is singular.
-        """
-        return self.metric.log_volume(self._points("point", point))
-
-    def tabulated(
-        self,
-        data: Any = None,
-        *,
-        rtol: float = 3e-3,
-        margin: float = 0.2,
-        folder: str | os.PathLike[str] | None = None,
-    ) -> "Manifold":
-        """Return the same manifold over a table of its metric, a hundred times faster (d <= 3).
-
-        Geodesics are searched on the table; their lengths and energies are measured again on the
-        decoder itself. See `TabulatedMetric`.
-
-        Args:
-            data: points to cover, shape `(n, d)`; the manifold's own data if None.
-            rtol: the relative error of the metric that 95 % of the domain must keep to.
-            margin: how far the table reaches beyond the points, as a share of their extent.
-            folder: where the table is kept, such as the folder of the model: it is read from there
-                if it fits, and made and saved if there is none.
-
-        Returns:
-            A manifold whose `metric` is a `TabulatedMetric`.
-
-        Raises:
-            InvalidParameterError: d > 3, or there are no points to cover.
-            InvalidDataError: the metric is singular somewhere on the table.
-            StorageError: the folder holds a damaged table, or one of another model.
-        """
-        if data is None and self.data is None:
-            allowed = "given where the manifold was made without data"
-            raise InvalidParameterError("data", allowed, None)
-        codes = self.data if data is None else check_data("data", data, dim=self.dim)
-        assert codes is not None
-        codes = codes.detach().to(self._like)
-        if folder is not None and TabulatedMetric.is_saved(folder):
-            table = TabulatedMetric.load(folder, self.metric.exact, device=self.device)
-            if table.error() > rtol or not bool(table.covers(codes).all()):
-                table = TabulatedMetric.build(self.metric.exact, codes, rtol=rtol, margin=margin)
-                table.save(folder)
-        else:
-            table = TabulatedMetric.build(self.metric.exact, codes, rtol=rtol, margin=margin)
-            if folder is not None:
-                table.save(folder)
-        fast = copy.copy(self)
-        fast.metric, fast.dim, fast._graph = table, table.dim, None
-        fast.data = codes if self.data is None else self.data
-        return fast
 
     def geodesic(self, point_a: Any, point_b: Any, **options: Any) -> GeodesicResult:
         """Find the geodesics from points a to points b: see `geodesics.connect`.
@@ -438,28 +258,6 @@ class Manifold:
         short = method == "table"
         return pairwise(self.metric, a, b, graph=graph, short=short, progress=progress)
 
-    def decode(self, point: Any) -> Tensor:
-        """Decode points to the mean of p(x|z), event dimensions flattened.
-
-        Args:
-            point: z, shape `(*batch, d)`.
-
-        Returns:
-            Observations, shape `(*batch, D)`.
-
-        Raises:
-            InvalidParameterError: the manifold was made from a metric and has no decoder.
-        """
-        if self.decoder is None:
-            raise InvalidParameterError(
-                "decoder", "given to decode points", "a manifold made from a metric"
-            )
-        z = self._points("point", point)
-        with torch.no_grad():
-            mean = output_mean(self.decoder(z.reshape(-1, z.shape[-1])))
-        rows = mean.flatten(1)
-        return rows.reshape(*z.shape[:-1], rows.shape[-1])
-
     def length(self, curve: Curve | Any) -> Scalars:
         """Measure the length of curves.
 
@@ -481,47 +279,6 @@ class Manifold:
             Energies, shape `(*batch,)`.
         """
         return curves.energy(self.metric, self._points_along(curve))
-
-    def graph_over(self, points: Latent) -> LatentGraph | None:
-        """Return the graph that searches start from, built when first asked for.
-
-        Args:
-            points: the end points, shape `(*batch, d)`.
-
-        Returns:
-            The graph over the data, or over a grid around the points; None if there are no data and
-            d > 2.
-        """
-        if self.data is None and points.shape[-1] > 2:
-            return None
-        return self._graph_for(points.reshape(-1, points.shape[-1]))
-
-    def _graph_for(self, points: Tensor) -> LatentGraph:
-        cheap = isinstance(self.metric, TabulatedMetric) and points.shape[-1] == 2
-        resolution = _TABLE_RESOLUTION if cheap else None
-        if self.data is not None:
-            if self._graph is None:
-                self._graph = LatentGraph.build(self.metric, self.data, resolution=resolution)
-            return self._graph
-        if self._graph is None or not self._graph.covers(points):
-            nodes = points.unique(dim=0)
-            self._graph = LatentGraph.build(self.metric, nodes, resolution=resolution)
-        return self._graph
-
-    def _points(self, name: str, points: Any) -> Tensor:
-        return check_points(name, points, self.dim).to(self._like)
-
-    def _broadcast(self, **points: Any) -> list[Tensor]:
-        tensors = [self._points(name, value) for name, value in points.items()]
-        try:
-            return list(torch.broadcast_tensors(*tensors))
-        except RuntimeError as error:
-            shapes = ", ".join(
-                f"`{n}` {tuple(t.shape)}" for n, t in zip(points, tensors, strict=True)
-            )
-            raise InvalidParameterError(
-                next(iter(points)), "of a shape that broadcasts with the others", shapes
-            ) from error
 
     def _points_along(self, curve: Curve | Any) -> Tensor:
         if not isinstance(curve, Curve):

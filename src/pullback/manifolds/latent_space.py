@@ -1,0 +1,276 @@
+"""The latent space of a decoder: its points, and the metric at each of them."""
+
+import copy
+import os
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from pullback.errors import InvalidParameterError, check_data, check_points
+from pullback.geodesics import LatentGraph
+from pullback.metrics import AmbientMetric, Metric, TabulatedMetric, metric_of, output_mean
+from pullback.models import VAE, EnsembleDecoder
+from pullback.models.preparation import where_to_compute
+from pullback.shapes import Latent, MetricMatrix, Scalars
+
+__all__ = ["LatentSpace"]
+
+_Space = TypeVar("_Space", bound="LatentSpace")
+
+_TABLE_RESOLUTION = 96  # of the graph on a table, whose edges are cheap to measure
+
+
+class LatentSpace:
+    """A latent space and what can be said of it point by point: the base of `Manifold`.
+
+    Args:
+        decoder: a `VAE`, a module or callable from z to a distribution or tensor, or a `Metric`; or
+            a list of decoders of one latent space or an `EnsembleDecoder`, for their expected
+            metric.
+        metric: `"expected"`, `"fisher_rao"` or `"kl"`; None for the default of the decoder's
+            likelihood: see `metrics.metric_of`.
+        ambient: a metric of the data space, such as `metrics.Weights` of its features.
+        dim: the latent dimension d, where the decoder does not say it.
+        data: codes of data, shape `(n, d)`: the search for geodesics also starts from the shortest
+            path on a graph over them. Without them, and for d <= 2, a grid around the end points
+            serves.
+        dtype: the floating-point type to compute in.
+        device: where to compute; None for where a module is, and the CPU for a function or metric.
+        trainable: follow the module as it trains: its present weights are used, and distances pass
+            derivatives on to them. Else the manifold keeps a copy of its own.
+
+    Raises:
+        InvalidParameterError: the latent dimension is unknown, or the decoder is in training mode.
+        InvalidDataError: the decoder is broken: see `PullbackMetric.from_decoder`.
+
+    Example:
+        >>> space = LatentSpace(lambda z: 3 * z, dim=2)
+        >>> space.metric_matrix([1.0, 0.0]).tolist(), space.norm([1.0, 0.0], [0.0, 2.0]).item()
+        ([[9.0, 0.0], [0.0, 9.0]], 6.0)
+    """
+
+    def __init__(
+        self,
+        decoder: VAE | nn.Module | Callable[[Tensor], Any] | Metric | Sequence[Any],
+        *,
+        metric: str | None = None,
+        ambient: AmbientMetric | None = None,
+        dim: int | None = None,
+        data: Any = None,
+        dtype: torch.dtype = torch.float64,
+        device: str | torch.device | None = None,
+        trainable: bool = False,
+    ) -> None:
+        source: Any = decoder.decoder if isinstance(decoder, VAE) else decoder
+        if isinstance(source, list | tuple | nn.ModuleList):
+            source = EnsembleDecoder(source)
+        self.metric: Metric
+        if isinstance(source, Metric):
+            if None not in (dim, source.dim) and dim != source.dim:
+                raise InvalidParameterError("dim", f"{source.dim}, the metric's own", dim)
+            if metric is not None or ambient is not None:
+                allowed = "None where a metric is given itself"
+                name = "ambient" if metric is None else "metric"
+                raise InvalidParameterError(name, allowed, metric or type(ambient).__name__)
+            self.metric = source
+        else:
+            self.metric = metric_of(
+                source,
+                metric,
+                ambient=ambient,
+                dim=dim,
+                dtype=dtype,
+                device=device,
+                trainable=trainable,
+            )
+        self._like = torch.zeros((), dtype=dtype, device=where_to_compute(source, device))
+        self.dim = dim if self.metric.dim is None else self.metric.dim
+        self.data = None
+        if data is not None:
+            self.data = check_data("data", data, dim=self.dim).detach().to(self._like)
+        self._graph: LatentGraph | None = None
+
+    @property
+    def decoder(self) -> Callable[[Tensor], Any] | None:
+        """What the metric is pulled back through, the manifold's own copy; None for a metric."""
+        exact = self.metric.exact
+        found: Callable[[Tensor], Any] | None = getattr(exact, "decoder", None)
+        return found
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The floating-point type that the manifold computes in."""
+        return self._like.dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Where the manifold computes."""
+        return self._like.device
+
+    def __repr__(self) -> str:
+        source = self.metric if self.decoder is None else self.decoder
+        return f"{type(self).__name__}({type(source).__name__}, dim={self.dim})"
+
+    def metric_matrix(self, point: Any) -> MetricMatrix:
+        """Compute M(z).
+
+        Args:
+            point: z, shape `(*batch, d)`.
+
+        Returns:
+            The metric, shape `(*batch, d, d)`.
+        """
+        return self.metric.metric_matrix(self._points("point", point))
+
+    def inner_product(self, point: Any, tangent_vector_a: Any, tangent_vector_b: Any) -> Scalars:
+        """Compute <u, v>_z = u^T M(z) v.
+
+        Args:
+            point: z, shape `(*batch, d)`.
+            tangent_vector_a: u, shape `(*batch, d)`.
+            tangent_vector_b: v, shape `(*batch, d)`.
+
+        Returns:
+            Inner products, shape `(*batch,)`.
+        """
+        z, u, v = self._broadcast(
+            point=point, tangent_vector_a=tangent_vector_a, tangent_vector_b=tangent_vector_b
+        )
+        return self.metric.inner_product(z, u, v)
+
+    def norm(self, point: Any, tangent_vector: Any) -> Scalars:
+        """Compute |v|_z = sqrt(v^T M(z) v).
+
+        Args:
+            point: z, shape `(*batch, d)`.
+            tangent_vector: v, shape `(*batch, d)`.
+
+        Returns:
+            Norms, shape `(*batch,)`.
+        """
+        z, v = self._broadcast(point=point, tangent_vector=tangent_vector)
+        return self.metric.norm(z, v)
+
+    def log_volume(self, point: Any) -> Scalars:
+        """Compute log sqrt det M(z), the logarithm of the magnification factor.
+
+        Args:
+            point: z, shape `(*batch, d)`.
+
+        Returns:
+            Log-volumes, shape `(*batch,)`: -inf where the metric is singular.
+        """
+        return self.metric.log_volume(self._points("point", point))
+
+    def tabulated(
+        self: _Space,
+        data: Any = None,
+        *,
+        rtol: float = 3e-3,
+        margin: float = 0.2,
+        folder: str | os.PathLike[str] | None = None,
+    ) -> _Space:
+        """Return the same manifold over a table of its metric, a hundred times faster (d <= 3).
+
+        Geodesics are searched on the table; their lengths and energies are measured again on the
+        decoder itself. See `TabulatedMetric`.
+
+        Args:
+            data: points to cover, shape `(n, d)`; the manifold's own data if None.
+            rtol: the relative error of the metric that 95 % of the domain must keep to.
+            margin: how far the table reaches beyond the points, as a share of their extent.
+            folder: where the table is kept, such as the folder of the model: it is read from there
+                if it fits, and made and saved if there is none.
+
+        Returns:
+            A manifold whose `metric` is a `TabulatedMetric`.
+
+        Raises:
+            InvalidParameterError: d > 3, or there are no points to cover.
+            InvalidDataError: the metric is singular somewhere on the table.
+            StorageError: the folder holds a damaged table, or one of another model.
+        """
+        if data is None and self.data is None:
+            allowed = "given where the manifold was made without data"
+            raise InvalidParameterError("data", allowed, None)
+        codes = self.data if data is None else check_data("data", data, dim=self.dim)
+        assert codes is not None
+        codes = codes.detach().to(self._like)
+        if folder is not None and TabulatedMetric.is_saved(folder):
+            table = TabulatedMetric.load(folder, self.metric.exact, device=self.device)
+            if table.error() > rtol or not bool(table.covers(codes).all()):
+                table = TabulatedMetric.build(self.metric.exact, codes, rtol=rtol, margin=margin)
+                table.save(folder)
+        else:
+            table = TabulatedMetric.build(self.metric.exact, codes, rtol=rtol, margin=margin)
+            if folder is not None:
+                table.save(folder)
+        fast = copy.copy(self)
+        fast.metric, fast.dim, fast._graph = table, table.dim, None
+        fast.data = codes if self.data is None else self.data
+        return fast
+
+    def decode(self, point: Any) -> Tensor:
+        """Decode points to the mean of p(x|z), event dimensions flattened.
+
+        Args:
+            point: z, shape `(*batch, d)`.
+
+        Returns:
+            Observations, shape `(*batch, D)`.
+
+        Raises:
+            InvalidParameterError: the manifold was made from a metric and has no decoder.
+        """
+        if self.decoder is None:
+            raise InvalidParameterError(
+                "decoder", "given to decode points", "a manifold made from a metric"
+            )
+        z = self._points("point", point)
+        with torch.no_grad():
+            mean = output_mean(self.decoder(z.reshape(-1, z.shape[-1])))
+        rows = mean.flatten(1)
+        return rows.reshape(*z.shape[:-1], rows.shape[-1])
+
+    def graph_over(self, points: Latent) -> LatentGraph | None:
+        """Return the graph that searches start from, built when first asked for.
+
+        Args:
+            points: the end points, shape `(*batch, d)`.
+
+        Returns:
+            The graph over the data, or over a grid around the points; None if there are no data and
+            d > 2.
+        """
+        if self.data is None and points.shape[-1] > 2:
+            return None
+        return self._graph_for(points.reshape(-1, points.shape[-1]))
+
+    def _graph_for(self, points: Tensor) -> LatentGraph:
+        cheap = isinstance(self.metric, TabulatedMetric) and points.shape[-1] == 2
+        resolution = _TABLE_RESOLUTION if cheap else None
+        if self.data is not None:
+            if self._graph is None:
+                self._graph = LatentGraph.build(self.metric, self.data, resolution=resolution)
+            return self._graph
+        if self._graph is None or not self._graph.covers(points):
+            nodes = points.unique(dim=0)
+            self._graph = LatentGraph.build(self.metric, nodes, resolution=resolution)
+        return self._graph
+
+    def _points(self, name: str, points: Any) -> Tensor:
+        return check_points(name, points, self.dim).to(self._like)
+
+    def _broadcast(self, **points: Any) -> list[Tensor]:
+        tensors = [self._points(name, value) for name, value in points.items()]
+        try:
+            return list(torch.broadcast_tensors(*tensors))
+        except RuntimeError as error:
+            shapes = ", ".join(
+                f"`{n}` {tuple(t.shape)}" for n, t in zip(points, tensors, strict=True)
+            )
+            raise InvalidParameterError(
+                next(iter(points)), "of a shape that broadcasts with the others", shapes
+            ) from error
