@@ -13,6 +13,7 @@ from pullback.geodesics.newton import Newton
 from pullback.geodesics.result import GeodesicResult
 from pullback.geodesics.search import default_solver
 from pullback.geodesics.shooting import Shooting, refine_velocity
+from pullback.geodesics.short import ShortGeodesics, search_shortly, with_ends
 from pullback.geodesics.solve import connect
 from pullback.geodesics.trajectory import Trajectory
 
@@ -27,6 +28,7 @@ __all__ = [
     "PairwiseDistances",
     "Relaxation",
     "Shooting",
+    "ShortGeodesics",
     "Solver",
     "State",
     "Status",
@@ -38,5 +40,7 @@ __all__ = [
     "pairwise",
     "refine_sample",
     "refine_velocity",
+    "search_shortly",
     "shoot",
+    "with_ends",
 ]

@@ -7,12 +7,9 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from pullback.curves import straight_line
 from pullback.errors import ConvergenceWarning
 from pullback.geodesics.graph import LatentGraph
-from pullback.geodesics.measure import at_constant_speed, fine_points, measure, resample
-from pullback.geodesics.newton import Newton
-from pullback.geodesics.result import through
+from pullback.geodesics.short import search_shortly
 from pullback.geodesics.solve import connect
 from pullback.metrics import Metric
 from pullback.shapes import Codes, Nodes
@@ -21,10 +18,6 @@ __all__ = ["PairwiseDistances", "pairwise", "refine_sample"]
 
 _BLOCK = 256  # pairs that are solved at once
 _SHORT_BLOCK = 2048
-_STARTED = 40  # segments of the curves that are compared as starts
-_LEVELS = (32, 64)
-_SEEN = 1.025  # a curve longer than its chain by more was not seen well, and takes more nodes
-_SOLVER = Newton(tol=1.5e-2, max_steps=7, max_age=1)
 
 
 @dataclass(frozen=True)
@@ -111,8 +104,7 @@ def pairwise(
     for k in bar:
         ends = point_a[i[k : k + size]], b[j[k : k + size]]
         if short and graph is not None:
-            with torch.no_grad():
-                lengths.append(_search_shortly(metric, *ends, graph))
+            lengths.append(search_shortly(metric, *ends, graph=graph).length)
         else:
             result = connect(metric, *ends, graph=graph)
             lengths.append(result.length)
@@ -171,30 +163,3 @@ def _pairs(n_a: int, n_b: int, *, symmetric: bool) -> Tensor:
     if symmetric:
         return torch.triu_indices(n_a, n_b, offset=1)
     return torch.cartesian_prod(torch.arange(n_a), torch.arange(n_b)).T
-
-
-def _search_shortly(metric: Metric, a: Tensor, b: Tensor, graph: LatentGraph) -> Tensor:
-    like = a
-    rough = metric if metric.single is None else metric.single
-    dtype = like.dtype if metric.single is None else torch.float32
-    line = straight_line(a, b, _STARTED).to(dtype)
-    line_chords = rough.chords(line)
-    straight = line_chords.sum(-1)
-    path = graph.paths(a, b, _STARTED, limit=1.1 * straight).to(dtype)
-    path_chords = rough.chords(path)
-    best = torch.minimum(straight, path_chords.sum(-1))
-    shorter = best < straight
-    nodes = torch.where(shorter[:, None, None], path, line)
-    chords = torch.where(shorter[:, None], path_chords, line_chords)
-    nodes = at_constant_speed(nodes, chords, _LEVELS[0] + 1)
-    rows = (best > 0).nonzero().squeeze(-1)
-    nodes = nodes[rows]
-    for level in _LEVELS:
-        if len(rows) == 0:
-            break
-        nodes = _SOLVER.relax(rough, resample(nodes, level + 1)).nodes
-        measured = measure(rough, fine_points(through(nodes)))[0]
-        best[rows] = measured
-        unseen = measured > _SEEN * rough.chords(nodes).sum(-1)
-        rows, nodes = rows[unseen], nodes[unseen]
-    return best.to(like)

@@ -4,23 +4,22 @@ import warnings
 from typing import Any
 
 import torch
-from sklearn.base import BaseEstimator
 from torch import Tensor
 
 from pullback.errors import (
     ConvergenceWarning,
     InvalidDataError,
-    check_data,
     check_integer,
     check_number,
     check_points,
 )
 from pullback.manifolds import Manifold
+from pullback.statistics.base import LatentEstimator
 
 __all__ = ["FrechetMean"]
 
 
-class FrechetMean(BaseEstimator):
+class FrechetMean(LatentEstimator):
     r"""The point with the smallest mean squared geodesic distance to the data.
 
     Minimises F(c) = sum_i w_i d(c, z_i)^2 / sum_i w_i by Riemannian gradient descent: the gradient
@@ -83,7 +82,7 @@ class FrechetMean(BaseEstimator):
         del y
         check_integer("max_iter", self.max_iter)
         check_number("tol", self.tol, 0, open_low=True)
-        Z = check_data("Z", Z, dim=self.manifold.dim, min_samples=1).double()
+        Z = self._points(Z, reset=True)
         w = _check_weights(weights, Z)
         self.estimate_ = _nearest_to_mean(Z, w)
         if start is not None:

@@ -1,0 +1,128 @@
+"""What all estimators on a latent space share: their data at the door, and their files."""
+
+import os
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import _check_sample_weight, validate_data
+from torch import Tensor
+
+from pullback.errors import InvalidDataError, InvalidParameterError, check_data
+from pullback.manifolds import Manifold
+from pullback.shapes import Codes
+from pullback.statistics.storage import read_estimator, write_estimator
+
+__all__ = ["LatentEstimator", "to_array"]
+
+_PROBES = 4  # points at which a file remembers the metric that the estimator was fitted with
+
+_Self = TypeVar("_Self", bound="LatentEstimator")
+
+
+def to_array(values: Tensor) -> NDArray[Any]:
+    """Return a tensor as an array, for what scikit-learn's methods return.
+
+    Example:
+        >>> to_array(torch.ones(2)).tolist()
+        [1.0, 1.0]
+    """
+    array: NDArray[Any] = values.detach().cpu().numpy()
+    return array
+
+
+class LatentEstimator(BaseEstimator):
+    """An estimator by scikit-learn's contract whose data are points of a manifold.
+
+    Methods of scikit-learn return arrays; attributes that are points or vectors of the latent space
+    are tensors where the manifold computes. The settings are checked by `fit`.
+
+    Args:
+        manifold: the latent space.
+
+    Attributes:
+        n_features_in_: the latent dimension d.
+
+    Example:
+        >>> from pullback.statistics import FrechetMean
+        >>> issubclass(FrechetMean, LatentEstimator)
+        True
+    """
+
+    manifold: Manifold
+    n_features_in_: int
+    probe_: Tensor
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write settings and fitted attributes to one file: safetensors and JSON, no pickle.
+
+        The manifold is not among them: keep its model by `VAE.save`.
+
+        Args:
+            path: the file.
+
+        Raises:
+            NotFittedError: `fit` has not been called.
+            InvalidParameterError: a setting cannot be written.
+            StorageError: the file cannot be written; what was there stays as it was.
+        """
+        write_estimator(self, path)
+
+    @classmethod
+    def load(cls: type[_Self], path: str | os.PathLike[str], manifold: Manifold) -> _Self:
+        """Read what `save` wrote.
+
+        Args:
+            path: the file.
+            manifold: the latent space that it was fitted on.
+
+        Returns:
+            The fitted estimator.
+
+        Raises:
+            StorageError: the file is missing, damaged or holds another estimator.
+            InvalidParameterError: `manifold` is not the one that the estimator was fitted on.
+        """
+        estimator: _Self = read_estimator(cls, path, manifold)
+        return estimator
+
+    def _points(self, Z: Any, *, reset: bool, min_samples: int = 1) -> Codes:
+        """Return data as points of the manifold, or raise: when fitted with `reset`."""
+        manifold: Any = self.manifold
+        if not isinstance(manifold, Manifold):
+            got = type(manifold).__name__
+            raise InvalidParameterError(
+                "manifold", "a `Manifold`", got, "Wrap it: `Manifold(...)`."
+            )
+        is_tensor = isinstance(Z, Tensor)
+        checks: dict[str, Any] = {"skip_check_array": True}
+        if not is_tensor:
+            dtypes = [np.float64, np.float32]
+            checks = {"dtype": dtypes, "ensure_all_finite": False, "order": "C"}
+            checks |= {"ensure_min_samples": min_samples}
+        elif Z.ndim != 2:
+            check_data("Z", Z)
+        data = validate_data(self, Z, reset=reset, **checks)
+        codes = check_data("Z", data, dim=self.manifold.dim, min_samples=min_samples).detach()
+        codes = codes.to(device=self.manifold.device, dtype=self.manifold.dtype)
+        if reset:
+            self.probe_ = codes[:_PROBES].clone()
+        return codes
+
+    def _weights(self, sample_weight: Any, Z: Codes) -> Tensor:
+        """Return the weights of the data, 1 if there are none, or raise."""
+        if isinstance(sample_weight, Tensor):
+            sample_weight = to_array(sample_weight)
+        try:
+            checked = _check_sample_weight(
+                sample_weight, to_array(Z), dtype=np.float64, ensure_non_negative=True
+            )
+        except ValueError as error:
+            raise InvalidDataError(
+                f"`sample_weight` must be {len(Z)} numbers >= 0, one for each point: {error}"
+            ) from error
+        if not checked.any():
+            raise InvalidDataError("`sample_weight` must not be 0 for all points.")
+        return torch.as_tensor(checked).to(Z)
