@@ -12,8 +12,9 @@ from torch import Tensor
 from pullback.errors import InvalidDataError, check_data
 from pullback.geodesics import grid_nodes
 from pullback.plots.style import CATEGORICAL, class_style, new_axes, styled
+from pullback.shapes import Codes
 
-__all__ = ["LatentMap", "latent_map", "scatter", "survey"]
+__all__ = ["LatentMap", "latent_map", "plane_of", "scatter", "survey"]
 
 
 class LatentMap(NamedTuple):
@@ -52,17 +53,29 @@ def survey(
         >>> chart.values.shape, chart.extent
         ((16, 16), (-0.25, 1.25, -0.25, 1.25))
     """
-    codes = check_data("Z", Z)
+    nodes = grid_nodes(plane_of(Z), resolution=resolution, margin=margin)
+    (left, bottom), (right, top) = nodes[0].tolist(), nodes[-1].tolist()
+    values = value(nodes).reshape(resolution, resolution).T
+    return LatentMap(values.cpu().numpy(), (left, right, bottom, top))
+
+
+def plane_of(Z: Any) -> Codes:
+    """Return the lower left and the upper right corner of the smallest square around codes.
+
+    Raises:
+        InvalidDataError: the codes do not lie in a plane.
+
+    Example:
+        >>> plane_of([[0.0, 0.0], [1.0, 0.0]]).tolist()
+        [[0.0, -0.5], [1.0, 0.5]]
+    """
+    codes = check_data("Z", Z).detach()
     if codes.shape[1] != 2:
         raise InvalidDataError(
             f"`Z` must have two latent dimensions to draw a map, but has {codes.shape[1]}."
         )
     center, half = (codes.amax(0) + codes.amin(0)) / 2, (codes.amax(0) - codes.amin(0)).amax() / 2
-    square = torch.stack([center - half, center + half])
-    nodes = grid_nodes(square, resolution=resolution, margin=margin)
-    (left, bottom), (right, top) = nodes[0].tolist(), nodes[-1].tolist()
-    values = value(nodes).reshape(resolution, resolution).T
-    return LatentMap(values.cpu().numpy(), (left, right, bottom, top))
+    return torch.stack([center - half, center + half])
 
 
 @styled
