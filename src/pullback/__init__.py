@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         metrics,
         models,
         plots,
+        sampling,
         statistics,
         testing,
     )
@@ -53,6 +54,7 @@ __all__ = [
     "metrics",
     "models",
     "plots",
+    "sampling",
     "statistics",
     "testing",
 ]
