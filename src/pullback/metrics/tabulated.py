@@ -32,6 +32,7 @@ _FIRST = {1: 128, 2: 64, 3: 16}  # cells along each axis that are tried first
 _MOST = {1: 16384, 2: 512, 3: 64}
 _GROWTH = 1.2  # more cells than the order of the error asks for, so that one more try will do
 _PROBES = 1024
+_BEYOND = 512  # points beyond the table that are asked of the exact metric at once
 _CHUNK = 4096  # points evaluated at once: what they gather stays in the cache
 _BAND = 0.5  # of the margin: there the table passes over into the exact metric
 
@@ -281,7 +282,8 @@ class TabulatedMetric(Metric):
         if bool(inside.all()):
             chunks = [read(part) for part in torch.split(items, _CHUNK)]
             return tuple(torch.cat(parts) for parts in zip(*chunks, strict=True))
-        outer = exact(items[~inside])
+        beyond = [exact(part) for part in torch.split(items[~inside], _BEYOND)]
+        outer = tuple(torch.cat(parts) for parts in zip(*beyond, strict=True))
         answers = tuple(part.new_empty(len(items), *part.shape[1:]) for part in outer)
         for answer, part in zip(answers, outer, strict=True):
             answer[~inside] = part

@@ -23,7 +23,7 @@ def cells(
     y: Any = None,
     *,
     resolution: int = 100,
-    margin: float = 0.15,
+    margin: float = 0.1,
     ax: Axes | None = None,
 ) -> Axes:
     """Draw the regions of the latent plane that a rule gives one label, with the codes on top.
@@ -49,7 +49,7 @@ def cells(
         >>> cells(lambda z: np.asarray(z)[:, 0] > 0.5, torch.eye(2), resolution=8).get_xlabel()
         '$z_1$'
     """
-    nodes = grid_nodes(plane_of(Z), resolution=resolution, margin=margin)
+    nodes = grid_nodes(plane_of(Z, square=False), resolution=resolution, margin=margin)
     (left, bottom), (right, top) = nodes[0].tolist(), nodes[-1].tolist()
     codes = torch.as_tensor(Z).detach().cpu()
     y = np.asarray(predict(codes)) if y is None else np.asarray(y)

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import SymLogNorm
 
 from pullback.manifolds import Manifold
-from pullback.plots.latent_map import latent_map, survey
+from pullback.plots.latent_map import LatentMap, latent_map, survey
 from pullback.plots.style import styled
 
 __all__ = ["curvature"]
@@ -17,7 +17,13 @@ _FEW, _MOST = 30.0, 1000.0  # times by which |K| varies: below the one scale is 
 
 @styled
 def curvature(
-    manifold: Manifold, Z: Any, y: Any = None, *, resolution: int = 100, ax: Axes | None = None
+    manifold: Manifold,
+    Z: Any,
+    y: Any = None,
+    *,
+    resolution: int = 100,
+    chart: LatentMap | None = None,
+    ax: Axes | None = None,
 ) -> Axes:
     """Draw the Gaussian curvature K(z) of the latent plane, with the codes on top.
 
@@ -29,6 +35,7 @@ def curvature(
         Z: codes, shape `(n, 2)`.
         y: labels, shape `(n,)`, or None.
         resolution: points of the map along each axis.
+        chart: the curvatures, where they have been surveyed before; None to survey them.
         ax: axes to draw on; new ones if None.
 
     Returns:
@@ -47,7 +54,8 @@ def curvature(
         >>> curvature(manifold, torch.eye(2), resolution=16).get_xlabel()
         '$z_1$'
     """
-    chart = survey(lambda z: manifold.scalar_curvature(z) / 2, Z, resolution=resolution)
+    if chart is None:
+        chart = survey(lambda z: manifold.scalar_curvature(z) / 2, Z, resolution=resolution)
     size = np.abs(chart.values[np.isfinite(chart.values)])
     middle, top = np.percentile(size, [50, 99]) if size.any() else (1.0, 1.0)
     label, limits = "Gaussian curvature $K$", (-top, top)

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 import torch
 from matplotlib.axes import Axes
+from numpy.typing import NDArray
 from torch import Tensor
 
-from pullback.plots.latent_map import scatter, survey
+from pullback.plots.latent_map import LatentMap, scatter, survey
 from pullback.plots.style import RIEMANNIAN, new_axes, styled
 
 __all__ = ["density"]
@@ -18,23 +19,26 @@ _SHARES = (0.99, 0.9, 0.75, 0.5, 0.25)  # of the codes that lie within each cont
 
 @styled
 def density(
-    log_density: Callable[[Any], Any],
+    log_density: Callable[[Any], Any] | LatentMap,
     Z: Any,
     y: Any = None,
     *,
     samples: Any = None,
     resolution: int = 64,
+    margin: float = 0.1,
     colour: str = RIEMANNIAN,
     ax: Axes | None = None,
 ) -> Axes:
     """Draw the contours of a density that hold 25, 50, 75, 90 and 99 % of the codes.
 
     Args:
-        log_density: from points `(n, 2)` to log-densities `(n,)`, such as `LAND.score_samples`.
+        log_density: from points `(n, 2)` to log-densities `(n,)`, such as `LAND.score_samples`; or
+            what `survey` measured of it.
         Z: codes, shape `(n, 2)`.
         y: their labels, shape `(n,)`, or None.
         samples: points drawn from the density, shape `(k, 2)`, or None.
-        resolution: points of the map along each axis.
+        resolution: points along each axis where the density is measured.
+        margin: how far that reaches beyond the codes, as a share of their extent.
         colour: of the contours.
         ax: axes to draw on, for instance those of a map; new ones if None.
 
@@ -49,25 +53,40 @@ def density(
         >>> density(lambda z: -np.square(np.asarray(z)).sum(-1), Z, resolution=16).get_xlabel()
         '$z_1$'
     """
-
-    def value(points: Tensor) -> Tensor:
-        return torch.as_tensor(np.asarray(log_density(points)), dtype=torch.float64)
-
-    chart = survey(value, Z, resolution=resolution)
+    chart = log_density
+    if not isinstance(chart, LatentMap):
+        chart = survey(chart, Z, resolution=resolution, margin=margin, square=False)
     codes = torch.as_tensor(Z).detach().cpu().double()
-    here = np.asarray(log_density(codes), dtype=float)
-    levels = np.unique(np.quantile(here[np.isfinite(here)], [1 - share for share in _SHARES]))
     ax = ax or new_axes()
     scatter(codes, y, ax=ax, size=9.0, on_map=True)
-    left, right, bottom, top = chart.extent
-    rows, columns = chart.values.shape
-    x, y_axis = np.linspace(left, right, columns), np.linspace(bottom, top, rows)
-    heights = np.nan_to_num(chart.values, nan=here.min() - 1e3, neginf=here.min() - 1e3)
-    lines = {"colors": [colour], "linewidths": 1.1, "linestyles": "solid"}
-    ax.contour(x, y_axis, heights, levels=levels, **lines)
+    _contours(chart, codes.numpy(), colour, ax)
     if samples is not None:
         drawn = np.asarray(samples.cpu() if isinstance(samples, Tensor) else samples)
         ink = ax.xaxis.label.get_color()
-        ax.scatter(*drawn.T, s=20, marker="x", color=ink, linewidths=0.9, label="sample", zorder=4)
+        ax.scatter(
+            drawn[:, 0],
+            drawn[:, 1],
+            s=20,
+            marker="x",
+            color=ink,
+            linewidths=0.9,
+            label="sample",
+            zorder=4,
+        )
+    left, right, bottom, top = chart.extent
     ax.set(xlim=(left, right), ylim=(bottom, top))
     return ax
+
+
+def _contours(chart: LatentMap, codes: NDArray[Any], colour: str, ax: Axes) -> None:
+    from scipy.interpolate import RegularGridInterpolator
+
+    left, right, bottom, top = chart.extent
+    rows, columns = chart.values.shape
+    x, y = np.linspace(left, right, columns), np.linspace(bottom, top, rows)
+    known = chart.values[np.isfinite(chart.values)]
+    lowest = known.min() - 1  # where there is no density at all
+    heights = np.where(np.isfinite(chart.values), chart.values, lowest)
+    here = RegularGridInterpolator((y, x), heights, bounds_error=False, fill_value=lowest)
+    levels = np.unique(np.quantile(here(codes[:, ::-1]), [1 - share for share in _SHARES]))
+    ax.contour(x, y, heights, levels=levels, colors=[colour], linewidths=1.1, linestyles="solid")

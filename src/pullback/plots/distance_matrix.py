@@ -40,13 +40,13 @@ def distance_matrix(distances: Any, y: Any = None, *, ax: Axes | None = None) ->
         raise InvalidDataError(f"`distances` must have shape (n, n), but got {D.shape}.")
     D[~np.isfinite(D)] = np.nan
     ax = ax or new_axes(4.4, 3.7)
-    classes = []
     if y is not None:
         y = np.asarray(y)
         if y.shape != (len(D),):
             raise InvalidDataError(f"`y` must hold {len(D)} labels, but got shape {y.shape}.")
         order = np.argsort(y, kind="stable")
-        D, (classes, sizes) = D[np.ix_(order, order)], np.unique(y, return_counts=True)
+        D = D[np.ix_(order, order)]
+        classes, sizes = np.unique(y, return_counts=True)
         ends = np.cumsum(sizes)
         for end in ends[:-1]:
             ax.axhline(end - 0.5, color="white", linewidth=0.8)

@@ -71,7 +71,7 @@ def fan(
     rings = LineCollection([closed[:, step] for step in steps], colors=CATEGORICAL[1])
     ax.add_collection(rings)
     ink = ax.xaxis.label.get_color()
-    ax.scatter(*z.cpu().numpy(), s=22, color="white", edgecolors=ink, zorder=3)
+    ax.scatter(float(z[0]), float(z[1]), s=22, color="white", edgecolors=ink, zorder=3)
     ax.set(xlabel="$z_1$", ylabel="$z_2$", aspect="equal")
     ax.autoscale_view()
     return ax
@@ -82,4 +82,5 @@ def _unit_circle(manifold: Manifold, z: Tensor, n: int) -> Tensor:
     angle = torch.arange(n, dtype=z.dtype, device=z.device) * (2 * math.pi / n)
     circle = torch.stack([angle.cos(), angle.sin()])
     L, _ = linalg.cholesky(manifold.metric_matrix(z))
-    return torch.linalg.solve_triangular(L.mT, circle, upper=True).T
+    vectors: Tensor = torch.linalg.solve_triangular(L.mT, circle, upper=True).T
+    return vectors

@@ -35,15 +35,21 @@ class LatentMap(NamedTuple):
 
 @torch.no_grad()
 def survey(
-    value: Callable[[Tensor], Tensor], Z: Any, *, resolution: int = 128, margin: float = 0.25
+    value: Callable[[Tensor], Any],
+    Z: Any,
+    *,
+    resolution: int = 128,
+    margin: float = 0.25,
+    square: bool = True,
 ) -> LatentMap:
-    """Measure a function of the latent plane on a square grid around the codes.
+    """Measure a function of the latent plane on a grid around the codes.
 
     Args:
         value: from points `(n, 2)` to values `(n,)`.
         Z: codes to cover, shape `(n, 2)`.
         resolution: points along each axis.
         margin: how far the grid reaches beyond the codes, as a share of their extent.
+        square: give the grid as much room along both axes; else each as much as the codes take.
 
     Raises:
         InvalidDataError: the codes do not lie in a plane.
@@ -53,14 +59,19 @@ def survey(
         >>> chart.values.shape, chart.extent
         ((16, 16), (-0.25, 1.25, -0.25, 1.25))
     """
-    nodes = grid_nodes(plane_of(Z), resolution=resolution, margin=margin)
+    nodes = grid_nodes(plane_of(Z, square=square), resolution=resolution, margin=margin)
     (left, bottom), (right, top) = nodes[0].tolist(), nodes[-1].tolist()
-    values = value(nodes).reshape(resolution, resolution).T
-    return LatentMap(values.cpu().numpy(), (left, right, bottom, top))
+    values = value(nodes)
+    values = values.cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+    return LatentMap(values.reshape(resolution, resolution).T, (left, right, bottom, top))
 
 
-def plane_of(Z: Any) -> Codes:
+def plane_of(Z: Any, *, square: bool = True) -> Codes:
     """Return the lower left and the upper right corner of the smallest square around codes.
+
+    Args:
+        Z: codes, shape `(n, 2)`.
+        square: the smallest square; else the smallest rectangle.
 
     Raises:
         InvalidDataError: the codes do not lie in a plane.
@@ -74,7 +85,10 @@ def plane_of(Z: Any) -> Codes:
         raise InvalidDataError(
             f"`Z` must have two latent dimensions to draw a map, but has {codes.shape[1]}."
         )
-    center, half = (codes.amax(0) + codes.amin(0)) / 2, (codes.amax(0) - codes.amin(0)).amax() / 2
+    low, high = codes.amin(0), codes.amax(0)
+    if not square:
+        return torch.stack([low, high])
+    center, half = (low + high) / 2, (high - low).amax() / 2
     return torch.stack([center - half, center + half])
 
 

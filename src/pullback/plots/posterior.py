@@ -68,7 +68,9 @@ def posterior(
     curves = expected.reshape(-1, n_points, 2).numpy()
     ax.add_collection(LineCollection(list(curves), colors=RIEMANNIAN, linewidths=1.8))
     ends = curves[:, [0, -1]].reshape(-1, 2)
-    ax.scatter(*ends.T, s=14, color="white", edgecolors="black", linewidths=0.7, zorder=3)
+    ax.scatter(
+        ends[:, 0], ends[:, 1], s=14, color="white", edgecolors="black", linewidths=0.7, zorder=3
+    )
     ax.plot([], [], color=CATEGORICAL[4], label=f"{len(geometries.members)} members")
     ax.plot([], [], color=RIEMANNIAN, label="expected metric")
     ax.set(xlabel="$z_1$", ylabel="$z_2$", aspect="equal")

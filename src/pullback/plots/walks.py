@@ -50,8 +50,16 @@ def walks(
     ax.add_collection(lines)
     ink = ax.xaxis.label.get_color()
     starts, ends = chains[:, 0], chains[:, -1]
-    ax.scatter(*starts.T, s=26, facecolors="white", edgecolors=ink, linewidths=1.0, zorder=3)
-    ax.scatter(*ends.T, s=22, c=colours, edgecolors=ink, linewidths=0.6, zorder=3)
+    ax.scatter(
+        starts[:, 0],
+        starts[:, 1],
+        s=26,
+        facecolors="white",
+        edgecolors=ink,
+        linewidths=1.0,
+        zorder=3,
+    )
+    ax.scatter(ends[:, 0], ends[:, 1], s=22, c=colours, edgecolors=ink, linewidths=0.6, zorder=3)
     ax.set(xlabel="$z_1$", ylabel="$z_2$", aspect="equal")
     ax.autoscale_view()
     return ax
