@@ -85,7 +85,8 @@ class LatentSpace:
                 device=device,
                 trainable=trainable,
             )
-        self._like = torch.zeros((), dtype=dtype, device=where_to_compute(source, device))
+        # No tensor, whose pickle is another one each time: scikit-learn compares them.
+        self._where: dict[str, Any] = {"dtype": dtype, "device": where_to_compute(source, device)}
         self.dim = dim if self.metric.dim is None else self.metric.dim
         self.data = None
         if data is not None:
@@ -102,16 +103,25 @@ class LatentSpace:
     @property
     def dtype(self) -> torch.dtype:
         """The floating-point type that the manifold computes in."""
-        return self._like.dtype
+        dtype: torch.dtype = self._where["dtype"]
+        return dtype
 
     @property
     def device(self) -> torch.device:
         """Where the manifold computes."""
         return self._like.device
 
+    @property
+    def _like(self) -> Tensor:
+        return torch.zeros((), **self._where)
+
     def __repr__(self) -> str:
         source = self.metric if self.decoder is None else self.decoder
         return f"{type(self).__name__}({type(source).__name__}, dim={self.dim})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the graph, which is made anew when it is asked for."""
+        return vars(self) | {"_graph": None}
 
     def metric_matrix(self, point: Any) -> MetricMatrix:
         """Compute M(z).

@@ -74,6 +74,10 @@ class PullbackMetric(Metric):
         self._ambient_dim: int | None = None
         self._single: PullbackMetric | None = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what is found again when it is asked for."""
+        return vars(self) | {"_ambient_dim": None}
+
     @classmethod
     def from_decoder(
         cls,
