@@ -133,7 +133,8 @@ def _check_initial(curve: Any, point_a: Tensor, point_b: Tensor) -> Tensor:
     ends = torch.stack([point_a, point_b], -2).reshape(-1, 2, d)
     gap = (nodes[:, [0, -1]] - ends).norm(dim=-1).amax(-1)
     reach = (nodes.amax(1) - nodes.amin(1)).norm(dim=-1)
-    if bool((gap > 1e-4 * reach).any()):
+    rounding = 16 * torch.finfo(nodes.dtype).eps * nodes.abs().amax((1, 2))
+    if bool((gap > 1e-4 * reach + rounding).any()):
         raise InvalidDataError(
             "`initial` must hold curves that begin at `point_a` and end at `point_b`, but one "
             f"misses them by {float(gap.max()):.3g} (pair {int(gap.argmax())})."

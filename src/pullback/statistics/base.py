@@ -7,16 +7,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, validate_data
 from torch import Tensor
 
-from pullback.errors import InvalidDataError, InvalidParameterError, check_data
+from pullback.errors import InvalidDataError, InvalidParameterError, check_data, check_integer
 from pullback.manifolds import Manifold
 from pullback.shapes import Codes
 from pullback.statistics.storage import read_estimator, write_estimator
 
-__all__ = ["LatentEstimator", "to_array"]
+__all__ = ["LatentEstimator", "generator_from", "random_state_from", "to_array"]
 
+_SEEDS = 2**32 - 1
 _PROBES = 4  # points at which a file remembers the metric that the estimator was fitted with
 
 _Self = TypeVar("_Self", bound="LatentEstimator")
@@ -31,6 +33,41 @@ def to_array(values: Tensor) -> NDArray[Any]:
     """
     array: NDArray[Any] = values.detach().cpu().numpy()
     return array
+
+
+def generator_from(random_state: Any) -> np.random.Generator:
+    """Make a NumPy generator of what scikit-learn or NumPy take for a random state.
+
+    Args:
+        random_state: a seed >= 0, a NumPy `Generator` or `RandomState`, or None.
+
+    Raises:
+        InvalidParameterError: it is something else.
+
+    Example:
+        >>> generator_from(7).random() == generator_from(7).random()
+        True
+    """
+    if isinstance(random_state, np.random.RandomState):
+        random_state = random_state.randint(_SEEDS)
+    if random_state is None or isinstance(random_state, np.random.Generator):
+        return np.random.default_rng(random_state)
+    return np.random.default_rng(check_integer("random_state", random_state, 0))
+
+
+def random_state_from(random_state: Any) -> np.random.RandomState:
+    """Make a NumPy `RandomState`, whose numbers scikit-learn's estimators take: `generator_from`.
+
+    Example:
+        >>> random_state_from(7).randint(9) == random_state_from(7).randint(9)
+        True
+    """
+    if isinstance(random_state, np.random.Generator):
+        return np.random.RandomState(random_state.integers(_SEEDS))
+    if random_state is not None and not isinstance(random_state, np.random.RandomState):
+        random_state = check_integer("random_state", random_state, 0, _SEEDS)
+    found: np.random.RandomState = check_random_state(random_state)
+    return found
 
 
 class LatentEstimator(BaseEstimator):
@@ -90,12 +127,7 @@ class LatentEstimator(BaseEstimator):
 
     def _points(self, Z: Any, *, reset: bool, min_samples: int = 1) -> Codes:
         """Return data as points of the manifold, or raise: when fitted with `reset`."""
-        manifold: Any = self.manifold
-        if not isinstance(manifold, Manifold):
-            got = type(manifold).__name__
-            raise InvalidParameterError(
-                "manifold", "a `Manifold`", got, "Wrap it: `Manifold(...)`."
-            )
+        self._check_manifold()
         is_tensor = isinstance(Z, Tensor)
         checks: dict[str, Any] = {"skip_check_array": True}
         if not is_tensor:
@@ -110,6 +142,14 @@ class LatentEstimator(BaseEstimator):
         if reset:
             self.probe_ = codes[:_PROBES].clone()
         return codes
+
+    def _check_manifold(self) -> None:
+        manifold: Any = self.manifold
+        if not isinstance(manifold, Manifold):
+            got = type(manifold).__name__
+            raise InvalidParameterError(
+                "manifold", "a `Manifold`", got, "Wrap it: `Manifold(...)`."
+            )
 
     def _weights(self, sample_weight: Any, Z: Codes) -> Tensor:
         """Return the weights of the data, 1 if there are none, or raise."""

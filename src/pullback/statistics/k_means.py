@@ -1,52 +1,67 @@
 """K-means clustering by geodesic distance."""
 
-from abc import ABC, abstractmethod
+import warnings
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, ClusterMixin
+from sklearn.base import ClusterMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from pullback.errors import (
+    ConvergenceError,
+    ConvergenceWarning,
     InvalidDataError,
     check_choice,
-    check_data,
     check_integer,
     check_number,
 )
-from pullback.geodesics import LatentGraph
 from pullback.manifolds import Manifold
+from pullback.metrics import TabulatedMetric
 from pullback.shapes import Codes
-from pullback.statistics.frechet_mean import FrechetMean
+from pullback.statistics.base import LatentEstimator, generator_from, to_array
+from pullback.statistics.lloyd import ClusterGraph, Lloyd, logs_to_centers
+from pullback.statistics.medoids import nearest_medoid
 
 __all__ = ["KMeans"]
 
+_METHODS = ("auto", "graph", "log", "newton")
+_SEEDED = 1000  # data, at most, among which starts are sought on a graph
 
-class KMeans(ClusterMixin, BaseEstimator):
+
+class KMeans(TransformerMixin, ClusterMixin, LatentEstimator):
     r"""K-means in a curved space: assign by geodesic distance, update by Frechet mean.
 
-    Lowers sum_i min_k d(z_i, c_k)^2 by turns, from centres that k-means++ draws among the data.
+    Lowers sum_i w_i min_k d(z_i, c_k)^2 by turns, from centres that k-means++ draws among the data.
+    A cluster that loses all its points takes the one that is furthest from its centre.
 
     Args:
         manifold: the latent space.
         n_clusters: the number of clusters k.
-        method: `"graph"` measures on a graph over the data (and a grid, for d <= 2), where a mean
+        method: `"graph"` measures on a graph over the data (and a grid, for d <= 3), where a mean
             is the best of the graph's nodes: one shortest-path sweep for each point, after which
-            all starts are nearly free. `"newton"` solves every geodesic and descends to every mean:
-            exact, for any dimension, and far slower.
-        n_init: how many starts; the best is kept.
+            all starts are nearly free; distances are a few per cent too long. `"log"` goes on from
+            there: short geodesics until the clusters settle, then exact ones for the means, the
+            inertia and every point whose label is in doubt. `"newton"` takes exact geodesics in
+            every turn. `"auto"` is `"log"` where the metric is a table (`Manifold.tabulated`), on
+            which geodesics are cheap, or the graph falls into parts, else `"graph"`.
+        n_init: starts on the graph; the best is kept.
         max_iter: most turns for each start.
         tol: stop when a turn lowers the inertia by less than this share.
-        random_state: seed of the starts.
+        random_state: seed of the starts: an integer, a NumPy `Generator` or `RandomState`, or None.
 
     Attributes:
         cluster_centers_: the centres, a tensor of shape `(k, d)`.
-        labels_: cluster of each point, an array of shape `(n,)`.
-        inertia_: the sum of squared geodesic distances to the nearest centre.
-        n_iter_: turns that the best start took.
+        labels_: cluster of each point, an array of shape `(n,)`: -1 for a point that no centre
+            reaches, which counts nowhere.
+        inertia_: the sum of squared geodesic distances to the nearest centre, weighted.
+        n_iter_: turns that the best start took, or those of geodesics.
+        n_failed_: geodesics to the nearest centre that did not converge, and points without one.
+        method_: what `"auto"` has chosen.
+        points_: on a graph, the data that it lies over, `(n, d)`; else None.
+        n_features_in_: the latent dimension d.
 
     Source:
         Arvanitidis, Hansen, Hauberg, Latent Space Oddity: on the curvature of deep generative
@@ -61,16 +76,24 @@ class KMeans(ClusterMixin, BaseEstimator):
         True
     """
 
+    cluster_centers_: Tensor
+    labels_: NDArray[np.int64]
+    inertia_: float
+    n_iter_: int
+    n_failed_: int
+    method_: str
+    points_: Tensor | None
+
     def __init__(
         self,
         manifold: Manifold,
         n_clusters: int = 8,
         *,
-        method: str = "graph",
+        method: str = "auto",
         n_init: int = 10,
         max_iter: int = 100,
         tol: float = 1e-4,
-        random_state: int | None = None,
+        random_state: Any = None,
     ) -> None:
         self.manifold = manifold
         self.n_clusters = n_clusters
@@ -80,211 +103,189 @@ class KMeans(ClusterMixin, BaseEstimator):
         self.tol = tol
         self.random_state = random_state
 
-    def fit(self, Z: Any, y: Any = None) -> "KMeans":
+    def fit(self, Z: Any, y: Any = None, *, sample_weight: Any = None) -> "KMeans":
         """Find the clusters.
 
         Args:
             Z: latent points, shape `(n, d)`.
             y: ignored; for the scikit-learn contract.
+            sample_weight: w >= 0, shape `(n,)`; 1 if None.
 
         Returns:
             The estimator itself.
 
         Raises:
             InvalidParameterError: a setting is out of range.
-            InvalidDataError: bad points, or fewer than clusters.
+            InvalidDataError: bad points or weights, fewer points than clusters, or, for `"graph"`,
+                a graph that falls into parts.
+            ConvergenceError: no centre reaches any point.
         """
         del y
-        Z = self._check(Z)
-        space = _SPACES[self.method](self.manifold, Z)
-        rng = np.random.default_rng(self.random_state)
-        self.inertia_ = np.inf
-        for _ in range(self.n_init):
-            labels, inertia, n_iter = self._run(space, rng)
-            if inertia < self.inertia_:
-                self.inertia_, self.n_iter_ = inertia, n_iter
-                self.labels_, self.cluster_centers_ = labels, space.centers().clone()
-        self._space = space
+        self._check_settings()
+        Z = self._points(Z, reset=True)
+        weights = self._weights(sample_weight, Z)
+        check_enough(Z, self.n_clusters)
+        rng = generator_from(self.random_state)
+        graph = self._graph_or_none(Z)
+        self.points_ = None if graph is None else Z
+        if graph is None:
+            self.method_ = "newton" if self.method == "newton" else "log"
+            centers, self.n_iter_ = self._turn(Z, weights, rng)
+        else:
+            self.method_, self._graph = "graph", graph
+            centers, self.n_iter_ = self._choose(graph, weights, rng)
+        self.cluster_centers_ = centers
+        self._describe(Z, weights)
         return self
 
     def predict(self, Z: Any) -> NDArray[np.int64]:
-        """Assign new points to the clusters.
+        """Assign points to the clusters.
 
         Args:
             Z: latent points, shape `(n, d)`.
 
         Returns:
-            Cluster labels, shape `(n,)`.
+            Cluster labels, shape `(n,)`: -1 for a point that no centre reaches.
 
         Raises:
             NotFittedError: `fit` has not been called.
         """
         check_is_fitted(self)
-        Z = check_data("Z", Z, dim=self.manifold.dim, min_samples=1).to(self.cluster_centers_)
-        return _to_array(self._space.dist(self.cluster_centers_, Z).argmin(0))
+        distances, _ = self._measure(self._points(Z, reset=False), sure=False)
+        labels, _ = nearest_medoid(distances)
+        _warn_of_unreached(int((labels < 0).sum()), stacklevel=3)
+        return to_array(labels)
 
-    def _check(self, Z: Any) -> Codes:
-        check_choice("method", self.method, _SPACES)
+    def transform(self, Z: Any) -> NDArray[Any]:
+        """Measure from points to all centres.
+
+        Args:
+            Z: latent points, shape `(n, d)`.
+
+        Returns:
+            Geodesic distances, shape `(n, k)`: inf where a centre cannot be reached.
+
+        Raises:
+            NotFittedError: `fit` has not been called.
+        """
+        check_is_fitted(self)
+        return to_array(self._measure(self._points(Z, reset=False), sure=True)[0])
+
+    def score(self, Z: Any, y: Any = None, *, sample_weight: Any = None) -> float:
+        """Return minus the inertia of points: higher is better.
+
+        Args:
+            Z: latent points, shape `(n, d)`.
+            y: ignored; for the scikit-learn contract.
+            sample_weight: w >= 0, shape `(n,)`; 1 if None.
+
+        Returns:
+            The score; -inf if a point of positive weight cannot be reached.
+
+        Raises:
+            NotFittedError: `fit` has not been called.
+        """
+        del y
+        check_is_fitted(self)
+        points = self._points(Z, reset=False)
+        weights = self._weights(sample_weight, points)
+        lengths = self._measure(points, sure=False)[0].amin(-1)
+        return -float((weights * lengths.square())[weights > 0].sum())
+
+    def _check_settings(self) -> None:
+        check_choice("method", self.method, _METHODS)
         check_integer("n_clusters", self.n_clusters)
         check_integer("n_init", self.n_init)
         check_integer("max_iter", self.max_iter)
         check_number("tol", self.tol, low=0)
-        codes = check_data("Z", Z, dim=self.manifold.dim, min_samples=1).detach()
-        if len(codes) < self.n_clusters:
-            raise InvalidDataError(
-                f"`n_clusters` must be at most the number of points, but got {self.n_clusters} "
-                f"clusters for {len(codes)} points. Ask for fewer clusters or give more points."
-            )
-        return codes.to(device=self.manifold.device, dtype=self.manifold.dtype)
 
-    def _run(
-        self, space: "_Space", rng: np.random.Generator
-    ) -> tuple[NDArray[np.int64], float, int]:
-        squared = self._seed(space, rng).square()
-        inertia, n_iter, settled = np.inf, 0, False
-        while n_iter < self.max_iter and not settled:
-            n_iter += 1
-            nearest = squared.min(0)
-            before, inertia = inertia, float(nearest.values.sum())
-            labels = _refill_empty(nearest.indices, nearest.values, len(squared))
-            settled = inertia >= before * (1 - self.tol)
-            if not settled:
-                space.update(labels, len(squared))
-                squared = space.dist_to_centers().square()
-        nearest = squared.min(0)
-        return _to_array(nearest.indices), float(nearest.values.sum()), n_iter
+    def _choose(
+        self, graph: ClusterGraph, weights: Tensor, rng: np.random.Generator
+    ) -> tuple[Tensor, int]:
+        options = {"n_init": self.n_init, "max_iter": self.max_iter}
+        return graph.choose(weights, self.n_clusters, rng=rng, **options)
 
-    def _seed(self, space: "_Space", rng: np.random.Generator) -> Tensor:
-        chosen = [int(rng.integers(space.n_points))]
-        distances = [space.dist_to_point(chosen[0])]
-        while len(chosen) < self.n_clusters:
-            weights = _to_array(torch.stack(distances).amin(0).square())
-            weights[chosen] = 0
-            # Where all points coincide with a centre, any other will do.
-            weights = weights if weights.sum() > 0 else np.isin(range(len(weights)), chosen) < 1
-            chosen.append(int(rng.choice(len(weights), p=weights / weights.sum())))
-            distances.append(space.dist_to_point(chosen[-1]))
-        space.seed(chosen)
-        return torch.stack(distances)
+    def _turn(self, Z: Codes, weights: Tensor, rng: np.random.Generator) -> tuple[Tensor, int]:
+        some = np.arange(len(Z))
+        if len(Z) > max(_SEEDED, self.n_clusters):
+            some = rng.choice(len(Z), max(_SEEDED, self.n_clusters), replace=False)
+        rows = torch.as_tensor(some, device=Z.device)
+        centers, _ = self._choose(ClusterGraph(self.manifold, Z[rows]), weights[rows], rng)
+        exact = self.method_ == "newton"
+        lloyd = Lloyd(self.manifold, Z, weights, exact=exact, max_iter=self.max_iter, tol=self.tol)
+        return lloyd.run(centers)
 
-
-class _Space(ABC):
-    """Distances and means on one set of points; centres are its state."""
-
-    n_points: int
-
-    @abstractmethod
-    def __init__(self, manifold: Manifold, Z: Codes) -> None: ...
-
-    @abstractmethod
-    def seed(self, chosen: list[int]) -> None:
-        """Put the centres on points."""
-
-    @abstractmethod
-    def update(self, labels: Tensor, n_clusters: int) -> None:
-        """Move each centre to the mean of its points."""
-
-    @abstractmethod
-    def centers(self) -> Tensor:
-        """Return the centres, `(k, d)`."""
-
-    @abstractmethod
-    def dist_to_point(self, index: int) -> Tensor:
-        """Measure from all points to one of them, `(n,)`."""
-
-    @abstractmethod
-    def dist_to_centers(self) -> Tensor:
-        """Measure from the centres to all points, `(k, n)`."""
-
-    @abstractmethod
-    def dist(self, centers: Tensor, Z: Tensor) -> Tensor:
-        """Measure from given centres to new points, `(k, n)`."""
-
-
-class _GraphSpace(_Space):
-    def __init__(self, manifold: Manifold, Z: Codes) -> None:
-        nodes = Z if manifold.data is None else torch.cat([Z, manifold.data.to(Z)])
-        self.graph = LatentGraph.build(manifold.metric, nodes)
-        self.n_points = len(Z)
-        self.to_nodes = self.graph.dist_to_nodes(Z)
-        if not bool(self.to_nodes[:, : self.n_points].isfinite().all()):
-            raise InvalidDataError(
-                "The graph over the points falls into parts that no edge joins: use "
-                "`method='newton'`, or give the manifold `data` between them."
-            )
-        # Where the decoder is not finite, or the data fall into parts, no mean can lie.
-        self.reached = self.to_nodes.isfinite().all(0).nonzero().squeeze(-1)
-        self.to_nodes = self.to_nodes[:, self.reached]
-        self.squared = self.to_nodes.square()
-        self.chosen = torch.zeros(0, dtype=torch.long)
-
-    def seed(self, chosen: list[int]) -> None:
-        self.chosen = torch.tensor(chosen, device=self.to_nodes.device)
-
-    def update(self, labels: Tensor, n_clusters: int) -> None:
-        member = torch.nn.functional.one_hot(labels, n_clusters).T.to(self.squared)
-        self.chosen = (member @ self.squared).argmin(-1)
-
-    def centers(self) -> Tensor:
-        return self.graph.nodes[self.reached[self.chosen]]
-
-    def dist_to_point(self, index: int) -> Tensor:
-        return self.to_nodes[:, index]
-
-    def dist_to_centers(self) -> Tensor:
-        return self.to_nodes[:, self.chosen].T
-
-    def dist(self, centers: Tensor, Z: Tensor) -> Tensor:
-        # Measured as in `fit`, so that a point keeps its label: the centres are nodes of the graph.
-        gap = (centers.unsqueeze(1) - self.graph.nodes).square().sum(-1)
-        distances: Tensor = self.graph.dist_to_nodes(Z)[:, gap.argmin(-1)].T
-        return distances
-
-
-class _NewtonSpace(_Space):
-    def __init__(self, manifold: Manifold, Z: Codes) -> None:
-        self.manifold, self.Z, self.n_points = manifold, Z, len(Z)
-        self.current = Z[:0]
-
-    def seed(self, chosen: list[int]) -> None:
-        self.current = self.Z[chosen]
-
-    def update(self, labels: Tensor, n_clusters: int) -> None:
-        mean = FrechetMean(self.manifold, max_iter=20, tol=1e-2)
-        self.current = torch.stack(
-            [
-                mean.fit(self.Z[labels == k], start=self.current[k]).estimate_
-                for k in range(n_clusters)
-            ]
+    def _graph_or_none(self, Z: Codes) -> ClusterGraph | None:
+        """Return the graph to measure on, or None to measure by geodesics."""
+        on_table = isinstance(self.manifold.metric, TabulatedMetric)
+        if self.method in ("log", "newton") or (self.method == "auto" and on_table):
+            return None
+        graph = ClusterGraph(self.manifold, Z)
+        if graph.joins_all():
+            return graph
+        if self.method == "auto":
+            return None
+        raise InvalidDataError(
+            "The graph over the points falls into parts that no edge joins: use `method='log'`, or "
+            "give the manifold `data` between them."
         )
 
-    def centers(self) -> Tensor:
-        return self.current
+    def _measure(self, Z: Codes, *, sure: bool) -> tuple[Tensor, Tensor]:
+        """Return the distances to the centres and which converged, both `(n, k)`."""
+        if self.method_ != "graph":
+            sure = sure or self.method_ == "newton"
+            logs = logs_to_centers(self.manifold, Z, self.cluster_centers_, sure=sure)
+            return logs.lengths.T, logs.converged.T
+        if not hasattr(self, "_graph"):  # read from a file
+            assert self.points_ is not None
+            self._graph = ClusterGraph(self.manifold, self.points_)
+        distances = self._graph.dist(Z, self.cluster_centers_)
+        return distances, distances.isfinite()
 
-    def dist_to_point(self, index: int) -> Tensor:
-        return self.manifold.dist(self.Z, self.Z[index]).to(self.Z)
+    def _describe(self, Z: Codes, weights: Tensor) -> None:
+        distances, converged = self._measure(Z, sure=False)
+        labels, lengths = nearest_medoid(distances)
+        reached = labels >= 0
+        if not bool(reached.any()):
+            raise ConvergenceError(
+                f"No geodesic from the {self.n_clusters} centres to the {len(Z)} points was found: "
+                "the decoder is not finite between them. `Manifold.geodesic` says why."
+            )
+        self.labels_ = to_array(labels)
+        self.inertia_ = float((weights * lengths.square())[reached].sum())
+        found = converged.gather(-1, labels.clamp(min=0).unsqueeze(-1)).squeeze(-1)
+        self.n_failed_ = int((~(found & reached)).sum())
+        _warn_of_unreached(int((~reached).sum()), stacklevel=4)
+        n_loose = self.n_failed_ - int((~reached).sum())
+        if n_loose:
+            warnings.warn(
+                f"{n_loose} of {len(Z)} geodesics to the nearest centre did not converge: their "
+                "lengths are upper bounds.",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
 
-    def dist_to_centers(self) -> Tensor:
-        return self.dist(self.current, self.Z)
 
-    def dist(self, centers: Tensor, Z: Tensor) -> Tensor:
-        return self.manifold.dist(centers.unsqueeze(1), Z).to(Z)
+def check_enough(Z: Codes, n_clusters: int) -> None:
+    """Refuse more clusters than points.
 
+    Raises:
+        InvalidDataError: there are.
 
-_SPACES: dict[str, type[_Space]] = {"graph": _GraphSpace, "newton": _NewtonSpace}
-
-
-def _refill_empty(labels: Tensor, squared: Tensor, n_clusters: int) -> Tensor:
-    """Give each empty cluster the point that is furthest from its centre."""
-    labels, squared = labels.clone(), squared.clone()
-    for cluster in range(n_clusters):
-        if not bool((labels == cluster).any()):
-            alone = torch.bincount(labels, minlength=n_clusters)[labels] < 2
-            furthest = squared.masked_fill(alone, -1).argmax()
-            labels[furthest], squared[furthest] = cluster, -1
-    return labels
+    Example:
+        >>> check_enough(torch.zeros(3, 2), 3)
+    """
+    if len(Z) < n_clusters:
+        raise InvalidDataError(
+            f"`n_clusters` must be at most the number of points, but got {n_clusters} "
+            f"clusters for {len(Z)} points. Ask for fewer clusters or give more points."
+        )
 
 
-def _to_array(values: Tensor) -> NDArray[Any]:
-    array: NDArray[Any] = values.cpu().numpy()
-    return array
+def _warn_of_unreached(n: int, *, stacklevel: int) -> None:
+    if n:
+        warnings.warn(
+            f"{n} points are reached from no centre: their label is -1.",
+            ConvergenceWarning,
+            stacklevel=stacklevel,
+        )

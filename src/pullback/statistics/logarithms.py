@@ -1,15 +1,18 @@
 """Logs of data at base points that move: each search starts from the curves of the last one."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from pullback.curves import straight_line
 from pullback.geodesics import search_shortly, with_ends
 from pullback.manifolds import Manifold
 from pullback.shapes import Codes, Latent
 
 __all__ = ["Logarithms", "Logs"]
+
+_LEVELS = (128, 256)  # lengths are exact on fewer segments than directions are
 
 
 class Logs(NamedTuple):
@@ -100,7 +103,11 @@ class Logarithms:
         return found.velocity(), found.length, found.length.isfinite()
 
     def _solve(self, a: Tensor, b: Tensor, warm: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        options = {} if warm is None else {"initial": with_ends(warm, a, b)}
+        options: dict[str, Any] = {"levels": _LEVELS}
+        if warm is not None:
+            usable = warm.isfinite().all(-1).all(-1)[:, None, None]
+            line = straight_line(a, b, warm.shape[1] - 1)
+            options["initial"] = torch.where(usable, with_ends(warm, a, b), line)
         result = self.manifold.geodesic(a, b, **options)
         self._curves = result.curve.nodes
         velocity = result.curve.velocity(a.new_zeros(1)).squeeze(-2)
