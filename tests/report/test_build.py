@@ -11,8 +11,9 @@ from pullback.datasets import Table
 from pullback.report import RunFolder, Settings, build, prepare, train
 from pullback.report.build import to_json
 from pullback.report.chapter import Verdict
-from pullback.report.chapters import curvature
+from pullback.report.chapters import curvature, random_walks
 from pullback.report.chapters.clustering import _macro_f1
+from pullback.report.chapters.density import supports
 from pullback.report.study import Study
 
 
@@ -47,7 +48,7 @@ def test_everything_is_written(run):
     assert figures >= {"codes", "volume", "geodesics", "triplets", "clusters-euclidean", "std-rbf"}
     assert figures >= {"reconstructions", "samples", "interpolation-1", "steps-1"}
     assert "left-over" not in figures
-    assert len(said) == 9
+    assert len(said) == 11
     assert [c.key for c in chapters][-1] == "reproduction"
 
 
@@ -93,6 +94,24 @@ def test_numbers_agree_with_their_definitions(run):
     assert 1 - 1e-3 <= ratio["median"] <= ratio["p90"] <= ratio["max"]
     assert -1 <= numbers["generation"]["spearman_network"] <= 1
     assert numbers["generation"]["spearman_rbf"] > 0.5
+
+
+def test_densities_and_walks_are_measured_and_repeat_themselves(run):
+    folder, chapters, _ = run
+    numbers = {chapter.key: chapter.numbers for chapter in chapters}
+    density, walks = numbers["density"], numbers["random_walks"]
+    low, high = density["gain_interval"]
+    assert low <= density["gain"] <= high
+    gain = density["land"]["log_density"] - density["gaussian"]["log_density"]
+    assert density["gain"] == pytest.approx(gain)
+    shares = [*density["land"]["inside"].values(), *walks["inside"]["riemannian"].values()]
+    assert all(0 <= share <= 1 for share in shares)
+    assert walks["inside"]["riemannian"]["near the codes"] > 0.5
+    study = Study(folder, n_pairs=6)
+    for support in supports(study).values():
+        assert 0.97 <= support.share(study.Z_train) <= 1
+    assert supports(study)["near the codes"].share(study.Z_train + 100) == 0
+    assert random_walks(study).numbers == walks
 
 
 def test_verdicts_follow_from_the_numbers(run):

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from pullback.cli import latent, populations
 from pullback.cli.failures import failures_as_paragraphs, remember_debug
 from pullback.version import __version__
 
@@ -143,6 +144,10 @@ def report(
     from pullback.cli.commands import run_report
 
     run_report(folder)
+
+
+for command in (*latent.COMMANDS, *populations.COMMANDS):
+    app.command()(command)
 
 
 def main() -> None:

@@ -17,7 +17,14 @@ from pullback.errors import InvalidParameterError, PullbackError, check_device, 
 from pullback.report import RunFolder, Settings, build, prepare, refuse_unfit, train
 from pullback.report.chapter import Chapter
 
-__all__ = ["InterruptedRunError", "run_demo", "run_report", "run_train"]
+__all__ = [
+    "InterruptedRunError",
+    "interruptible",
+    "limit_threads",
+    "run_demo",
+    "run_report",
+    "run_train",
+]
 
 
 _SMALL = 4096  # data dimensions up to which one thread trains a 64-32 network the fastest
@@ -115,8 +122,8 @@ def run_report(path: Path) -> None:
             str(path),
             f"Go on with it: `{settings.command_line(path)}`.",
         )
-    _limit_threads(folder.data().X.shape[1])
-    with _interruptible(f"pullback report {path}", "What was there before is as it was."):
+    limit_threads(folder.data().X.shape[1])
+    with interruptible(f"pullback report {path}", "What was there before is as it was."):
         _measure(folder)
 
 
@@ -127,9 +134,9 @@ def _run(out: Path, table: Table, settings: Settings, *, overwrite: bool) -> Non
     data = prepare(table, scale=settings.scale, seed=settings.seed, say=_say)
     check_integer("--latent-dim", settings.latent_dim, 1, data.X.shape[1])
     refuse_unfit(settings, data)  # nothing on disk has changed so far
-    _limit_threads(data.X.shape[1])
+    limit_threads(data.X.shape[1])
     start = time.monotonic()
-    with _interruptible(settings.command_line(out), f"What is done so far is kept in {out}."):
+    with interruptible(settings.command_line(out), f"What is done so far is kept in {out}."):
         resumed = folder.begin(settings, data, overwrite=overwrite)
         _say(f"{'Going on with' if resumed else 'Writing'} the run in {out}")
         train(folder)
@@ -149,8 +156,15 @@ def _tell(chapter: Chapter) -> None:
         typer.echo(f"\n{chapter.claim}\n  {chapter.verdict.label}: {chapter.outcome}")
 
 
-def _limit_threads(data_dim: int) -> None:
-    """Use one thread where the layers are small: more would wait for each other, not help."""
+def limit_threads(data_dim: int) -> None:
+    """Use one thread where the layers are small: more would wait for each other, not help.
+
+    Args:
+        data_dim: the number of features of the data.
+
+    Example:
+        >>> limit_threads(10**6)
+    """
     if data_dim <= _SMALL and "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(1)
 
@@ -160,7 +174,22 @@ def _say(line: str) -> None:
 
 
 @contextmanager
-def _interruptible(command: str, kept: str) -> Iterator[None]:
+def interruptible(command: str, kept: str) -> Iterator[None]:
+    """Make one line of an interruption by the user.
+
+    Args:
+        command: what goes on with it.
+        kept: what became of the work so far, a sentence.
+
+    Raises:
+        InterruptedRunError: the user stopped it.
+
+    Example:
+        >>> with interruptible("pullback report run", "All is as it was."):
+        ...     raise KeyboardInterrupt
+        Traceback (most recent call last):
+        pullback.cli.commands.InterruptedRunError: interrupted. All is as it was. To go on, run: ...
+    """
     try:
         yield
     except KeyboardInterrupt:

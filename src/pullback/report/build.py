@@ -24,6 +24,8 @@ _STEPS: dict[str, Callable[[Study], Chapter]] = {
     "k-means": story.clustering,
     "interpolation": story.interpolation,
     "generation": story.generation,
+    "densities": story.density,
+    "random walks": story.random_walks,
     "likelihood": story.likelihood,
     "statistics of the solver": story.solver,
 }

@@ -26,6 +26,8 @@ _WRITTEN = (
     "model-network",
     "metrics.json",
     "figures",
+    "analyses",
+    "table",
     "report.html",
     "checkpoint.safetensors",
     "checkpoint-network.safetensors",
@@ -122,6 +124,11 @@ class RunFolder:
     def network_model(self) -> Path:
         """The folder of the same model with a variance network."""
         return self.path / "model-network"
+
+    @property
+    def table(self) -> Path:
+        """The folder of the table of the metric, once something has been measured."""
+        return self.path / "table"
 
     @property
     def checkpoint(self) -> Path:

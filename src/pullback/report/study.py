@@ -3,6 +3,7 @@
 import time
 import warnings
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,13 +14,15 @@ from torch import Tensor, nn
 from pullback.errors import ConvergenceWarning, InvalidDataError
 from pullback.geodesics import GeodesicResult
 from pullback.manifolds import Manifold
-from pullback.models import load
+from pullback.models import VAE, load
 from pullback.report.run import RunFolder
 from pullback.report.training import with_constant_std
+from pullback.shapes import Codes, Nodes
 
-__all__ = ["Study"]
+__all__ = ["Study", "manifold_over"]
 
 _MOST_NODES = 2000  # training codes that the graph of distances runs through
+_MARGIN = 0.5  # of the table beyond the codes: draws and walks go further than they
 _PILOT, _SECONDS = 10, 90.0  # pairs that are timed first, and what all may take
 
 
@@ -47,6 +50,7 @@ class Study:
     """
 
     def __init__(self, folder: RunFolder, *, n_points: int = 300, n_pairs: int = 100) -> None:
+        self._folder = folder
         self.settings = folder.settings()
         self.data = folder.data()
         self.vae = load(folder.model, device=self.settings.device)
@@ -105,6 +109,12 @@ class Study:
         """The codes of the held-out samples, float64 `(n, d)`."""
         return self.vae.encode(self.X).double()
 
+    @property
+    @torch.no_grad()
+    def Z_test(self) -> Tensor:
+        """The codes of all held-out samples, float64 `(n_test, d)`."""
+        return self.vae.encode(self.data.X_test).double()
+
     @cached_property
     @torch.no_grad()
     def Z_train(self) -> Tensor:
@@ -121,16 +131,8 @@ class Study:
     @cached_property
     def manifold(self) -> Manifold:
         """The latent space with the metric of the RBF decoder, over a table where one will do."""
-        order = np.random.default_rng([self.seed, 2]).permutation(len(self.Z_train))
-        exact = Manifold(self.vae, data=self.Z_train[order[:_MOST_NODES].tolist()])
-        if self.vae.latent_dim > 3:
-            return exact
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", ConvergenceWarning)
-            try:
-                return exact.tabulated(torch.cat([self.Z_train, self.Z]))
-            except (ConvergenceWarning, InvalidDataError):  # too steep for a table, or singular
-                return exact
+        table = self._folder.table
+        return manifold_over(self.vae, self.Z_train, self.Z_test, seed=self.seed, folder=table)
 
     @property
     def pairs(self) -> NDArray[np.int64]:
@@ -179,6 +181,42 @@ class Study:
     def images_along(self, curves: Tensor) -> Tensor:
         """Decode points along curves `(k, d)` to their mean images `(k, D)`."""
         return self.manifold.decode(curves)
+
+
+def manifold_over(
+    vae: VAE, Z_train: Codes, Z_test: Nodes, *, seed: int, folder: Path | None = None
+) -> Manifold:
+    """Return the latent space of a model, over a table of its metric where one will do.
+
+    Args:
+        vae: the model.
+        Z_train: codes of training data, shape `(n_train, d)`: a graph over some of them helps the
+            search for geodesics.
+        Z_test: all codes of held-out data, shape `(n_test, d)`, that the table covers too: so it is
+            the same one whoever asks first.
+        seed: which of the codes.
+        folder: where the table is kept, see `Manifold.tabulated`.
+
+    Returns:
+        The manifold; over a table if d <= 3 and the metric is smooth and regular enough.
+
+    Example:
+        >>> vae = VAE(data_dim=3, latent_dim=2, std="constant").eval()
+        >>> Z = torch.randn(20, 2, generator=torch.Generator().manual_seed(0)).double()
+        >>> manifold_over(vae, Z, Z, seed=0).dim
+        2
+    """
+    order = np.random.default_rng([seed, 2]).permutation(len(Z_train))
+    exact = Manifold(vae, data=Z_train[order[:_MOST_NODES].tolist()])
+    if vae.latent_dim > 3:
+        return exact
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ConvergenceWarning)
+        try:
+            codes = torch.cat([Z_train, Z_test])
+            return exact.tabulated(codes, margin=_MARGIN, folder=folder)
+        except (ConvergenceWarning, InvalidDataError):  # too steep for a table, or singular
+            return exact
 
 
 def _draw_pairs(n: int, n_pairs: int, rng: np.random.Generator) -> NDArray[np.int64]:

@@ -55,7 +55,7 @@ def _cluster_flat(study: Study) -> Clusters:
 
 
 def _cluster(study: Study) -> Clusters:
-    model = KMeans(study.manifold, n_clusters=len(study.classes), random_state=study.seed)
+    model = KMeans(study.manifold, len(study.classes), method="graph", random_state=study.seed)
     model.fit(study.Z)
     return np.asarray(model.labels_), np.asarray(model.cluster_centers_)
 

@@ -1,0 +1,1 @@
+"""What may be asked of a trained run: each analysis yields a table, and a picture."""
