@@ -21,7 +21,7 @@ from pullback.geodesics import (
     refine_velocity,
     shoot,
 )
-from pullback.manifolds.curved_space import CurvedSpace
+from pullback.manifolds.connected_space import ConnectedSpace
 from pullback.manifolds.posterior import GeometryPosterior
 from pullback.metrics import TabulatedMetric
 from pullback.shapes import Latent, Scalars, Tangent
@@ -32,7 +32,7 @@ _MEASURE = 1000  # chords that a curve is measured by, at least
 _MANY = 2000  # pairs from which on a table pays
 
 
-class Manifold(CurvedSpace):
+class Manifold(ConnectedSpace):
     r"""A latent space with the Riemannian metric that its decoder pulls back.
 
     Points may be tensors or arrays with any leading batch dimensions; they are taken to the

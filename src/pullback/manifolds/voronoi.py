@@ -1,0 +1,80 @@
+"""Voronoi cells: which of some centres each point is nearest to."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from pullback.errors import InvalidDataError, check_data
+from pullback.shapes import Nodes, Scalars
+
+__all__ = ["VoronoiCells", "voronoi_cells"]
+
+
+class VoronoiCells(NamedTuple):
+    """Points and the centre that each is nearest to.
+
+    Attributes:
+        points: the points, shape `(n, d)`.
+        centers: the centres, shape `(k, d)`.
+        labels: the index of the nearest centre, -1 where none can be reached, shape `(n,)`.
+        distances: those to all centres, shape `(n, k)`.
+
+    Example:
+        >>> cells = voronoi_cells(torch.cdist, [[0.0], [1.0]], [[0.2], [0.7]])
+        >>> cells.labels.tolist(), cells.margin.round(decimals=4).tolist()
+        ([0, 1], [0.6, 0.4])
+    """
+
+    points: Nodes
+    centers: Nodes
+    labels: Tensor
+    distances: Tensor
+
+    @property
+    def margin(self) -> Scalars:
+        """How much farther the second nearest centre is, shape `(n,)`: small near an edge."""
+        if self.distances.shape[1] < 2:
+            return torch.full_like(self.distances[:, 0], torch.inf)
+        nearest = _reachable(self.distances).topk(2, largest=False).values
+        gap = nearest[:, 1] - nearest[:, 0]
+        return torch.where(gap.isnan(), torch.inf, gap)
+
+
+def voronoi_cells(
+    dist: Callable[[Tensor, Tensor], Tensor], centers: Any, points: Any
+) -> VoronoiCells:
+    """Assign points to the nearest of some centres, by any distance.
+
+    Args:
+        dist: takes points `(n, d)` and centres `(k, d)` to distances `(n, k)`, such as
+            `LatentGraph.dist`, or a `partial` of `Manifold.pairwise_dist`.
+        centers: the centres, shape `(k, d)`.
+        points: the points, shape `(n, d)`, such as `geodesics.grid_nodes` over some codes.
+
+    Returns:
+        The labels, with all distances; of equal ones the first centre is taken.
+
+    Raises:
+        InvalidDataError: points are not finite, there is none, or the distance has another shape.
+
+    Example:
+        >>> voronoi_cells(torch.cdist, [[0.0, 0.0], [2.0, 0.0]], [[0.5, 9.0]]).labels.tolist()
+        [0]
+    """
+    c = check_data("centers", centers, min_samples=1).detach()
+    z = check_data("points", points, dim=c.shape[1], min_samples=1).detach().to(c)
+    distances = dist(z, c)
+    if distances.shape != (len(z), len(c)):
+        raise InvalidDataError(
+            f"`dist` must return distances of shape {(len(z), len(c))}, but returned "
+            f"{tuple(distances.shape)}. Give a function of points (n, d) and centres (k, d)."
+        )
+    usable = _reachable(distances)
+    labels = torch.where(usable.isfinite().any(-1), usable.argmin(-1), -1)
+    return VoronoiCells(z, c, labels, distances)
+
+
+def _reachable(distances: Tensor) -> Tensor:
+    return torch.where(distances.isnan(), torch.inf, distances)
