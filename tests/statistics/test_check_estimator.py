@@ -1,63 +1,104 @@
 """scikit-learn's own checks of its contract, on a flat space of whatever dimension they ask for.
 
-`LEFT_OUT` names each check that an estimator is excused from, with the reason.
+They run in processes of their own: they give constructors values of the wrong type, which the run
+-time check of types in this one would refuse, where the contract wants `fit` to.
 """
 
-import pytest
-from sklearn.utils.estimator_checks import parametrize_with_checks
+import json
+import subprocess
+import sys
+import warnings
 
-from pullback.manifolds import Manifold
-from pullback.metrics import PullbackMetric
-from pullback.statistics import (
-    LAND,
-    FrechetMean,
-    GeodesicAffinity,
-    GeodesicDistances,
-    GeodesicEmbedding,
-    GeodesicRegression,
-    GeometricMedian,
-    KernelDensity,
-    KMeans,
-    KMedoids,
-    KNeighborsClassifier,
-    KNeighborsRegressor,
-    KNeighborsTransformer,
-    PrincipalGeodesicAnalysis,
-)
+import pytest
+
+LEFT_OUT = {
+    "GeodesicRegression": {
+        "check_supervised_y_2d": "the targets are points of the space, so they have two dimensions"
+    },
+    "KMeans": {
+        "check_sample_weight_equivalence_on_dense_data": "the random starts depend on how many rows"
+        " there are, and a weight of 2 is one row; scikit-learn excuses its own for the same reason"
+    },
+    "KMedoids": {
+        "check_sample_weight_equivalence_on_dense_data": "as of KMeans, and a medoid is one row"
+    },
+}
+"""Checks that an estimator is excused from, with the reason."""
+
+SKIPPED = {
+    "check_array_api_input": "tensors of PyTorch are taken, but what comes back are arrays of NumPy"
+}
+"""Checks that scikit-learn skips by itself, as they ask for what is not declared."""
+
+GROUPS = [
+    ["FrechetMean", "GeodesicAffinity", "GeodesicDistances", "KMeans"],
+    ["GeometricMedian", "KMedoids", "KNeighborsClassifier"],
+    ["KNeighborsRegressor", "KNeighborsTransformer", "PrincipalGeodesicAnalysis"],
+    ["GeodesicEmbedding", "KernelDensity"],
+    ["GeodesicRegression"],
+    ["LAND"],
+]
+SETTINGS = {
+    "KMeans": {"n_clusters": 3, "n_init": 2},
+    "KMedoids": {"n_clusters": 3, "n_init": 2},
+    "LAND": {"n_samples": 8, "max_iter": 3},
+    # Of all components, those without any variance are arbitrary.
+    "PrincipalGeodesicAnalysis": {"n_components": 1},
+}
 
 
 def identity(z):
     return z
 
 
-FLAT = Manifold(PullbackMetric(identity))
+def report(names):
+    """Check estimators, and return what did not pass: name, check, status and exception."""
+    from sklearn.utils.estimator_checks import check_estimator
 
-ESTIMATORS = [
-    FrechetMean(FLAT),
-    GeodesicAffinity(FLAT),
-    GeodesicDistances(FLAT),
-    GeodesicEmbedding(FLAT),
-    GeodesicRegression(FLAT),
-    GeometricMedian(FLAT),
-    KMeans(FLAT, 3, n_init=2),
-    KMedoids(FLAT, 3, n_init=2),
-    KNeighborsClassifier(FLAT),
-    KNeighborsRegressor(FLAT),
-    KNeighborsTransformer(FLAT),
-    KernelDensity(FLAT),
-    LAND(FLAT, n_samples=50, max_iter=5),
-    PrincipalGeodesicAnalysis(FLAT),
-]
+    from pullback import Manifold, statistics
+    from pullback.metrics import PullbackMetric
 
-LEFT_OUT: dict[str, dict[str, str]] = {}
-
-
-def left_out(estimator):
-    return LEFT_OUT.get("*", {}) | LEFT_OUT.get(type(estimator).__name__, {})
+    warnings.simplefilter("ignore")
+    found = []
+    for name in names:
+        flat = Manifold(PullbackMetric(identity))
+        estimator = getattr(statistics, name)(flat, **SETTINGS.get(name, {}))
+        results = check_estimator(estimator, on_fail=None, on_skip=None)
+        assert len(results) > 30
+        found += [
+            (name, each["check_name"], each["status"], repr(each["exception"])[:500])
+            for each in results
+            if each["status"] != "passed"
+        ]
+    return found
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
-@parametrize_with_checks(ESTIMATORS, expected_failed_checks=left_out)
-def test_the_contract_of_scikit_learn(estimator, check):
-    check(estimator)
+@pytest.mark.parametrize("names", GROUPS, ids="-".join)
+def test_every_check_that_makes_sense_passes(names):
+    run = [sys.executable, __file__, *names]
+    done = subprocess.run(run, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    for name, check, status, exception in json.loads(done.stdout.splitlines()[-1]):
+        if status == "skipped":
+            assert check in SKIPPED or "decision_function" in check, (name, check, exception)
+        else:
+            assert check in LEFT_OUT.get(name, {}), (name, check, exception)
+
+
+def test_every_estimator_is_checked():
+    from pullback import statistics
+    from pullback.statistics import LatentEstimator
+
+    estimators = {
+        name
+        for name in statistics.__all__
+        if isinstance(kind := getattr(statistics, name), type)
+        and issubclass(kind, LatentEstimator)
+        and kind is not LatentEstimator
+    }
+    assert estimators == {name for group in GROUPS for name in group}
+
+
+if __name__ == "__main__":
+    print(json.dumps(report(sys.argv[1:])))  # noqa: T201

@@ -196,7 +196,7 @@ def test_hostile_input_is_refused_at_once():
     with pytest.raises(InvalidParameterError, match="`max_iter` must be"):
         GeodesicRegression(SPHERE, max_iter=0).fit(X, Z)
     with pytest.raises(InvalidParameterError, match="a `Manifold`"):
-        GeodesicRegression("sphere").fit(X, Z)
+        GeodesicRegression(SPHERE).set_params(manifold="sphere").fit(X, Z)
     with pytest.raises(NotFittedError):
         GeodesicRegression(SPHERE).predict(X)
     assert time.perf_counter() - start < 30

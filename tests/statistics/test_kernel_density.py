@@ -224,6 +224,4 @@ def test_files(tmp_path):
     fitted.save(tmp_path / "density")
     again = KernelDensity.load(tmp_path / "density", HALF_PLANE)
     np.testing.assert_array_equal(again.score_samples(data), fitted.score_samples(data))
-    np.testing.assert_array_equal(
-        again.sample(3, random_state=1), fitted.sample(3, random_state=1)
-    )
+    np.testing.assert_array_equal(again.sample(3, random_state=1), fitted.sample(3, random_state=1))

@@ -209,7 +209,7 @@ def test_hostile_data_are_refused_at_once():
     with pytest.raises(InvalidDataError, match="2 features"):
         pga.fit(np.zeros((4, 3)))
     with pytest.raises(InvalidParameterError, match="a `Manifold`"):
-        PrincipalGeodesicAnalysis("sphere").fit(np.zeros((4, 2)))
+        PrincipalGeodesicAnalysis(SPHERE).set_params(manifold="sphere").fit(np.zeros((4, 2)))
     with pytest.raises(NotFittedError):
         PrincipalGeodesicAnalysis(SPHERE).transform(balanced())
     assert time.perf_counter() - start < 30

@@ -11,8 +11,9 @@ from pullback.errors import InvalidParameterError, check_choice, check_integer, 
 from pullback.geodesics import GeodesicResult
 from pullback.geodesics import Status as GeodesicStatus
 from pullback.manifolds import Manifold
-from pullback.sampling.base import generator_from
+from pullback.sampling.base import check_manifold, generator_from
 from pullback.sampling.samples import ChainStatus, Samples
+from pullback.shapes import Mask
 
 __all__ = ["GeodesicTube"]
 
@@ -31,7 +32,7 @@ class GeodesicTube:
         spread: s >= 0, in the unit of the metric; 0 for points on the curves.
 
     Raises:
-        InvalidParameterError: `path` is neither, or `spread` is out of range.
+        InvalidParameterError: not a manifold, `path` is neither, or `spread` is out of range.
 
     Example:
         >>> from pullback.manifolds.reference import HalfPlane
@@ -52,7 +53,7 @@ class GeodesicTube:
             cure = "Make one: `manifold.geodesic(point_a, point_b)`."
             allowed = "a GeodesicResult or a Curve"
             raise InvalidParameterError("path", allowed, type(path).__name__, cure)
-        self.manifold = manifold
+        self.manifold = check_manifold(manifold)
         self.curve: Curve = path.curve if isinstance(path, GeodesicResult) else path
         self.spread = check_number("spread", spread, 0)
 
@@ -74,7 +75,8 @@ class GeodesicTube:
 
         Returns:
             Points, shape `(*batch, n, d)`, and the status of each, shape `(*batch, n)`. A point
-            that exp could not move off the curve stays on it, and says so.
+            that exp could not move off the curve stays on it, and says so; so do all points of a
+            curve of no finite length.
 
         Raises:
             InvalidParameterError: `n` or `spacing` is not as said.
@@ -92,20 +94,25 @@ class GeodesicTube:
                 (*batch, n), generator=generator, dtype=nodes.dtype, device=nodes.device
             )
         with torch.no_grad():
-            points, tangent = self._along(share)
+            points, tangent, finite = self._along(share)
             status = torch.zeros((*batch, n), dtype=torch.long, device=nodes.device)
             if self.spread > 0:
                 points, status = self._around(points, tangent, generator)
+            status = torch.where(finite, status, int(ChainStatus.NO_GEODESIC))
         return Samples(points, status=status)
 
-    def _along(self, share: Tensor) -> tuple[Tensor, Tensor]:
-        """Find the points at shares of the arc length, and the directions of the curves there."""
+    def _along(self, share: Tensor) -> tuple[Tensor, Tensor, Mask]:
+        """Find the points at shares of the arc length, and the directions of the curves there.
+
+        Also says which curves have a finite length, shape `(*batch, 1)`.
+        """
         fine = self.curve.points(_FINE + 1).detach()
         length = torch.cumsum(self.manifold.metric.chords(fine), -1)
-        # A curve of one point has no length: there any share will do.
+        # A curve of one point, or across a wall, has no length to share: there any share will do.
         total = length[..., -1:]
+        finite = total.isfinite()
         even = torch.arange(1, _FINE + 1, dtype=length.dtype, device=length.device) / _FINE
-        length = torch.where(total > 0, length / total, even)
+        length = torch.where(finite & (total > 0), length / total, even)
         length = torch.cat([torch.zeros_like(total), length], -1).contiguous()
         left = torch.searchsorted(length, share.contiguous(), right=True) - 1
         left = left.clamp(0, _FINE - 1)
@@ -114,7 +121,7 @@ class GeodesicTube:
         within = torch.where(gap > 0, (share - begin) / gap, torch.zeros_like(gap)).clamp(0, 1)
         index = left.unsqueeze(-1).expand(*left.shape, fine.shape[-1])
         first, second = fine.gather(-2, index), fine.gather(-2, index + 1)
-        return torch.lerp(first, second, within.unsqueeze(-1)), second - first
+        return torch.lerp(first, second, within.unsqueeze(-1)), second - first, finite
 
     def _around(
         self, points: Tensor, tangent: Tensor, generator: torch.Generator

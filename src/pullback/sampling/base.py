@@ -17,7 +17,7 @@ from pullback.errors import (
 from pullback.manifolds import Manifold
 from pullback.sampling.samples import ChainStatus, Samples
 
-__all__ = ["ChainState", "Sampler", "generator_from"]
+__all__ = ["ChainState", "Sampler", "check_manifold", "generator_from"]
 
 
 class ChainState(NamedTuple):
@@ -74,11 +74,7 @@ class Sampler(ABC):
     """Whether the start is the first draw, as in a walk, rather than forgotten."""
 
     def __init__(self, manifold: Manifold, *, n_burn_in: int = 0, thinning: int = 1) -> None:
-        given: object = manifold
-        if not isinstance(given, Manifold):
-            cure = "Wrap a decoder or a metric: `Manifold(decoder)`."
-            raise InvalidParameterError("manifold", "a Manifold", type(given).__name__, cure)
-        self.manifold = manifold
+        self.manifold = check_manifold(manifold)
         self.n_burn_in = check_integer("n_burn_in", n_burn_in, low=0)
         self.thinning = check_integer("thinning", thinning)
 
@@ -213,6 +209,23 @@ class _Record:
             acceptance=None if self.acceptance is None else self.acceptance / self.n_counted,
             divergences=self.divergences,
         )
+
+
+def check_manifold(manifold: Any) -> Manifold:
+    """Return the manifold if it is one, or raise.
+
+    Raises:
+        InvalidParameterError: it is something else.
+
+    Example:
+        >>> check_manifold(torch.exp)
+        Traceback (most recent call last):
+        pullback.errors.InvalidParameterError: `manifold` must be a Manifold, but got builtin_...
+    """
+    if not isinstance(manifold, Manifold):
+        cure = "Wrap a decoder or a metric: `Manifold(decoder)`."
+        raise InvalidParameterError("manifold", "a Manifold", type(manifold).__name__, cure)
+    return manifold
 
 
 def generator_from(

@@ -19,6 +19,7 @@ from pullback.shapes import Latent, MetricMatrix, Tangent
 __all__ = ["BrownianMotion", "brownian_drift"]
 
 _RTOL, _ATOL = 1e-3, 1e-6  # of the geodesics of a walk, whose own error is larger
+_MAX_STEPS = 50  # of each of them: it bounds the time that a wall may take
 
 
 class BrownianMotion(Sampler):
@@ -146,7 +147,8 @@ def _exp(metric: Metric, z: Tensor, v: Tensor) -> Tensor:
     end = stages.end.chunk(2, -1)[0].clone()
     rough = ~(stages.error(one) <= _RTOL * v.norm(dim=-1))
     if bool(rough.any()):
-        end[rough] = follow(metric, z[rough], v[rough], rtol=_RTOL, atol=_ATOL).end
+        z, v = z[rough], v[rough]
+        end[rough] = follow(metric, z, v, rtol=_RTOL, atol=_ATOL, max_steps=_MAX_STEPS).end
     return end
 
 

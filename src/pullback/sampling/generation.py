@@ -127,7 +127,8 @@ class SupportSampler:
         return total - self.support.manifold.metric.log_volume(z).detach()
 
     def _median_gap(self) -> float:
-        gap = float(self.support.gaps().median()) / math.sqrt(self.support.codes.shape[1])
+        gaps = self.support.gaps()
+        gap = float(gaps[gaps.isfinite()].median()) / math.sqrt(self.support.codes.shape[1])
         if not gap > 0:
             raise InvalidDataError(
                 "Most codes coincide with another one, so that there is no length to blur them by: "

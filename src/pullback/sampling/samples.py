@@ -48,8 +48,8 @@ _MESSAGES = {
     ChainStatus.NOT_FINITE: "a step or the metric at its end was not finite: make `step_size` "
     "smaller",
     ChainStatus.STUCK: "no step was accepted: make `step_size` smaller, or burn in for longer",
-    ChainStatus.NO_GEODESIC: "the geodesic to the draw could not be followed to its end: make "
-    "`spread` smaller",
+    ChainStatus.NO_GEODESIC: "no finite curve leads to the draw: join the ends of the path another "
+    "way, or make `spread` smaller",
 }
 
 

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from pullback.errors import (
+    InvalidDataError,
     InvalidParameterError,
     check_choice,
     check_data,
@@ -15,6 +16,7 @@ from pullback.errors import (
     check_points,
 )
 from pullback.manifolds import Manifold
+from pullback.sampling.base import check_manifold
 from pullback.shapes import Latent, Mask, Scalars
 
 __all__ = ["Support"]
@@ -49,7 +51,8 @@ class Support:
 
     Raises:
         InvalidParameterError: a parameter is out of range, or the decoder has no sigma.
-        InvalidDataError: codes are not finite, too few, or of another dimension.
+        InvalidDataError: codes are not finite, too few, or of another dimension, or more than
+            1 - `level` of them have no score.
 
     Example:
         >>> from pullback.metrics import PullbackMetric
@@ -69,7 +72,7 @@ class Support:
         level: float = 0.99,
         n_neighbors: int = 5,
     ) -> None:
-        self.manifold = manifold
+        self.manifold = check_manifold(manifold)
         self.criterion = check_choice("criterion", criterion, _CRITERIA)
         self.level = check_number("level", level, 0, 1, open_low=True)
         self.n_neighbors = check_integer("n_neighbors", n_neighbors)
@@ -80,7 +83,7 @@ class Support:
         if criterion == "std":
             self._check_std()
         self.scores = self._score(self.codes, n_skipped=1)
-        self.threshold = float(self.scores.quantile(self.level, interpolation="higher"))
+        self.threshold = self._threshold()
 
     def __repr__(self) -> str:
         return (
@@ -110,6 +113,18 @@ class Support:
             chunks = self.codes.split(_AT_ONCE // (_CHORDS + 1))
             parts = [self._lengths(part, 1, 1)[:, 0] for part in chunks]
         return torch.cat(parts)
+
+    def _threshold(self) -> float:
+        unknown = self.scores.isnan() | (self.scores == torch.inf)
+        scores = torch.where(unknown, torch.inf, self.scores)  # such codes are the furthest out
+        threshold = float(scores.quantile(self.level, interpolation="higher"))
+        if threshold == torch.inf:
+            raise InvalidDataError(
+                f"`codes` must lie where the metric is finite, but around {int(unknown.sum())} of "
+                f"{len(unknown)} it is not, more than `level` = {self.level:g} leaves outside. "
+                "Remove them, or lower `level`."
+            )
+        return threshold
 
     def _score(self, z: Tensor, n_skipped: int = 0) -> Tensor:
         lines = (_CHORDS + 1) * self.n_neighbors if self.criterion == "neighbors" else 1

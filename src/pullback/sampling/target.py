@@ -11,6 +11,7 @@ from pullback.autodiff import differentiable, gradient, jacobian
 from pullback.errors import InvalidDataError, check_choice
 from pullback.manifolds import Manifold
 from pullback.metrics import Metric
+from pullback.sampling.base import check_manifold
 from pullback.shapes import Latent, Mask, MetricMatrix, Scalars, Tangent
 
 __all__ = ["LocalTarget", "Target", "log_density_at", "region_mask"]
@@ -69,7 +70,7 @@ class Target:
             function from points `(n, d)` to a mask `(n,)`; None for everywhere.
 
     Raises:
-        InvalidParameterError: an unknown measure.
+        InvalidParameterError: not a manifold, or an unknown measure.
 
     Example:
         >>> from pullback.manifolds.reference import HalfPlane
@@ -86,7 +87,7 @@ class Target:
         measure: str = "riemannian",
         region: Any = None,
     ) -> None:
-        self.metric: Metric = manifold.metric
+        self.metric: Metric = check_manifold(manifold).metric
         self.log_density = log_density
         self.measure = check_choice("measure", measure, _MEASURES)
         self.region = region

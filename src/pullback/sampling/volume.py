@@ -18,7 +18,7 @@ from pullback.errors import (
 )
 from pullback.manifolds import Manifold
 from pullback.metrics.bspline import BSpline
-from pullback.sampling.base import generator_from
+from pullback.sampling.base import check_manifold, generator_from
 from pullback.sampling.samples import Samples
 from pullback.sampling.support import Support
 from pullback.sampling.target import region_mask
@@ -61,7 +61,8 @@ class VolumeSampler:
         box: as given, or found.
 
     Raises:
-        InvalidParameterError: d > 3, a box that is none, or there is neither box nor support.
+        InvalidParameterError: not a manifold, d > 3, a box that is none, or there is neither box
+            nor support.
         InvalidDataError: the density is infinite or 0 all over the box.
 
     Source:
@@ -88,7 +89,7 @@ class VolumeSampler:
         region: Any = None,
         n_cells: int | None = None,
     ) -> None:
-        self.manifold, self.region = manifold, region
+        self.manifold, self.region = check_manifold(manifold), region
         self.power = check_number("power", power)
         self.box = self._check_box(box)
         d = self.box.shape[1]
@@ -180,15 +181,17 @@ class VolumeSampler:
     def _bound_cells(self) -> tuple[Tensor, Tensor]:
         """Bound the log-density in cells `(cells,)`, and say where these begin, `(cells, d)`.
 
-        Cells that no corner of which is in the region, nor of a neighbour, are left out.
+        Cells that no corner of which is in the region, nor of a neighbour, are left out, and so are
+        those where the metric is not finite.
         """
         d, n = self.box.shape[1], self.n_cells
         steps = torch.arange(n + 1, device=self.box.device)
         index = torch.cartesian_prod(*[steps] * d).reshape(-1, d)
         nodes = self.box[0] + (self.box[1] - self.box[0]) * index.to(self.box) / n
         self._offset = 0.0
-        value, inside = self._log_weight(nodes), region_mask(self.region, nodes)
-        allowed = value[inside & value.isfinite()]
+        value = self._log_weight(nodes)
+        inside = region_mask(self.region, nodes) & value.isfinite()
+        allowed = value[inside]
         if self.power < 0 and bool((self.manifold.metric.log_volume(nodes) == -torch.inf).any()):
             raise InvalidDataError(
                 "The metric is singular in the box, where a negative `power` of the volume is "
@@ -200,9 +203,9 @@ class VolumeSampler:
                 "smaller than a cell. Give a `box` closer to it."
             )
         self._offset = float(allowed.max())
-        value = (value - self._offset).clamp(min=-_DEPTH)
         shape = [n + 1] * d
-        spline = BSpline.through(value.reshape(1, *shape), self.box[0], self.box[1])
+        value = _filled((value - self._offset).reshape(shape)).clamp(min=-_DEPTH)
+        spline = BSpline.through(value.unsqueeze(0), self.box[0], self.box[1])
         bound = _largest(spline.coefficients[0], 4) + _SLACK
         near = torch.nn.functional.pad(inside.reshape(shape).to(value), [1, 1] * d)
         chosen = (_largest(near, 4) > 0).flatten()
@@ -221,6 +224,14 @@ class VolumeSampler:
             allowed = "the lowest and the highest corner, shape (2, d)"
             raise InvalidParameterError("box", allowed, corners.tolist())
         return corners
+
+
+def _filled(values: Tensor) -> Tensor:
+    """Carry the values of the nearest nodes to those without: a cliff would make a spline swing."""
+    while bool(values.isinf().any()):
+        around = torch.nn.functional.pad(values, [1, 1] * values.ndim, value=-torch.inf)
+        values = torch.where(values.isinf(), _largest(around, 3), values)
+    return values
 
 
 def _largest(values: Tensor, width: int) -> Tensor:

@@ -25,8 +25,8 @@ class Expansion(NamedTuple):
         hessian: J^T J of the residuals, in place of the Hessian, shape `(B, p, p)`.
 
     Example:
-        >>> Expansion(torch.ones(1), torch.zeros(1, 2), torch.eye(2)[None]).step().tolist()
-        [[0.0, 0.0]]
+        >>> Expansion(torch.ones(1), torch.ones(1, 2), 2 * torch.eye(2)[None]).step().tolist()
+        [[-0.5, -0.5]]
     """
 
     value: Scalars

@@ -182,7 +182,10 @@ class GeodesicRegression(RegressorMixin, LatentEstimator):
 
     def _pairs(self, X: Any, y: Any) -> tuple[Tensor, Codes]:
         if y is None:
-            raise InvalidDataError("`y` must hold the points to predict, but got None.")
+            raise InvalidDataError(
+                "`y` must hold the points to predict, but got None: GeodesicRegression requires y "
+                "to be passed, but the target y is None."
+            )
         X, y = validate_data(
             self,
             _plain(X),

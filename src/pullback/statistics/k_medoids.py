@@ -189,9 +189,12 @@ class KMedoids(TransformerMixin, ClusterMixin, LatentEstimator):
         distances = _or_infinite(
             self.manifold.pairwise_dist(Z, method=self.distances, progress=False)
         )
-        missing = int((~distances.isfinite()).sum())
-        self.n_failed_ = missing // 2
-        if len(Z) > 1 and missing == len(Z) * (len(Z) - 1):
+        n_pairs = len(Z) * (len(Z) - 1) // 2
+        self.n_failed_ = int((~distances.isfinite()).sum()) // 2
+        # A point where the metric is not finite is not even reached from itself.
+        finite = self.manifold.metric_matrix(Z).isfinite().all(-1).all(-1)
+        distances.diagonal().masked_fill_(~finite, torch.inf)
+        if 0 < n_pairs == self.n_failed_:
             raise ConvergenceError(
                 f"None of the {self.n_failed_} geodesics between the {len(Z)} points was found: "
                 "the decoder is not finite between them. `Manifold.geodesic` says why."

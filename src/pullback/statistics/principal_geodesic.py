@@ -252,14 +252,15 @@ class PrincipalGeodesicAnalysis(ClassNamePrefixFeaturesOutMixin, TransformerMixi
         Y = self._whitened(self._logs(Z))
         frame = self.components_ @ self._factor()
         a = Y @ frame.mT
+        lost = a.isnan().any(-1)
+        _warn_of(lost, "points are reached by no geodesic from the mean; their coordinates are NaN")
         if self.method == "exact" and len(frame) < Z.shape[1]:
-            lost = a.isnan().any(-1, keepdim=True)
             for exact in (False, True):
                 spaces = self._spaces(Z, exact=exact)
                 found = spaces.nearest(frame, spaces.startable(frame, a.nan_to_num()))
                 a = found.coordinates
-            self._warn_of_projections(found.converged | lost.squeeze(-1))
-            a = torch.where(lost, torch.nan, a)
+            _warn_of(~found.converged & ~lost, "searches for the nearest point did not converge")
+            a = torch.where(lost.unsqueeze(-1), torch.nan, a)
         return a
 
     def _spaces(self, Z: Codes, *, exact: bool) -> GeodesicSubspaces:
@@ -307,15 +308,11 @@ class PrincipalGeodesicAnalysis(ClassNamePrefixFeaturesOutMixin, TransformerMixi
                 stacklevel=3,
             )
 
-    def _warn_of_projections(self, converged: Mask) -> None:
-        n_failed = int((~converged).sum())
-        if n_failed:
-            warnings.warn(
-                f"{n_failed} of {len(converged)} searches for the nearest point of the geodesic "
-                "subspace did not converge.",
-                ConvergenceWarning,
-                stacklevel=4,
-            )
+
+def _warn_of(failed: Mask, what: str) -> None:
+    if bool(failed.any()):
+        message = f"{int(failed.sum())} of {len(failed)} {what}."
+        warnings.warn(message, ConvergenceWarning, stacklevel=4)
 
 
 def _oriented(vectors: Tensor) -> Tensor:
