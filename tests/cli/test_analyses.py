@@ -248,7 +248,7 @@ def test_distances_and_geodesics_agree(run, subject, ask):
     "words",
     [
         ("cluster", "--n", "10"),
-        pytest.param(("density", "--components", "1", "--n", "20"), marks=pytest.mark.slow),
+        pytest.param(("density", "--components", "1", "--n", "20"), marks=pytest.mark.exhaustive),
         ("sample", "--method", "brownian", "--n", "3", "--steps", "5"),
         ("sample", "--n", "4", "--decode"),
     ],

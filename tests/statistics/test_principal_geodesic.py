@@ -140,8 +140,13 @@ def test_vertical_lines_of_the_half_plane(method):
     np.testing.assert_allclose(pga.transform(Z)[:, 0], height - middle, atol=1e-4)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    "method",
+    [
+        pytest.param("tangent", marks=pytest.mark.slow),
+        pytest.param("exact", marks=pytest.mark.exhaustive),
+    ],
+)
 def test_isometries_weights_and_repetition(method):
     Z = balanced()[[0, 1, 2, 3, 4, 6]]
     pga = PrincipalGeodesicAnalysis(SPHERE, 1, method=method)

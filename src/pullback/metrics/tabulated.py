@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from pullback import linalg
+from pullback.autodiff import gradient
 from pullback.errors import (
     ConvergenceWarning,
     InvalidDataError,
@@ -218,7 +219,7 @@ class TabulatedMetric(Metric):
 
         ends = torch.cat([nodes[:, :-1], nodes[:, 1:]], -1).reshape(-1, 2 * d)
         middle = (ends[:, :d] + ends[:, d:]) / 2
-        value, pull = self._route(middle, ends, read, lambda e: self._edge.expand_ends(e)[:2])
+        value, pull = self._route(middle, ends, read, self._edge.chord_of_ends)
         n_chords = nodes.shape[1] - 1
         value, pull = value.reshape(-1, n_chords), pull.reshape(-1, n_chords, 2 * d)
         return value.sum(-1), pull[:, :-1, d:] + pull[:, 1:, :d]
@@ -379,6 +380,28 @@ class _Blend(Metric):
         flat = within.reshape(-1, z.shape[-1])
         read = _read_matrix(spline, flat).reshape(*z.shape, z.shape[-1])
         return share * read + (1 - share) * table._metric.metric_matrix(z)
+
+    def acceleration(self, z: Latent, v: Tangent) -> Tangent:
+        """Ask the exact metric itself where no table is left, see `Metric.acceleration`."""
+        spline, at = self._table._spline, z.detach()
+        far = ((at < spline.low) | (at > spline.high)).any(-1)
+        if not bool(far.any()):
+            return super().acceleration(z, v)
+        outer = self._table._metric.acceleration(z[far], v[far])
+        if bool(far.all()):
+            return outer
+        a = outer.new_empty(z.shape)
+        a[far], a[~far] = outer, super().acceleration(z[~far], v[~far])
+        return a
+
+    def chord_of_ends(self, ends: Latent) -> tuple[Tensor, Tensor]:
+        """Differentiate squared chords once by both their ends `(*batch, 2 d)`.
+
+        Returns:
+            The squared chords, shape `(*batch,)`, and their gradients, `(*batch, 2 d)`.
+        """
+        value, pull = gradient(self._squared_chord_of_ends, ends)
+        return value.squeeze(-1), pull
 
 
 class _Form(NamedTuple):

@@ -25,7 +25,7 @@ __all__ = [
 
 _SHIFT = 0.02  # of a draw, in standard deviations, for the derivative of exp
 _RTOL = 1e-4  # of the geodesics that are followed
-_MAX_STEPS = 200  # of each of them: it bounds the time that a wall may take
+_MAX_STEPS = 100  # of each of them: it bounds the time that a wall may take
 _ROUNDS = 20  # of draws for a sample
 _PER_SAMPLE, _FEWEST = 8, 64  # draws in each round
 _CUT = 0.02  # beyond the cut locus, where the shortest geodesic is shorter by this share

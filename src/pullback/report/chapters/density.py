@@ -24,7 +24,9 @@ _CLAIM = (
     "Draws of a density along geodesics stay where the model knows, a Gaussian mixture's do not."
 )
 _NEAR = "near the codes"
+_FEWEST = 60
 _MOST = 400  # training codes that are fitted
+_SAMPLES = 300  # for each normaliser
 _DRAWS = 400  # of each mixture, for the share inside the support
 _RESOLUTION = 64
 _SHOWN = 40  # draws in a picture
@@ -47,6 +49,9 @@ def density(study: Study) -> Chapter:
     """
     if not isinstance(study.manifold.metric, TabulatedMetric):
         why = "There is no table of this metric, without which the fit would take hours."
+        return Chapter.absent("density", _TITLE, _CLAIM, why)
+    if len(study.Z_train) < _FEWEST:
+        why = f"There are fewer than {_FEWEST} training codes, of which a density says little."
         return Chapter.absent("density", _TITLE, _CLAIM, why)
     land = _land(study)
     fits = {"LAND": _of_land(study, land), "Gaussian": _of_gaussian(study, land.n_components)}
@@ -84,7 +89,8 @@ def supports(study: Study) -> dict[str, Support]:
 
 def _land(study: Study) -> LAND:
     order = np.random.default_rng([study.seed, 4]).permutation(len(study.Z_train))[:_MOST]
-    land = LAND(study.manifold, max(1, len(study.classes)), random_state=study.seed)
+    n_components = max(1, len(study.classes))
+    land = LAND(study.manifold, n_components, n_samples=_SAMPLES, random_state=study.seed)
     return land.fit(study.Z_train[order.tolist()])
 
 
