@@ -436,8 +436,8 @@ def test_draws_past_an_edge_are_counted_and_warned_of():
     start = time.process_time()
     Z = torch.randn(30, 2, dtype=torch.float64) * 0.7
     Z = Z[Z[:, 0] < 0.9]
+    torn = Manifold(Torn(2))
     with pytest.warns(ConvergenceWarning, match="could not be followed"):
-        torn = Manifold(Torn(2))
         land = LAND(torn, n_samples=64, max_iter=3, random_state=0, reg_covar=0.3).fit(Z)
     assert land.n_lost_[0] > 3
     with warnings.catch_warnings():
