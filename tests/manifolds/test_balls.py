@@ -42,7 +42,7 @@ def test_a_ball_of_the_sphere_has_its_radius():
     torch.testing.assert_close(dist, torch.full_like(dist, 1.2), rtol=1e-6, atol=0)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_beyond_a_conjugate_point_the_boundary_is_marked():
     ball = geodesic_ball(SPHERE, [0.5, 0.3], 3.4, n=2, conjugate=True)
     assert ball.past_conjugate.all()

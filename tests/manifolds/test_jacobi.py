@@ -165,14 +165,14 @@ def test_a_geodesic_that_is_lost_before_is_said_to_be():
     assert points.status.tolist() == [Status.MAX_STEPS, Status.CONVERGED]
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_the_injectivity_radius_of_the_sphere_is_pi():
     found = injectivity_radius(SPHERE, [0.5, 0.1], 3.4, n_directions=4, n_lengths=2)
     assert found.radius == pytest.approx(math.pi, rel=1e-5)
     assert found.cut.min() > 3.1
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_the_cut_points_of_a_bowl_begin_at_its_nearest_conjugate_point():
     # That one lies straight across the apex, on the meridian that is the set of cut points.
     found = injectivity_radius(BOWL, [1.0, 0.0], 3.5, n_directions=8, n_lengths=6)

@@ -294,7 +294,7 @@ def test_samples_have_the_law(name):
     assert wrong.pvalue < 1e-6
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_samples_of_a_mixture_come_in_order_of_components():
     Z = np.concatenate([np.zeros((20, 2)), np.full((20, 2), 9.0)]) + np.random.RandomState(0).randn(
         40, 2
@@ -390,7 +390,7 @@ def test_an_unknown_measure_is_refused():
         land.log_density([[0.0, 0.0]], measure="counting")
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_duplicates_collapse_to_the_ridge():
     start = time.process_time()
     land = LAND(PLANE, 2, n_samples=16, reg_covar=1e-4, random_state=0)

@@ -153,7 +153,7 @@ SLOW = {
 }
 EVERY = pytest.mark.parametrize("name", ESTIMATORS)
 EVERY_WITH_TIME = pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in ESTIMATORS]
+    "name", [pytest.param(n, marks=pytest.mark.exhaustive) if n in SLOW else n for n in ESTIMATORS]
 )
 
 
@@ -289,7 +289,10 @@ def test_settings_of_a_wrong_kind(name):
 @EVERY_WITH_TIME
 @pytest.mark.parametrize(
     "manifold",
-    [pytest.param(TORN, id="NaN"), pytest.param(WALLED, id="infinite", marks=pytest.mark.slow)],
+    [
+        pytest.param(TORN, id="NaN"),
+        pytest.param(WALLED, id="infinite", marks=pytest.mark.exhaustive),
+    ],
 )
 def test_two_groups_that_no_finite_curve_joins(name, manifold):
     if name in NEEDS_ALL_PAIRS:

@@ -25,8 +25,8 @@ _CLAIM = (
 )
 _NEAR = "near the codes"
 _FEWEST = 60
-_MOST = 400  # training codes that are fitted
-_SAMPLES = 300  # for each normaliser
+_MOST = 300  # training codes that are fitted
+_SAMPLES = 200  # for each normaliser
 _DRAWS = 400  # of each mixture, for the share inside the support
 _RESOLUTION = 64
 _SHOWN = 40  # draws in a picture
