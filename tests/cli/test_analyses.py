@@ -195,8 +195,8 @@ def test_walks_have_a_row_for_each_step(run, subject, ask):
 @pytest.mark.parametrize(
     "method",
     [
-        pytest.param("land", marks=pytest.mark.slow),
-        pytest.param("kde", marks=pytest.mark.slow),
+        pytest.param("land", marks=pytest.mark.exhaustive),
+        pytest.param("kde", marks=pytest.mark.exhaustive),
         "volume",
         "langevin",
         "hamiltonian",

@@ -139,3 +139,9 @@ def test_bad_settings_are_refused(options, name):
         LatentGraph.build(FLAT, torch.randn(5, 2), **options)
     with pytest.raises(InvalidDataError, match="`codes` must have at least 1"):
         LatentGraph.build(FLAT, torch.zeros(0, 2))
+
+
+def test_a_graph_covers_no_points_of_another_dimension():
+    graph = LatentGraph.build(PullbackMetric(lambda z: z), torch.rand(30, 2).double())
+    assert not graph.covers(torch.full((3, 1), 0.5).double())
+    assert graph.covers(torch.full((3, 2), 0.5).double())

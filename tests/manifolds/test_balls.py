@@ -44,10 +44,10 @@ def test_a_ball_of_the_sphere_has_its_radius():
 
 @pytest.mark.exhaustive
 def test_beyond_a_conjugate_point_the_boundary_is_marked():
-    ball = geodesic_ball(SPHERE, [0.5, 0.3], 3.4, n=2, conjugate=True)
+    ball = geodesic_ball(SPHERE, [0.5, 0.3], 3.4, n=3, conjugate=True)
     assert ball.past_conjugate.all()
     assert ball.boundary.isfinite().all()
-    near = geodesic_ball(SPHERE, [0.5, 0.3], 2.0, n=2, conjugate=True)
+    near = geodesic_ball(SPHERE, [0.5, 0.3], 2.0, n=3, conjugate=True)
     assert not near.past_conjugate.any()
 
 

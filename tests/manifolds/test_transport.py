@@ -149,7 +149,7 @@ def test_the_pole_ladder_is_exact_on_the_sphere():
     assert ladder.error.isnan()
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_the_pole_ladder_s_error_falls_with_the_square_of_the_rungs():
     flight = shoot(BOWL, points([-0.5, 0.3])[0], points([1.0, 0.2])[0])
     truth = transport(BOWL, AXES, flight, rtol=1e-9).vectors

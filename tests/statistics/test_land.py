@@ -308,7 +308,7 @@ def test_samples_of_a_mixture_come_in_order_of_components():
     assert not np.array_equal(land.sample(30, random_state=5)[0], X)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_on_a_semicircle_it_beats_gaussians():
     rng = np.random.RandomState(0)
     angle = np.pi * rng.rand(600)

@@ -121,6 +121,8 @@ class LatentGraph:
 
     def covers(self, points: Codes) -> bool:
         """Say whether all points `(n, d)` lie in the bounding box of the nodes."""
+        if points.shape[-1] != self.nodes.shape[-1]:
+            return False  # a manifold of any dimension was asked about two of them
         low, high = self.nodes.amin(0), self.nodes.amax(0)
         return bool(((points >= low) & (points <= high)).all())
 

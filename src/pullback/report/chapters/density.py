@@ -1,5 +1,6 @@
 """Densities: a mixture of locally adaptive normal distributions against a Gaussian mixture."""
 
+import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pullback import plots
+from pullback.errors import ConvergenceWarning
 from pullback.manifolds import Manifold
 from pullback.metrics import TabulatedMetric
 from pullback.plots.style import EUCLIDEAN, RIEMANNIAN
@@ -24,9 +26,9 @@ _CLAIM = (
     "Draws of a density along geodesics stay where the model knows, a Gaussian mixture's do not."
 )
 _NEAR = "near the codes"
-_FEWEST = 60
+_FEWEST = 200
 _MOST = 300  # training codes that are fitted
-_SAMPLES = 200  # for each normaliser
+_SAMPLES, _TURNS = 200, 6  # for each normaliser, and of the fit
 _DRAWS = 400  # of each mixture, for the share inside the support
 _RESOLUTION = 64
 _SHOWN = 40  # draws in a picture
@@ -89,9 +91,16 @@ def supports(study: Study) -> dict[str, Support]:
 
 def _land(study: Study) -> LAND:
     order = np.random.default_rng([study.seed, 4]).permutation(len(study.Z_train))[:_MOST]
-    n_components = max(1, len(study.classes))
-    land = LAND(study.manifold, n_components, n_samples=_SAMPLES, random_state=study.seed)
-    return land.fit(study.Z_train[order.tolist()])
+    land = LAND(
+        study.manifold,
+        max(1, len(study.classes)),
+        n_samples=_SAMPLES,
+        max_iter=_TURNS,
+        random_state=study.seed,
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # which the chapter tells of itself
+        return land.fit(study.Z_train[order.tolist()])
 
 
 def _of_land(study: Study, land: LAND) -> _Fit:
