@@ -113,7 +113,7 @@ def test_vertical_lines_of_the_half_plane():
 
 
 @pytest.mark.slow
-@settings(max_examples=2)
+@settings(max_examples=4)
 @given(st.floats(-100, 100), st.floats(0.01, 100), st.floats(-3, 3))
 def test_units_and_isometries_do_not_matter(shift, scale, angle):
     x = centred(6, 1)
