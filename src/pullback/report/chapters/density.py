@@ -89,8 +89,13 @@ def supports(study: Study) -> dict[str, Support]:
     }
 
 
-def _land(study: Study) -> LAND:
+def _fitted_codes(study: Study) -> Tensor:
+    """Return the training codes that both mixtures are fitted to, `(n, d)`."""
     order = np.random.default_rng([study.seed, 4]).permutation(len(study.Z_train))[:_MOST]
+    return study.Z_train[order.tolist()]
+
+
+def _land(study: Study) -> LAND:
     land = LAND(
         study.manifold,
         max(1, len(study.classes)),
@@ -100,7 +105,7 @@ def _land(study: Study) -> LAND:
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # which the chapter tells of itself
-        return land.fit(study.Z_train[order.tolist()])
+        return land.fit(_fitted_codes(study))
 
 
 def _of_land(study: Study, land: LAND) -> _Fit:
@@ -116,9 +121,8 @@ def _of_land(study: Study, land: LAND) -> _Fit:
 def _of_gaussian(study: Study, n_components: int) -> _Fit:
     from sklearn.mixture import GaussianMixture
 
-    order = np.random.default_rng([study.seed, 4]).permutation(len(study.Z_train))[:_MOST]
     mixture = GaussianMixture(n_components, n_init=5, random_state=study.seed)
-    mixture.fit(study.Z_train[order.tolist()].cpu().numpy())
+    mixture.fit(_fitted_codes(study).cpu().numpy())
     Z = study.Z.cpu().numpy()
     return _Fit(
         mixture.score_samples(Z),
