@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-__all__ = ["Candidates"]
+__all__ = ["Candidates", "apart"]
 
 # Few nodes can step over a wall that the curve between them runs into. A curve longer than its
 # chain of chords by these factors was not seen well enough to be trusted, or to be kept.
@@ -120,18 +120,50 @@ class Candidates(NamedTuple):
     def rivals(self) -> Tensor:
         """Mark the shortest of each pair, and others while it is not to be trusted or close."""
         best, rival_of = self.best(), self.leader()
-        nodes = self.nodes[rival_of]
-        gap = (self.nodes - nodes).norm(dim=-1).amax(-1)
-        distinct = gap > _DISTINCT * (nodes.amax(1) - nodes.amin(1)).norm(dim=-1)
+        distinct = self._distinct()
         unseen = (self.length / self.chain)[rival_of]
         close = self.length <= _CLOSE * self.length[rival_of]
         # Where nothing was seen, the candidates may have fallen into the same tunnel.
         kept: Tensor = best | (distinct & (close | ~(unseen <= SEEN))) | (unseen > TUNNELLED)
         return kept
 
+    def rival_length(self, n_pairs: int) -> Tensor:
+        """Return the length of the shortest curve that is not the best one of its pair.
+
+        Shape `(n_pairs,)`: NaN where all starts led to the same curve.
+        """
+        rivals = self._distinct() & self.length.isfinite()
+        shortest = self.length.new_full((n_pairs,), torch.inf)
+        shortest = shortest.scatter_reduce(0, self.pair[rivals], self.length[rivals], "amin")
+        return torch.where(shortest.isfinite(), shortest, torch.nan)
+
+    def _distinct(self) -> Tensor:
+        """Mark curves that run apart from the shortest of their pair."""
+        return apart(self.nodes, self.nodes[self.leader()])
+
     def any_of_pair(self, mask: Tensor) -> Tensor:
         """Say of each candidate whether the mask holds for any of its pair."""
         return _smallest_of_pair((~mask).long(), self.pair) == 0
+
+
+def apart(nodes: Tensor, others: Tensor) -> Tensor:
+    """Mark curves that run apart from others, by more than a share of the extent of these.
+
+    Args:
+        nodes: curves, shape `(n, nodes, d)`.
+        others: curves at the same times, shape `(n, nodes, d)`.
+
+    Returns:
+        A mask, shape `(n,)`.
+
+    Example:
+        >>> line = torch.tensor([[[0.0, 0.0], [1.0, 0.0], [2.0, 0.0]]])
+        >>> apart(line + torch.tensor([0.0, 0.1]), line).tolist()
+        [True]
+    """
+    gap = (nodes - others).norm(dim=-1).amax(-1)
+    distinct: Tensor = gap > _DISTINCT * (others.amax(1) - others.amin(1)).norm(dim=-1)
+    return distinct
 
 
 def _smallest_of_pair(values: Tensor, pair: Tensor) -> Tensor:

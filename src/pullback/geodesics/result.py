@@ -56,6 +56,8 @@ class GeodesicResult:
         start_lengths: how long the curve from each start was on the coarsest level, shape
             `(*batch, n_starts)`; NaN where the search needed no such curve. A start that runs
             beside a shorter one is not followed, but counted with that one's length.
+        rival_length: how long, on the coarsest level, the shortest other curve was that a start led
+            to, shape `(*batch,)`; NaN where all starts led to the same curve.
         starts: the names of the starts that were tried.
 
     Example:
@@ -81,6 +83,7 @@ class GeodesicResult:
     status: Tensor
     start: Tensor
     start_lengths: Tensor
+    rival_length: Scalars
     starts: tuple[str, ...]
 
     @property
@@ -92,6 +95,15 @@ class GeodesicResult:
     def conjugate(self) -> Mask:
         """Where the second variation is not positive: another geodesic may be as short."""
         return self.second_variation == 0
+
+    @property
+    def ambiguous(self) -> Mask:
+        """Where the certificate warns that another curve may be as short, shape `(*batch,)`.
+
+        The second variation is not positive, or a start led to another curve that is longer by less
+        than 5 %: the same search from other starts may find a shorter one.
+        """
+        return self.conjugate | (self.rival_length < (1 + _RIVAL) * self.length)
 
     @property
     def gain(self) -> Scalars:
@@ -126,6 +138,13 @@ class GeodesicResult:
         """Return some pairs of a flat batch, by indices `(n,)`."""
         values = {name: value[index] for name, value in self._tensors().items()}
         return self.replace(curve=through(self.curve.nodes[index]), **values)
+
+    def put(self, rows: Tensor, others: "GeodesicResult") -> "GeodesicResult":
+        """Return a flat batch with the pairs of some rows `(n,)` replaced by others."""
+        kept = torch.ones_like(self.status, dtype=torch.bool).index_fill(0, rows, False)
+        rest = kept.nonzero().squeeze(-1)
+        order = torch.cat([rest, rows]).argsort()
+        return GeodesicResult.cat([self.take(rest), others]).take(order)
 
     def reshape(self, batch: torch.Size) -> "GeodesicResult":
         """Return the same pairs with batch shape `batch`, from a flat batch."""
@@ -204,11 +223,16 @@ class GeodesicResult:
         if bool(self.conjugate.any()):
             where = _listed(self.conjugate.flatten())
             header.append(f"another geodesic may be as short: conjugate ends (pair {where})")
+        rivalled = self.ambiguous & ~self.conjugate
+        if bool(rivalled.any()):
+            where = _listed(rivalled.flatten())
+            header.append(f"another curve is nearly as short (pair {where})")
         more = [f"... and {n - _ROWS} more"] if n > _ROWS else []
         return "\n".join([*header, *_table(shown), *more, *self._failures()])
 
 
 _ROWS = 20
+_RIVAL = 0.05  # by which share a rival is longer that makes a curve ambiguous
 _COLUMNS = (
     "length",
     "energy",

@@ -9,6 +9,7 @@ from torch import Tensor
 from pullback import linalg
 from pullback.curves import Polyline, straight_line
 from pullback.geodesics.base import Relaxation, Solver, Status
+from pullback.geodesics.bends import shortest_bends
 from pullback.geodesics.candidates import TUNNELLED, Candidates
 from pullback.geodesics.certificate import SMALL_DIM, certify
 from pullback.geodesics.graph import LatentGraph
@@ -116,6 +117,9 @@ class Search(NamedTuple):
             starts["graph"] = found
         for name, curve in given.items():
             starts[name] = resample(curve[sought], n_segments + 1)
+        if a.shape[-1] > 2 and "found" not in given:  # of a plane, the graph sees all of it
+            aside = shortest_bends(self.metric, line[sought])
+            starts |= {f"bent {i}": curve for i, curve in enumerate(aside)}
         curves = Candidates.of_starts(list(starts.values()))
         nodes, length = self._at_constant_speed(curves.nodes)
         curves = curves._replace(nodes=nodes, length=length, pair=sought[curves.pair])
@@ -125,6 +129,7 @@ class Search(NamedTuple):
         curves = curves.where(~beside)
         start_lengths = line.new_full((len(line), len(starts)), torch.nan)
         start_lengths[:, 0] = straight.length
+        rival_length = torch.full_like(straight.length, torch.nan)
         for level in self.levels:
             if len(curves.pair) == 0:
                 break
@@ -133,6 +138,8 @@ class Search(NamedTuple):
                 start_lengths[curves.pair, curves.start] = curves.length
                 same = start_lengths[left_out.pair, ahead]
                 start_lengths[left_out.pair, left_out.start] = same
+                if a.shape[-1] > 1:  # on a line there is one way
+                    rival_length = curves.rival_length(len(line))
             curves = curves.where(curves.rivals())
             last = level == self.levels[-1]
             settled = (curves.status == Status.CONVERGED) & (curves.refinement <= self.rtol)
@@ -150,6 +157,7 @@ class Search(NamedTuple):
             straight_length=straight.length,
             lower_bound=lower_bound,
             start_lengths=start_lengths,
+            rival_length=rival_length,
             starts=tuple(starts),
         )
 
@@ -170,27 +178,6 @@ class Search(NamedTuple):
         middle = lines.nodes[:, lines.nodes.shape[1] // 2]
         _, regular = linalg.cholesky(self.metric.metric_matrix(middle))
         return lines._replace(regular=regular)
-
-    def polish(self, result: GeodesicResult, *, everything: bool) -> GeodesicResult:
-        """Relax answers of an approximate metric on the exact one, at least those it spoils."""
-        chosen = torch.full_like(result.status, everything, dtype=torch.bool)
-        chosen |= result.status == Status.INEXACT
-        rows = chosen.nonzero().squeeze(-1)
-        if len(rows) == 0:
-            return result
-        nodes = result.curve.nodes[rows]
-        levels = tuple(level for level in self.levels if level >= min(_ENOUGH, self.levels[-1]))
-        exact = self._replace(metric=self.metric.exact, levels=levels)
-        polished = exact.run(nodes[:, 0], nodes[:, -1], graph=None, given={"found": nodes})
-        polished = polished.replace(
-            n_steps=polished.n_steps + result.n_steps[rows],
-            start=result.start[rows],
-            start_lengths=result.start_lengths[rows],
-            starts=result.starts,
-        )
-        rest = (~chosen).nonzero().squeeze(-1)
-        order = torch.cat([rest, rows]).argsort()
-        return GeodesicResult.cat([result.take(rest), polished]).take(order)
 
     def _at_constant_speed(self, nodes: Tensor) -> tuple[Tensor, Tensor]:
         """Space nodes evenly along their curves, and measure these roughly."""
@@ -379,6 +366,7 @@ class Search(NamedTuple):
             status=status,
             start=curves.start,
             start_lengths=length.unsqueeze(-1),
+            rival_length=torch.full_like(length, torch.nan),
             starts=("straight",),
         )
 

@@ -17,6 +17,7 @@ from pullback.errors import (
 )
 from pullback.geodesics.base import Solver
 from pullback.geodesics.certificate import SMALL_DIM
+from pullback.geodesics.confirmation import confirmed, polished
 from pullback.geodesics.graph import LatentGraph
 from pullback.geodesics.result import GeodesicResult
 from pullback.geodesics.search import Search
@@ -98,9 +99,10 @@ def connect(
                 f"given {i}" if len(given) > 1 else "given": curve[block]
                 for i, curve in enumerate(given)
             }
-            results.append(search.run(a[block], b[block], graph=graph, given=starts))
+            found = search.run(a[block], b[block], graph=graph, given=starts)
             if metric.exact is not metric:
-                results[-1] = search.polish(results[-1], everything=polish)
+                found = polished(search, found, everything=polish)
+            results.append(confirmed(search, found))
     result = GeodesicResult.cat(results).reshape(point_a.shape[:-1])
     return result.raise_if_failed() if throw else result
 
