@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import numbers
+import os
 from collections.abc import Collection
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,14 +24,25 @@ __all__ = [
     "PullbackError",
     "SmoothnessWarning",
     "StorageError",
+    "TableWarning",
     "cast_points",
     "check_choice",
     "check_data",
     "check_device",
+    "check_dtype",
     "check_integer",
     "check_number",
+    "check_path",
     "check_points",
 ]
+
+
+_DTYPES = {
+    "float64": torch.float64,
+    "double": torch.float64,
+    "float32": torch.float32,
+    "single": torch.float32,
+}
 
 
 class PullbackError(Exception):
@@ -83,6 +96,10 @@ class ConvergenceWarning(UserWarning):
 
 class SmoothnessWarning(UserWarning):
     """A decoder is not twice differentiable, which geodesics need."""
+
+
+class TableWarning(UserWarning):
+    """A file can be read in more than one way; the message says how it was, and how to choose."""
 
 
 def check_integer(name: str, value: Any, low: int = 1, high: int | None = None) -> int:
@@ -155,6 +172,46 @@ def check_device(device: str | torch.device) -> torch.device:
     if wanted not in names and wanted.type not in {d.type for d in names if wanted.index is None}:
         raise DeviceError(f"`device` {device!r} is not on this machine: use one of {here}.")
     return wanted
+
+
+def check_dtype(name: str, value: Any) -> torch.dtype:
+    """Return the floating-point type that is meant, of PyTorch's, NumPy's or by its name, or raise.
+
+    Raises:
+        InvalidParameterError: it is no type to compute in. "float" is one too, for it is float32 in
+            PyTorch and float64 in NumPy.
+
+    Example:
+        >>> check_dtype("dtype", "float64"), check_dtype("dtype", np.float32)
+        (torch.float64, torch.float32)
+    """
+    meant = value
+    if isinstance(value, str):
+        meant = _DTYPES.get(value.removeprefix("torch."))
+    elif isinstance(value, type | np.dtype):
+        try:
+            meant = _DTYPES.get(np.dtype(value).name)
+        except TypeError:
+            meant = None
+    if not isinstance(meant, torch.dtype) or meant not in _DTYPES.values():
+        raise InvalidParameterError(name, "torch.float64 or torch.float32", repr(value))
+    return meant
+
+
+def check_path(name: str, path: Any) -> Path:
+    """Return the path of a file or folder, or raise `InvalidParameterError`.
+
+    Example:
+        >>> check_path("path", "run/model").name
+        'model'
+    """
+    if not isinstance(path, str | os.PathLike) or not os.fspath(path):
+        got = f"{path!r} ({type(path).__name__})"
+        raise InvalidParameterError(name, "a path that is not empty", got)
+    found = os.fspath(path)
+    if not isinstance(found, str) or "\0" in found:
+        raise InvalidParameterError(name, "a path in text without null characters", f"{path!r}")
+    return Path(found)
 
 
 def check_points(name: str, points: Any, dim: int | None = None) -> Tensor:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from pullback.datasets import Table
-from pullback.datasets.table import listed
+from pullback.datasets.labels import listed
 from pullback.errors import InvalidDataError
 
 

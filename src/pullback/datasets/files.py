@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import warnings
 import zipfile
 import zlib
-from collections.abc import Callable, Sequence
-from itertools import chain, islice
+from collections.abc import Callable
+from itertools import takewhile
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,17 @@ import pandas as pd
 from numpy.typing import NDArray
 from pandas.api.types import is_numeric_dtype
 
-from pullback.datasets.table import Table, listed
-from pullback.errors import InvalidDataError, MissingExtraError, StorageError
+from pullback.datasets.labels import labels_of_column, labels_of_text, listed
+from pullback.datasets.table import Table
+from pullback.datasets.text import UnreadableTextError, is_index, read_text
+from pullback.errors import (
+    InvalidDataError,
+    InvalidParameterError,
+    MissingExtraError,
+    StorageError,
+    TableWarning,
+    check_path,
+)
 
 __all__ = ["read_table"]
 
@@ -28,28 +36,38 @@ LABEL_NAMES = ("y", "label", "labels", "class", "target")
 # Where a kind of file begins with a mark of its own, anything else under its name is damaged.
 MAGIC = {".npz": b"PK\x03\x04", ".npy": b"\x93NUMPY", ".csv": b"", ".parquet": b"PAR1"}
 
-Parts = tuple[NDArray[Any], NDArray[Any] | None, list[str] | None]
-"""Data, labels if there are any, and names of the features if they have them."""
+Parts = tuple[NDArray[Any], NDArray[Any] | None, list[str] | None, str]
+"""Data, labels and names of the features if there are any, and what to warn of."""
 
 
-def read_table(path: str | PathLike[str], *, label: str | None = None) -> Table:
+def read_table(
+    path: str | PathLike[str], *, label: str | None = None, header: bool | None = None
+) -> Table:
     r"""Read a data matrix, and the labels if there are any, from a file.
 
     - `.npz`: the array `X`, `x` or `data`, or the only one besides the labels.
     - `.npy`: one array, without labels. Neither may hold pickled objects.
-    - `.csv`: comma-separated numbers, with a line of column names or without (a first line of
-      numbers is data, unless it counts 0, 1, 2, ... as pandas names columns).
+    - `.csv`: comma-separated numbers, with a line of column names or without.
     - `.parquet`: a table of numeric columns.
+
+    Labels become numbers only if all of them are and none is lost: 7 and 007 stay apart, and so do
+    whole numbers of any size. Of words "NA" is one, among numbers it is a gap. A first column
+    without a name is the index of a data frame, and no feature.
+
+    Warns with `TableWarning` where the first line of a .csv file may be names or a sample.
 
     Args:
         path: the file.
         label: the array or column that holds the labels; if None, one that is called y, label,
             labels, class or target, in capital letters or small ones, if there is one.
+        header: whether the first line of a .csv file names the columns. If None, it does unless it
+            consists of numbers; 0, 1, 2, ... are names all the same, as pandas gives them.
 
     Returns:
         The data, the labels (None if there are none) and the names of the features, as a `Table`.
 
     Raises:
+        InvalidParameterError: `header` is given for another kind of file.
         StorageError: the file is missing, empty, damaged, or of an unknown kind.
         InvalidDataError: its content is no finite data matrix of at least two samples, or the
             labels do not fit it.
@@ -66,16 +84,22 @@ def read_table(path: str | PathLike[str], *, label: str | None = None) -> Table:
         >>> table.feature_names, table.X.shape, table.y.tolist()
         (('length', 'width'), (2, 2), ['iris', 'rose'])
     """
-    path = Path(path)
+    path = check_path("path", path)
+    if header is not None and not (isinstance(header, bool) and path.suffix.lower() == ".csv"):
+        allowed = "True or False, for a .csv file, or None"
+        raise InvalidParameterError("header", allowed, f"{header!r} for {path}")
     try:
         read = _reader_for(path)
-        X, y, names = read(path, label)
+        X, y, names, note = read(path, label, header)
     except PermissionError as error:
         raise StorageError(f"{path} cannot be read: {error.strerror}.") from error
-    return Table.checked(str(path), X, y, names)
+    table = Table.checked(str(path), X, y, names)
+    if note:
+        warnings.warn(note, TableWarning, stacklevel=2)
+    return table
 
 
-def _reader_for(path: Path) -> Callable[[Path, str | None], Parts]:
+def _reader_for(path: Path) -> Callable[[Path, str | None, bool | None], Parts]:
     readers = {".npz": _read_npz, ".npy": _read_npy, ".csv": _read_csv, ".parquet": _read_parquet}
     kind = path.suffix.lower()
     if not path.exists():
@@ -103,7 +127,8 @@ def _damaged(path: Path, why: object) -> StorageError:
     )
 
 
-def _read_npz(path: Path, label: str | None) -> Parts:
+def _read_npz(path: Path, label: str | None, header: bool | None) -> Parts:
+    del header  # of texts only, as read_table has made sure
     arrays = _load(path)
     label = _find_label(path, list(arrays), label, "array")
     y = None if label is None else arrays.pop(label)
@@ -113,16 +138,17 @@ def _read_npz(path: Path, label: str | None) -> Parts:
             f"{path} must hold the data in an array called X, but holds besides the labels: "
             f"{listed(arrays) or 'nothing'}. Save it with `numpy.savez(path, X=X, y=y)`."
         )
-    return arrays[(named or list(arrays))[0]], y, None
+    return arrays[(named or list(arrays))[0]], y, None, ""
 
 
-def _read_npy(path: Path, label: str | None) -> Parts:
+def _read_npy(path: Path, label: str | None, header: bool | None) -> Parts:
+    del header
     if label is not None:
         raise InvalidDataError(
             f"{path} holds one array, so it has no labels called {label!r}. Save data and labels "
             "together with `numpy.savez(path, X=X, y=y)`, or leave `label` out."
         )
-    return _load(path)["X"], None, None
+    return _load(path)["X"], None, None, ""
 
 
 def _load(path: Path) -> dict[str, NDArray[Any]]:
@@ -145,63 +171,22 @@ def _load(path: Path) -> dict[str, NDArray[Any]]:
     return arrays
 
 
-def _read_csv(path: Path, label: str | None) -> Parts:
-    first, second = _first_rows(path)
-    _refuse_semicolons(path, first, second)
+def _read_csv(path: Path, label: str | None, header: bool | None) -> Parts:
     try:
-        header = None if _is_data(first) else 0
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            frame = pd.read_csv(
-                path, header=header, encoding="utf-8-sig", low_memory=False, index_col=False
-            )
-    except ValueError as error:  # pandas' own errors are ValueErrors
-        raise _damaged(path, error) from error
-    except pd.errors.ParserWarning as error:
-        raise InvalidDataError(
-            f"{path} has rows with more fields than its first line has: give each column a name."
-        ) from error
-    names = [f"x{i}" for i in range(len(first))] if header is None else [n.strip() for n in first]
-    if names[0] == "" and np.array_equal(frame.iloc[:, 0], np.arange(len(frame))):
-        raise InvalidDataError(
-            f"The first column of {path} has no name and counts the rows, so it is no feature. "
-            "Delete it, or save with `frame.to_csv(path, index=False)`."
+        frame, label, note = read_text(
+            path, header, lambda names: _find_label(path, names, label, "column")
         )
-    return _from_frame(path, frame.set_axis(names, axis=1), label)
-
-
-def _first_rows(path: Path) -> tuple[list[str], list[str]]:
-    """Return the first two rows that are not empty, or empty ones in their place."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            first, second = islice(chain(filter(None, csv.reader(file)), ([], [])), 2)
-    except (ValueError, csv.Error) as error:  # what is no UTF-8 is a ValueError
+    except UnreadableTextError as error:
         raise _damaged(path, error) from error
-    return first, second
+    y = None
+    if label is not None and not frame.empty:
+        texts = frame.pop(label).to_numpy(dtype=np.str_)
+        y = labels_of_text(f"Column {label!r} of {path}", texts)
+    return _features(path, frame), y, list(frame.columns), note
 
 
-def _refuse_semicolons(path: Path, *rows: Sequence[str]) -> None:
-    if all(any(";" in field for field in row) for row in rows):
-        raise InvalidDataError(
-            f"{path} is separated by semicolons (;), but must be by commas, with points in its "
-            "numbers. Convert it: `pandas.read_csv(path, sep=';', decimal=',').to_csv(path, "
-            "index=False)`."
-        )
-
-
-def _is_data(fields: Sequence[str]) -> bool:
-    """Return whether the first line is data: numbers, but not the count 0, 1, 2, ... ."""
-    if list(fields) == [str(i) for i in range(len(fields))]:
-        return False
-    try:
-        for field in fields:
-            float(field)
-    except ValueError:
-        return False
-    return True
-
-
-def _read_parquet(path: Path, label: str | None) -> Parts:
+def _read_parquet(path: Path, label: str | None, header: bool | None) -> Parts:
+    del header
     try:
         import pyarrow
         from pyarrow import parquet
@@ -213,38 +198,33 @@ def _read_parquet(path: Path, label: str | None) -> Parts:
         raise
     except (pyarrow.ArrowException, OSError) as error:
         raise _damaged(path, error) from error
-    return _from_frame(path, frame.set_axis([str(name) for name in frame.columns], axis=1), label)
-
-
-def _from_frame(path: Path, frame: pd.DataFrame, label: str | None) -> Parts:
+    frame = frame.set_axis([str(name) for name in frame.columns], axis=1)
     repeated = frame.columns[frame.columns.duplicated()]
-    if len(repeated) or frame.empty:
-        wrong = f"columns of the same name ({listed(repeated)})" if len(repeated) else "no rows"
-        raise InvalidDataError(f"{path} has {wrong}: mend it.")
-    label = _find_label(path, list(frame.columns), label, "column")
-    features = frame if label is None else frame.drop(columns=label)
-    texts = [name for name in features.columns if not is_numeric_dtype(features[name].dtype)]
+    if len(repeated):
+        raise InvalidDataError(
+            f"{path} has columns of the same name ({listed(repeated)}): mend it."
+        )
+    label, y = _find_label(path, list(frame.columns), label, "column"), None
+    if label is not None:
+        y = labels_of_column(f"Column {label!r} of {path}", frame.pop(label))
+    frame = frame.drop(columns=list(takewhile(is_index, frame.columns)))
+    return _features(path, frame), y, list(frame.columns), ""
+
+
+def _features(path: Path, frame: pd.DataFrame) -> NDArray[np.float64]:
+    if len(frame) == 0:
+        raise InvalidDataError(f"{path} has no rows: mend it.")
+    texts = [name for name in frame.columns if not is_numeric_dtype(frame[name].dtype)]
     if texts:
+        column = frame[texts[0]]
+        numbers = pd.to_numeric(column.astype(str), errors="coerce")
+        row = int((numbers.isna() & column.notna()).to_numpy().argmax())
         raise InvalidDataError(
-            f"{path} has columns that are not numeric: {listed(texts)} ({texts[0]!r} begins with "
-            f"{str(features[texts[0]].iloc[0])!r}). Drop or encode them; if one holds the labels, "
-            "say so with `label`."
+            f"{path} has columns that are not numeric: {listed(texts)} ({texts[0]!r} holds "
+            f"{str(column.iloc[row])!r} in row {row}, counted from 0). Drop or encode them; if one "
+            "holds the labels, say so with `label`."
         )
-    X = features.to_numpy(dtype=np.float64, na_value=np.nan)
-    return X, None if label is None else _labels(path, frame, label), list(features.columns)
-
-
-def _labels(path: Path, frame: pd.DataFrame, label: str) -> NDArray[Any]:
-    column = frame[label]
-    missing = np.flatnonzero(column.isna())
-    if len(missing):
-        raise InvalidDataError(
-            f"{path} lacks labels in row(s) {listed(missing)} of column {label!r} (counted "
-            "from 0, without the line of names). Drop these rows, or fill them in."
-        )
-    if is_numeric_dtype(column.dtype):
-        return column.to_numpy(dtype=np.float64)
-    return column.astype(str).to_numpy(dtype=np.str_)
+    return frame.to_numpy(dtype=np.float64, na_value=np.nan)
 
 
 def _find_label(path: Path, names: list[str], label: str | None, noun: str) -> str | None:

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pullback.datasets.labels import listed, whole_or_text
 from pullback.errors import InvalidDataError, check_data
 
-__all__ = ["Table", "listed"]
+__all__ = ["Table"]
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Table:
 
     Args:
         X: the samples, float32 or float64 `(n, D)`.
-        y: the labels, `(n,)` of int64 or str, or None.
+        y: the labels, `(n,)` of int64 or str, or None: whole numbers beyond int64 are text.
         feature_names: D names.
 
     Example:
@@ -61,21 +62,6 @@ class Table:
         return cls(X, None if y is None else _as_labels(source, y, len(X)), names)
 
 
-def listed(items: Iterable[object], most: int = 5) -> str:
-    """Return the first items, separated by commas, and dots if there are more.
-
-    Args:
-        items: what to list.
-        most: how many of them to show.
-
-    Example:
-        >>> listed(["a", "b", 3], most=2)
-        'a, b, ...'
-    """
-    shown = [str(item) for item in items]
-    return ", ".join(shown[:most]) + (", ..." if len(shown) > most else "")
-
-
 def _as_matrix(source: str, X: NDArray[Any]) -> NDArray[Any]:
     if X.dtype.kind not in "biuf":
         raise InvalidDataError(
@@ -89,7 +75,8 @@ def _as_matrix(source: str, X: NDArray[Any]) -> NDArray[Any]:
     if X.shape[-1] == 0:
         raise InvalidDataError(f"{source} has no features: its data have shape {X.shape}.")
     single = X.dtype.kind == "f" and X.dtype.itemsize <= 4
-    return X.astype(np.float32 if single else np.float64)
+    with np.errstate(over="ignore"):  # beyond float64 is infinite, and refused as such
+        return X.astype(np.float32 if single else np.float64)
 
 
 def _refuse_gaps(source: str, X: NDArray[Any], names: tuple[str, ...]) -> None:
@@ -110,17 +97,4 @@ def _as_labels(source: str, y: NDArray[Any], n: int) -> NDArray[Any]:
             f"{source} has {n} samples, so its labels must have shape ({n},), but they have "
             f"{y.shape}. Give one label for each sample."
         )
-    if y.dtype.kind in "SU":
-        return y.astype(np.str_)
-    if y.dtype.kind not in "biuf":
-        raise InvalidDataError(
-            f"The labels of {source} must be whole numbers or text, but are of type {y.dtype}."
-        )
-    broken = np.flatnonzero(~np.isfinite(y) | (y != np.round(y)))
-    if len(broken):
-        raise InvalidDataError(
-            f"The labels of {source} must be whole numbers or text, but {len(broken)} are not, "
-            f"the first of them {y[broken[0]]} in row {broken[0]} (counted from 0). Mend them, or "
-            "if they are no classes, leave them out or give them another name."
-        )
-    return y.astype(np.int64)
+    return whole_or_text(source, y)

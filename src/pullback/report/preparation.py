@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pullback.datasets import Table, split
+from pullback.datasets.labels import listed
 from pullback.datasets.split import why_not_stratified
-from pullback.datasets.table import listed
 from pullback.errors import InvalidDataError, check_choice
 
 __all__ = ["SCALES", "RunData", "prepare"]
