@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from pullback.errors import InvalidDataError, cast_points, check_data, check_points
+import pullback as pb
+from pullback.errors import (
+    InvalidDataError,
+    InvalidParameterError,
+    cast_points,
+    check_data,
+    check_path,
+    check_points,
+)
 
 ENTRIES = np.arange(6.0).reshape(3, 2)
 
@@ -33,3 +41,37 @@ def test_values_beyond_the_range_of_the_dtype_are_refused():
     with pytest.raises(InvalidDataError, match=r"`x` .*float32, at most 3\.4e\+38, .*1e\+39"):
         cast_points("x", points, torch.zeros(()))
     assert torch.equal(cast_points("x", points, points), points)
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        (torch.float32, torch.float32),
+        ("float64", torch.float64),
+        ("torch.float32", torch.float32),
+        ("double", torch.float64),
+        (np.float64, torch.float64),
+        (np.dtype(">f4"), torch.float32),
+        (float, torch.float64),
+    ],
+)
+def test_a_type_is_what_pytorch_numpy_and_python_call_so(given, meant):
+    M = pb.Manifold(lambda z: torch.cat([z, z.square()], -1), dim=1, dtype=given)
+    assert M.dtype == M.metric_matrix([1.0]).dtype == meant
+    assert M.metric_matrix([1.0]).item() == 5.0
+
+
+@pytest.mark.parametrize(
+    "given",
+    [int, complex, "float", "real", torch.float16, torch.complex64, np.int32, np.longdouble]
+    + [None, 64, torch.Tensor, object, np.dtype("U3"), [("a", "f8")]],
+)
+def test_what_is_no_type_to_compute_in_is_refused(given):
+    with pytest.raises(InvalidParameterError, match=r"`dtype` must be torch\.float64 or torch\."):
+        pb.Manifold(lambda z: z, dim=1, dtype=given)
+
+
+@pytest.mark.parametrize("given", ["", None, 3, b"", b"folder", "a\0b", torch.ones(2)])
+def test_what_is_no_path_is_refused(given):
+    with pytest.raises(InvalidParameterError, match="`path` must be a path"):
+        check_path("path", given)

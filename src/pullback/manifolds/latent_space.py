@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from pullback.errors import InvalidParameterError, check_data, check_points
+from pullback.errors import InvalidParameterError, check_data, check_dtype, check_points
 from pullback.geodesics import LatentGraph
 from pullback.metrics import AmbientMetric, Metric, TabulatedMetric, metric_of, output_mean
 from pullback.models import VAE, EnsembleDecoder
@@ -36,7 +36,7 @@ class LatentSpace:
         data: codes of data, shape `(n, d)`: the search for geodesics also starts from the shortest
             path on a graph over them. Without them, and for d <= 2, a grid around the end points
             serves.
-        dtype: the floating-point type to compute in.
+        dtype: the floating-point type to compute in: torch.float64 or torch.float32, or NumPy's.
         device: where to compute; None for where a module is, and the CPU for a function or metric.
         trainable: follow the module as it trains: its present weights are used, and distances pass
             derivatives on to them. Else the manifold keeps a copy of its own.
@@ -59,10 +59,11 @@ class LatentSpace:
         ambient: AmbientMetric | None = None,
         dim: int | None = None,
         data: Any = None,
-        dtype: torch.dtype = torch.float64,
+        dtype: Any = torch.float64,
         device: str | torch.device | None = None,
         trainable: bool = False,
     ) -> None:
+        dtype = check_dtype("dtype", dtype)
         source: Any = decoder.decoder if isinstance(decoder, VAE) else decoder
         if isinstance(source, list | tuple | nn.ModuleList):
             source = EnsembleDecoder(source)

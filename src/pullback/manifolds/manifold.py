@@ -49,7 +49,7 @@ class Manifold(ConnectedSpace):
         data: codes of data, shape `(n, d)`: the search for geodesics also starts from the shortest
             path on a graph over them. Without them, and for d <= 2, a grid around the end points
             serves.
-        dtype: the floating-point type to compute in.
+        dtype: the floating-point type to compute in: torch.float64 or torch.float32, or NumPy's.
         device: where to compute; None for where a module is, and the CPU for a function or metric.
         trainable: follow the module as it trains: its present weights are used, and distances pass
             derivatives on to them. Else the manifold keeps a copy of its own.
