@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parents[1] / "src" / "pullback"
 CHAIN = [
     ["version"],
     ["shapes"],
-    ["errors"],
+    ["display", "errors"],
     ["autodiff", "linalg"],
     ["datasets", "models"],
     ["metrics"],
@@ -31,7 +31,7 @@ CHAIN = [
 RANK = {name: rank for rank, group in enumerate(CHAIN) for name in group}
 
 # Tighter than the chain: a data set is arrays, so it needs nothing of the mathematics.
-ONLY = {"datasets": {"errors"}}
+ONLY = {"datasets": {"display", "errors"}}
 
 
 def wrong_arrows(package: Path) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pullback.display import as_html, as_line
 from pullback.errors import InvalidDataError, check_integer, check_number
 
 __all__ = ["Split", "split", "why_not_stratified"]
@@ -33,6 +34,13 @@ class Split(NamedTuple):
     X_test: NDArray[Any]
     y_train: NDArray[Any] | None
     y_test: NDArray[Any] | None
+
+    def __repr__(self) -> str:
+        """Show the tensors by their shapes."""
+        return as_line(self)
+
+    def _repr_html_(self) -> str:
+        return as_html(self)
 
 
 def split(

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pullback.datasets.labels import listed, whole_or_text
+from pullback.display import as_html, as_line
 from pullback.errors import InvalidDataError, check_data
 
 __all__ = ["Table"]
@@ -35,6 +36,9 @@ class Table:
     X: NDArray[Any]
     y: NDArray[Any] | None
     feature_names: tuple[str, ...]
+
+    __repr__ = as_line
+    _repr_html_ = as_html
 
     @classmethod
     def checked(

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from pullback.display import as_html, as_line
 from pullback.errors import ConvergenceWarning
 from pullback.geodesics.graph import LatentGraph
 from pullback.geodesics.short import search_shortly
@@ -20,7 +21,7 @@ _BLOCK = 256  # pairs that are solved at once
 _SHORT_BLOCK = 2048
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PairwiseDistances:
     """Distances between the points of one set or two, with their error on a sample of pairs.
 
@@ -40,6 +41,9 @@ class PairwiseDistances:
     distances: Tensor
     sample: Tensor
     refined: Tensor
+
+    __repr__ = as_line
+    _repr_html_ = as_html
 
     @property
     def errors(self) -> Tensor:

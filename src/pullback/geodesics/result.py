@@ -2,14 +2,17 @@
 
 import dataclasses
 from dataclasses import dataclass
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from pullback.curves import CubicSpline, Curve, Polyline
+from pullback.display import drawn, html_table
 from pullback.errors import ConvergenceError
 from pullback.geodesics.base import Status
+from pullback.geodesics.batch import Batch
 from pullback.shapes import Mask, Points, Scalars
 
 if TYPE_CHECKING:
@@ -28,12 +31,13 @@ def through(nodes: Points) -> Curve:
     return Polyline(nodes) if nodes.shape[-1] == 1 else CubicSpline(nodes)
 
 
-@dataclass(frozen=True)
-class GeodesicResult:
+@dataclass(frozen=True, eq=False)
+class GeodesicResult(Batch):
     """Geodesics between pairs of points, each with its own status and certificate.
 
     Lengths and energies are measured again on the returned curves, on the exact metric and with
-    more points than the solver used. `print(result)` shows a table.
+    more points than the solver used. `print(result)` shows a table; `result[0]` and `result[:5]`
+    are some of the pairs, and a loop goes over all of them.
 
     Attributes:
         curve: the curves c: [0, 1] -> R^d, at constant speed.
@@ -136,8 +140,13 @@ class GeodesicResult:
 
     def take(self, index: Tensor) -> "GeodesicResult":
         """Return some pairs of a flat batch, by indices `(n,)`."""
-        values = {name: value[index] for name, value in self._tensors().items()}
-        return self.replace(curve=through(self.curve.nodes[index]), **values)
+        return self._at(index)
+
+    def _at(self, places: Tensor) -> "GeodesicResult":
+        n = self.status.ndim
+        values = {k: x.reshape(-1, *x.shape[n:])[places] for k, x in self._tensors().items()}
+        nodes = self.curve.nodes
+        return self.replace(curve=through(nodes.reshape(-1, *nodes.shape[-2:])[places]), **values)
 
     def put(self, rows: Tensor, others: "GeodesicResult") -> "GeodesicResult":
         """Return a flat batch with the pairs of some rows `(n,)` replaced by others."""
@@ -203,11 +212,35 @@ class GeodesicResult:
                 lines.append(f"{Status(code).message} (pair {_listed(status == code)})")
         return lines
 
+    def __repr__(self) -> str:
+        """Say how many there are; `print` shows the table."""
+        n, d = self.length.numel(), self.curve.nodes.shape[-1]
+        found = f"{int(self.converged.sum())} of {n} converged"
+        return f"GeodesicResult({found}, batch shape {tuple(self.length.shape)}, dim={d})"
+
     def __str__(self) -> str:
         """Return a table of the pairs, the first twenty if there are more."""
-        n = self.length.numel()
-        frame = self.to_frame()[:_ROWS]
-        shown = {
+        more = self.length.numel() - _ROWS
+        lines = [*self._header(), *_table(self._shown())]
+        lines += [f"... and {more} more"] if more > 0 else []
+        return "\n".join([*lines, *self._failures()])
+
+    def _repr_html_(self) -> str:
+        shown, more = self._shown(), self.length.numel() - _ROWS
+        rows = list(enumerate(zip(*shown.values(), strict=True)))
+        after = [f"... and {more} more"] if more > 0 else []
+        notes = "".join(f"<p>{escape(line)}</p>" for line in [*after, *self._failures()])
+        return html_table(
+            "; ".join(self._header()),
+            [(i, *row) for i, row in rows],
+            ["pair", *shown],
+            notes + drawn(self.curve.nodes.reshape(-1, *self.curve.nodes.shape[-2:])),
+        )
+
+    def _shown(self) -> "dict[str, pd.Series]":
+        """Return the columns of the table, as text, of the first pairs."""
+        frame = self._at(torch.arange(min(self.length.numel(), _ROWS))).to_frame()
+        return {
             "status": frame["status"],
             "length": frame["length"].map("{:.5g}".format),
             "gain %": (100 * frame["gain"]).map("{:.2f}".format),
@@ -219,6 +252,9 @@ class GeodesicResult:
             "start": frame["start"],
             "won by %": (100 * frame["start_margin"]).map("{:.2f}".format).replace("nan", "-"),
         }
+
+    def _header(self) -> list[str]:
+        n = self.length.numel()
         header = [f"{int(self.converged.sum())} of {n} geodesics converged"]
         if bool(self.conjugate.any()):
             where = _listed(self.conjugate.flatten())
@@ -227,8 +263,7 @@ class GeodesicResult:
         if bool(rivalled.any()):
             where = _listed(rivalled.flatten())
             header.append(f"another curve is nearly as short (pair {where})")
-        more = [f"... and {n - _ROWS} more"] if n > _ROWS else []
-        return "\n".join([*header, *_table(shown), *more, *self._failures()])
+        return header
 
 
 _ROWS = 20

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from pullback.curves import straight_line
+from pullback.display import as_html, as_line
 from pullback.geodesics.graph import LatentGraph
 from pullback.geodesics.measure import at_constant_speed, fine_points, measure, resample
 from pullback.geodesics.newton import Newton
@@ -40,6 +41,13 @@ class ShortGeodesics(NamedTuple):
 
     length: Scalars
     nodes: Points
+
+    def __repr__(self) -> str:
+        """Show the tensors by their shapes."""
+        return as_line(self)
+
+    def _repr_html_(self) -> str:
+        return as_html(self)
 
     def velocity(self) -> Tangent:
         """Return the initial velocities of the curves, to third order in the step: `(n, d)`."""

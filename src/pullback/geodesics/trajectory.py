@@ -9,8 +9,10 @@ import torch
 from torch import Tensor
 
 from pullback.autodiff import jacobian, jvp
+from pullback.display import as_html, as_line
 from pullback.errors import ConvergenceError, InvalidParameterError, check_integer
 from pullback.geodesics.base import Status
+from pullback.geodesics.batch import Batch
 from pullback.geodesics.runge_kutta import runge_kutta_step
 from pullback.metrics import Metric
 from pullback.shapes import Latent, Mask, MetricMatrix, Points, Scalars, Tangent
@@ -19,7 +21,7 @@ __all__ = ["Trajectory", "geodesic_flow"]
 
 
 @dataclass(frozen=True, eq=False)
-class Trajectory:
+class Trajectory(Batch):
     """Geodesics c: [0, 1] -> R^d from given points with given velocities.
 
     Each is known at the ends of its own steps, the knots, and between them by the polynomial of
@@ -161,6 +163,9 @@ class Trajectory:
         chosen_values: dict[str, Any] = {k: x[chosen] for k, x in self._tensors().items()}
         return replace(self, **chosen_values)
 
+    def _at(self, places: Tensor) -> "Trajectory":
+        return self.with_batch_shape(self.status.numel()).where(places)
+
     def with_batch_shape(self, *batch: int) -> "Trajectory":
         """Return the same trajectories in a batch of another shape."""
         n = self.status.ndim
@@ -182,6 +187,9 @@ class Trajectory:
                 "end: " + "; ".join(self._failures()) + "."
             )
         return self
+
+    __repr__ = as_line
+    _repr_html_ = as_html
 
     def __str__(self) -> str:
         """Say how many reached their end, what it cost, and why others did not."""

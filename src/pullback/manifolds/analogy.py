@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pullback.display import as_html, as_line
 from pullback.errors import InvalidDataError, check_data, check_number
 from pullback.geodesics import Status, connect, shoot
 from pullback.manifolds.latent_space import LatentSpace
@@ -16,7 +17,7 @@ from pullback.shapes import Status as Codes
 __all__ = ["Analogy", "AttributeVector", "analogy", "attribute_vector"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Analogy:
     """Where carried changes lead.
 
@@ -36,13 +37,16 @@ class Analogy:
     tangent_vector: Tangent
     status: Codes
 
+    __repr__ = as_line
+    _repr_html_ = as_html
+
     @property
     def converged(self) -> Mask:
         """Where every step worked, shape `(*batch,)`."""
         return self.status == Status.CONVERGED
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class AttributeVector:
     """The direction in which an attribute changes, known at one point.
 
@@ -64,6 +68,9 @@ class AttributeVector:
     base: Latent
     tangent_vector: Tangent
     n_failed: int
+
+    __repr__ = as_line
+    _repr_html_ = as_html
 
     def apply(self, point: Any, amount: float = 1.0) -> Analogy:
         """Carry the direction to points and follow it there.

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from pullback import linalg
+from pullback.display import as_html, as_line
 from pullback.errors import InvalidParameterError, check_integer, check_number, check_points
 from pullback.geodesics import shoot
 from pullback.manifolds.conjugate import conjugate_points
@@ -41,6 +42,13 @@ class GeodesicBall(NamedTuple):
     tangent_vectors: Points
     past_conjugate: Mask
     status: Codes
+
+    def __repr__(self) -> str:
+        """Show the tensors by their shapes."""
+        return as_line(self)
+
+    def _repr_html_(self) -> str:
+        return as_html(self)
 
 
 def geodesic_ball(

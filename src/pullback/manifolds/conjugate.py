@@ -7,6 +7,7 @@ from torch import Tensor
 
 from pullback import linalg
 from pullback.autodiff import jacobian
+from pullback.display import as_html, as_line
 from pullback.geodesics import Status, Trajectory, shoot
 from pullback.geodesics.runge_kutta import runge_kutta_step
 from pullback.geodesics.trajectory import geodesic_flow
@@ -41,6 +42,13 @@ class ConjugatePoints(NamedTuple):
     distance: Scalars
     followed: Scalars
     status: Codes
+
+    def __repr__(self) -> str:
+        """Show the tensors by their shapes."""
+        return as_line(self)
+
+    def _repr_html_(self) -> str:
+        return as_html(self)
 
     @property
     def found(self) -> Mask:

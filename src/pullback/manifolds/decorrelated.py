@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from pullback.curves import Curve, Polyline, straight_line
+from pullback.display import as_html, as_line
 from pullback.errors import InvalidParameterError, check_integer
 from pullback.geodesics import Solver
 from pullback.geodesics.base import Status
@@ -39,6 +40,13 @@ class DecorrelatedGeodesics(NamedTuple):
     energy: Tensor
     length: Tensor
     converged: Tensor
+
+    def __repr__(self) -> str:
+        """Show the tensors by their shapes."""
+        return as_line(self)
+
+    def _repr_html_(self) -> str:
+        return as_html(self)
 
 
 def decorrelated_geodesic(

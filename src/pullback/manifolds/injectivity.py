@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pullback.display import as_html, as_line
 from pullback.errors import InvalidDataError, check_integer, check_number, check_points
 from pullback.geodesics import LatentGraph, connect, shoot
 from pullback.manifolds.balls import unit_vectors
@@ -20,7 +21,7 @@ _SHORTER = 1e-3  # a way counts as shorter if it is so by this share
 _N_HALVINGS = 7
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class InjectivityRadius:
     """An upper bound of the injectivity radius at a point, and what it was found from.
 
@@ -46,6 +47,9 @@ class InjectivityRadius:
     cut: Scalars
     searched: Scalars
     directions: Nodes
+
+    __repr__ = as_line
+    _repr_html_ = as_html
 
 
 def injectivity_radius(

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from pullback.autodiff import jacobian, jvp
+from pullback.display import as_html, as_line
 from pullback.errors import InvalidDataError, check_number, check_points
 from pullback.geodesics import Trajectory, shoot
 from pullback.metrics import Metric
@@ -34,6 +35,9 @@ class JacobiField:
 
     metric: Metric
     flight: Trajectory
+
+    __repr__ = as_line
+    _repr_html_ = as_html
 
     @property
     def status(self) -> Codes:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
+from pullback.display import html_table, summary
 from pullback.errors import InvalidParameterError, check_data, check_dtype, check_points
 from pullback.geodesics import LatentGraph
 from pullback.metrics import AmbientMetric, Metric, TabulatedMetric, metric_of, output_mean
@@ -119,6 +120,18 @@ class LatentSpace:
     def __repr__(self) -> str:
         source = self.metric if self.decoder is None else self.decoder
         return f"{type(self).__name__}({type(source).__name__}, dim={self.dim})"
+
+    def _repr_html_(self) -> str:
+        shown = {
+            "decoder": self.decoder,
+            "metric": self.metric,
+            "dim": self.dim,
+            "data": self.data,
+            "dtype": str(self.dtype),
+            "device": str(self.device),
+        }
+        rows = [(name, summary(value).strip("'")) for name, value in shown.items()]
+        return html_table(type(self).__name__, rows)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the graph, which is made anew when it is asked for."""

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from pullback.curves import Curve, Polyline
+from pullback.display import as_html, as_line
 from pullback.errors import check_points
 from pullback.geodesics import GeodesicResult, Status, Trajectory
 from pullback.metrics import Metric
@@ -17,7 +18,7 @@ __all__ = ["Path"]
 _FEWEST = 32  # steps along a smooth curve that are taken first, at least
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Path:
     """A batch of curves c: [0, 1] -> R^d with their velocities, however they were given.
 
@@ -35,6 +36,9 @@ class Path:
     curve: Curve | Trajectory
     status: Tensor
     n_pieces: int
+
+    __repr__ = as_line
+    _repr_html_ = as_html
 
     @classmethod
     def of(cls, along: Any, metric: Metric | None = None) -> "Path":

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from pullback.curves import Curve
+from pullback.display import as_html, as_line
 from pullback.errors import InvalidParameterError, check_number
 from pullback.geodesics import GeodesicResult
 from pullback.metrics import EnsembleMetric
@@ -33,6 +34,13 @@ class Interval(NamedTuple):
     low: Tensor
     median: Tensor
     high: Tensor
+
+    def __repr__(self) -> str:
+        """Show the tensors by their shapes."""
+        return as_line(self)
+
+    def _repr_html_(self) -> str:
+        return as_html(self)
 
 
 def interval(samples: Tensor, level: float = 0.9) -> Interval:

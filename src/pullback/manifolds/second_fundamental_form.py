@@ -7,6 +7,7 @@ from torch import Tensor
 
 from pullback import linalg
 from pullback.autodiff import Map
+from pullback.display import as_html, as_line
 from pullback.manifolds.jet import jet
 from pullback.metrics import FieldMetric, Metric, PullbackMetric, RestrictedMetric, SumMetric
 from pullback.shapes import Latent, Mask, MetricMatrix
@@ -39,6 +40,13 @@ class SecondFundamentalForm(NamedTuple):
     normal: Tensor
     cholesky: MetricMatrix
     positive: Mask
+
+    def __repr__(self) -> str:
+        """Show the tensors by their shapes."""
+        return as_line(self)
+
+    def _repr_html_(self) -> str:
+        return as_html(self)
 
 
 def second_fundamental_form(immersion: Map, z: Latent) -> SecondFundamentalForm:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from pullback import linalg
 from pullback.autodiff import Map, gradient, jvp
+from pullback.display import as_html, as_line
 from pullback.errors import InvalidParameterError, check_integer
 from pullback.manifolds.jet import ENTRY, blocks, jet, push_along
 from pullback.manifolds.second_fundamental_form import flat_immersion, image_size, normal_part
@@ -37,6 +38,13 @@ class CurvatureEstimate(NamedTuple):
 
     value: Tensor
     standard_error: Tensor
+
+    def __repr__(self) -> str:
+        """Show the tensors by their shapes."""
+        return as_line(self)
+
+    def _repr_html_(self) -> str:
+        return as_html(self)
 
 
 def sectional_curvature(metric: Metric, z: Latent, u: Tangent, v: Tangent) -> Scalars:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from pullback import linalg
 from pullback.autodiff import jacobian
+from pullback.display import as_html, as_line
 from pullback.errors import InvalidDataError, check_integer, check_number, check_points
 from pullback.geodesics import Status
 from pullback.manifolds.magnus import NODES, magnus_propagator
@@ -22,7 +23,7 @@ _BLOCK = 4096  # points at which the connection is computed at once
 _ATTAINABLE = 1000  # a tolerance below so many units of rounding is out of reach
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Transport:
     """Transported vectors, and how far the transport is to be trusted.
 
@@ -48,6 +49,9 @@ class Transport:
     defect: Scalars
     error: Scalars
     status: Codes
+
+    __repr__ = as_line
+    _repr_html_ = as_html
 
     @property
     def converged(self) -> Mask:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from pullback.display import as_html, as_line
 from pullback.errors import InvalidDataError, check_data
 from pullback.shapes import Nodes, Scalars
 
@@ -31,6 +32,13 @@ class VoronoiCells(NamedTuple):
     centers: Nodes
     labels: Tensor
     distances: Tensor
+
+    def __repr__(self) -> str:
+        """Show the tensors by their shapes."""
+        return as_line(self)
+
+    def _repr_html_(self) -> str:
+        return as_html(self)
 
     @property
     def margin(self) -> Scalars:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from pullback.display import html_table, summary
 from pullback.errors import (
     InvalidDataError,
     InvalidParameterError,
@@ -219,6 +220,13 @@ class VAE(nn.Module):
     def config(self) -> dict[str, Any] | None:
         """The arguments of the constructor, with what `fit` resolved; None for custom modules."""
         return None if self.settings is None else asdict(self.settings)
+
+    def _repr_html_(self) -> str:
+        shown = self.config or {"data_dim": self.data_dim, "latent_dim": self.latent_dim}
+        n_weights = sum(weights.numel() for weights in self.parameters())
+        rows = [(name, summary(value)) for name, value in shown.items()]
+        rows += [("parameters", str(n_weights)), ("epochs trained", str(len(self.history)))]
+        return html_table(type(self).__name__, rows)
 
     @property
     def like(self) -> Tensor:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pullback.display import as_html, as_line
 from pullback.errors import InvalidDataError, check_choice
 
 __all__ = ["Diagnostics", "effective_sample_size", "r_hat"]
@@ -36,6 +37,9 @@ class Diagnostics:
     tail_ess: Tensor
     n_chains: int
     n_draws: int
+
+    __repr__ = as_line
+    _repr_html_ = as_html
 
     @classmethod
     def of(cls, draws: Tensor) -> "Diagnostics":

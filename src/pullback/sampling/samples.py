@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from pullback.display import as_html, as_line
 from pullback.sampling.diagnostics import Diagnostics
 from pullback.shapes import Mask, Points
 
@@ -85,6 +86,9 @@ class Samples:
     log_density: Tensor | None = None
     acceptance: Tensor | None = None
     divergences: Tensor | None = None
+
+    __repr__ = as_line
+    _repr_html_ = as_html
 
     @property
     def converged(self) -> Mask:

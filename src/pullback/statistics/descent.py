@@ -6,6 +6,7 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
+from pullback.display import as_html, as_line
 from pullback.errors import ConvergenceError
 from pullback.manifolds import Manifold
 from pullback.shapes import Codes
@@ -47,6 +48,13 @@ class Centers(NamedTuple):
     n_iter: Tensor
     converged: Tensor
     unique: Tensor
+
+    def __repr__(self) -> str:
+        """Show the tensors by their shapes."""
+        return as_line(self)
+
+    def _repr_html_(self) -> str:
+        return as_html(self)
 
 
 class Objective(ABC):

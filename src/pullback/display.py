@@ -1,0 +1,145 @@
+"""How results, models and spaces look by themselves: one line, or a table in a notebook."""
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+__all__ = ["as_html", "as_line", "drawn", "html_table", "summary"]
+
+_LONGEST = 60  # characters of a value that are shown
+_ENTRIES = 4  # of a list or dictionary
+_MOST_CURVES, _MOST_POINTS = 60, 64  # that are drawn
+_SIZE, _EDGE = 160, 6  # of a drawing, in pixels
+
+
+def summary(value: Any) -> str:
+    """Say in some words what a value is: of a tensor or array its shape.
+
+    Args:
+        value: anything.
+
+    Example:
+        >>> summary(np.zeros((3, 2))), summary("a"), summary(np.float64(0.5))
+        ('(3, 2) float64', "'a'", '0.5')
+    """
+    if isinstance(value, Tensor | np.ndarray):
+        kind = str(value.dtype).removeprefix("torch.")
+        plain = value.ndim == 0 and not (isinstance(value, Tensor) and value.is_meta)
+        return f"{value.item():.6g}" if plain and kind[:3] in ("flo", "int") else _shape(value)
+    if isinstance(value, np.generic):
+        return str(value.item())
+    if value is None or isinstance(value, bool | int | float | str):
+        text = repr(value)
+        return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+    if isinstance(value, list | tuple | Mapping):
+        return _entries(value)
+    return type(value).__name__
+
+
+def as_line(self: Any) -> str:
+    """Return the `repr` of a dataclass or named tuple in one line, its tensors by their shapes.
+
+    Example:
+        >>> from typing import NamedTuple
+        >>> class Ball(NamedTuple):
+        ...     radius: float
+        ...     points: Any
+        ...     __repr__ = as_line
+        >>> Ball(2.0, np.zeros((100, 2)))
+        Ball(radius=2.0, points=(100, 2) float64)
+    """
+    shown = ", ".join(f"{name}={summary(value)}" for name, value in _fields(self))
+    return f"{type(self).__name__}({shown})"
+
+
+def as_html(self: Any) -> str:
+    """Return a dataclass or named tuple as a table of its fields, for notebooks.
+
+    Example:
+        >>> from typing import NamedTuple
+        >>> class Ball(NamedTuple):
+        ...     radius: float
+        ...     _repr_html_ = as_html
+        >>> Ball(2.0)._repr_html_()
+        '<table><caption>Ball</caption><tr><th>radius</th><td>2.0</td></tr></table>'
+    """
+    rows = [(name, summary(value)) for name, value in _fields(self)]
+    return html_table(type(self).__name__, rows)
+
+
+def html_table(
+    caption: str, rows: Iterable[Sequence[object]], header: Sequence[str] = (), after: str = ""
+) -> str:
+    """Write an HTML table, all text escaped; the first entry of each row is its name.
+
+    Args:
+        caption: what it is.
+        rows: their entries.
+        header: names of the columns.
+        after: HTML that follows.
+
+    Example:
+        >>> html_table("a < b", [("x", 1)])
+        '<table><caption>a &lt; b</caption><tr><th>x</th><td>1</td></tr></table>'
+    """
+    lines = [f"<caption>{escape(caption)}</caption>"]
+    if header:
+        lines.append("<tr>" + "".join(f"<th>{escape(name)}</th>" for name in header) + "</tr>")
+    for name, *entries in rows:
+        cells = "".join(f"<td>{escape(str(entry))}</td>" for entry in entries)
+        lines.append(f"<tr><th>{escape(str(name))}</th>{cells}</tr>")
+    return f"<table>{''.join(lines)}</table>{after}"
+
+
+def drawn(curves: Tensor) -> str:
+    """Draw plane curves as a small SVG picture; nothing if they are not in a plane.
+
+    Args:
+        curves: points along each, shape `(n, k, d)`; those that are not finite are left out.
+
+    Example:
+        >>> import torch
+        >>> drawn(torch.tensor([[[0.0, 0.0], [1.0, 1.0]]])).count("<polyline")
+        1
+        >>> drawn(torch.zeros(1, 2, 3))
+        ''
+    """
+    whole = curves.detach()[curves.isfinite().all(-1).all(-1)][:_MOST_CURVES]
+    points: NDArray[Any] = whole[:, :: -(-curves.shape[-2] // _MOST_POINTS)].cpu().numpy()
+    if len(points) == 0 or points.shape[-1] != 2:
+        return ""
+    low, high = points.min((0, 1)), points.max((0, 1))
+    scale = (_SIZE - 2 * _EDGE) / max(float((high - low).max()), np.finfo(float).tiny)
+    places = _EDGE + (points - low) * scale
+    places[..., 1] = _SIZE - places[..., 1]  # y runs downwards in a picture
+    lines = [" ".join(f"{x:.1f},{y:.1f}" for x, y in curve) for curve in places]
+    shapes = "".join(f'<polyline points="{line}"/>' for line in lines)
+    return f'<svg width="{_SIZE}" height="{_SIZE}" fill="none" stroke="currentColor">{shapes}</svg>'
+
+
+def _fields(value: Any) -> list[tuple[str, Any]]:
+    names = getattr(value, "_fields", None)
+    if names is None:
+        names = [field.name for field in dataclasses.fields(value) if field.name[0] != "_"]
+    return [(name, getattr(value, name)) for name in names]
+
+
+def _shape(value: Any) -> str:
+    where = getattr(value, "device", "cpu")
+    place = "" if str(where) == "cpu" else f" on {where}"
+    return f"{tuple(value.shape)} {str(value.dtype).removeprefix('torch.')}{place}"
+
+
+def _entries(values: Any) -> str:
+    more = [", ..."] if len(values) > _ENTRIES else [""]
+    if isinstance(values, Mapping):
+        first = [f"{k!r}: {summary(v)}" for k, v in islice(values.items(), _ENTRIES)]
+        return "{" + ", ".join(first) + more[0] + "}"
+    text = ", ".join(summary(value) for value in values[:_ENTRIES]) + more[0]
+    return f"[{text}]" if isinstance(values, list) else f"({text})"

@@ -1,0 +1,152 @@
+"""How results look by themselves, and that they can be taken apart like arrays."""
+
+import xml.etree.ElementTree as ElementTree
+
+import numpy as np
+import pytest
+import torch
+
+import pullback as pb
+from pullback.display import drawn, html_table, summary
+
+
+def paraboloid(z):
+    return torch.cat([z, z.square().sum(-1, keepdim=True)], -1)
+
+
+M = pb.Manifold(paraboloid, dim=2)
+A = torch.tensor([[-1.0, 0.2], [0.5, -0.5], [0.0, 1.0], [1.0, 1.0]])
+
+
+@pytest.fixture(scope="module")
+def paths():
+    return M.geodesic(A.reshape(2, 2, 2), torch.tensor([0.3, 0.4]))
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        0,
+        -1,
+        slice(1),
+        slice(None, None, 2),
+        ...,
+        (1, 0),
+        (slice(None), 1),
+        torch.tensor([1, 1, 0]),
+        torch.tensor([[True, False], [True, True]]),
+        np.array([0]),
+        [1, 0],
+    ],
+    ids=str,
+)
+def test_an_index_chooses_what_it_chooses_of_the_lengths(paths, index):
+    chosen = paths[index]
+    for name in ("length", "status", "residual", "second_variation"):
+        assert torch.equal(getattr(chosen, name), getattr(paths, name)[index])
+    assert chosen.start_lengths.shape == (*paths.length[index].shape, paths.start_lengths.shape[-1])
+    places = torch.arange(4).reshape(2, 2)[index]
+    torch.testing.assert_close(chosen.points(5), paths.points(5).reshape(4, 5, 2)[places])
+
+
+def test_a_loop_goes_over_the_first_axis(paths):
+    rows = list(paths)
+    assert len(paths) == len(rows) == 2
+    assert [len(row) for row in rows] == [2, 2]
+    torch.testing.assert_close(torch.stack([row.length for row in rows]), paths.length)
+    single = rows[1][0]
+    assert single.length.shape == ()
+    assert single
+    with pytest.raises(TypeError, match="single one: it has no length"):
+        len(single)
+    with pytest.raises(TypeError, match="single one"):
+        list(single)
+
+
+@pytest.mark.parametrize("index", [2, -3, (0, 0, 0), 1.5, "length"], ids=str)
+def test_what_is_not_there_is_said(paths, index):
+    with pytest.raises(IndexError, match=r"batch shape \(2, 2\) has nothing at"):
+        paths[index]
+
+
+def test_trajectories_are_taken_apart_too():
+    ways = M.shoot(A, torch.tensor([0.1, 0.2]))
+    assert len(ways) == len(list(ways)) == 4
+    torch.testing.assert_close(ways[1:3].end, ways.end[1:3])
+    torch.testing.assert_close(ways[2].end, ways.end[2])
+
+
+SHOWN = {
+    "geodesics": lambda: M.geodesic(A, A.flip(0)),
+    "one geodesic": lambda: M.geodesic(A[0], A[1]),
+    "trajectories": lambda: M.shoot(A, A),
+    "distances": lambda: M.pairwise(A, n_refined=1, progress=False),
+    "manifold": lambda: M,
+    "ball": lambda: M.ball([0.0, 0.0], 0.5, n=12),
+    "transport": lambda: M.transporting([1.0, 0.0], along=A),
+    "cells": lambda: M.voronoi(A, resolution=5),
+    "conjugate": lambda: pb.manifolds.conjugate_points(M.metric, A[:1], A[:1]),
+    "model": lambda: pb.models.VAE(3, 2, random_state=0),
+    "table": lambda: pb.datasets.Table(np.zeros((1000, 3)), None, ("<a>", "b", "c")),
+    "split": lambda: pb.datasets.split(np.zeros((1000, 3)), random_state=0),
+    "estimator": lambda: pb.statistics.FrechetMean(M),
+}
+
+
+@pytest.mark.parametrize("kind", SHOWN)
+def test_it_is_short_as_a_line_and_whole_as_html(kind):
+    shown = SHOWN[kind]()
+    assert len(repr(shown)) < 1000
+    assert "tensor(" not in repr(shown)
+    html = shown._repr_html_()
+    if kind != "estimator":  # scikit-learn's, with a style sheet
+        assert len(html) < 20_000
+        tree = ElementTree.fromstring(f"<div>{html}</div>")
+        assert tree.find("table/caption").text
+
+
+def test_geodesics_show_their_certificates_and_the_curves():
+    paths = M.geodesic(A.repeat(6, 1), A.flip(0).repeat(6, 1))
+    tree = ElementTree.fromstring(f"<div>{paths._repr_html_()}</div>")
+    rows = tree.findall("table/tr")
+    assert tree.find("table/caption").text == "24 of 24 geodesics converged"
+    assert [cell.text for cell in rows[0]][:4] == ["pair", "status", "length", "gain %"]
+    assert [cell.text for cell in rows[3]][:3] == ["2", "converged", f"{paths.length[2]:.5g}"]
+    assert len(rows) == 21
+    assert tree.find("p").text == "... and 4 more"
+    assert len(tree.findall("svg/polyline")) == 24
+    assert "\n".join(str(paths).splitlines()[:1]) == "24 of 24 geodesics converged"
+
+
+def test_text_is_escaped():
+    assert "<script>" not in html_table("<script>", [("<script>", "<script>")], ["<script>", "&"])
+
+
+def test_a_picture_keeps_to_its_frame_and_leaves_out_what_is_not_finite():
+    curves = torch.randn(3, 500, 2, generator=torch.Generator().manual_seed(0)) * 1e6
+    curves[1, 7] = torch.nan
+    tree = ElementTree.fromstring(drawn(curves))
+    lines = [np.array([p.split(",") for p in line.get("points").split()], float) for line in tree]
+    assert len(lines) == 2
+    assert len(lines[0]) <= 64
+    assert min(line.min() for line in lines) >= 0
+    assert max(line.max() for line in lines) <= float(tree.get("width"))
+    assert drawn(torch.full((1, 3, 2), torch.nan)) == ""
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (torch.zeros(3, 2), "(3, 2) float32"),
+        (torch.zeros(2, device="meta"), "(2,) float32 on meta"),
+        (torch.tensor(0.25), "0.25"),
+        (np.arange(3), "(3,) int64"),
+        (list(range(9)), "[0, 1, 2, 3, ...]"),
+        ({"a": np.zeros(2)}, "{'a': (2,) float64}"),
+        (("x", None), "('x', None)"),
+        ("a" * 100, "'" + "a" * 56 + "..."),
+        (M.metric, "PullbackMetric"),
+    ],
+)
+def test_values_are_summed_up(value, text):
+    assert summary(value) == text
