@@ -219,18 +219,20 @@ def check_points(name: str, points: Any, dim: int | None = None) -> Tensor:
 
     Args:
         name: the parameter's name, for the message.
-        points: a tensor, array or nested sequence of numbers; integers become float64.
+        points: a tensor, array, data frame or nested sequence of numbers; what is no float32 or
+            float64 becomes float64.
         dim: the dimension d that the last axis must have, if it is known.
 
     Example:
         >>> check_points("point", [[0, 1], [2, 3]], dim=2).dtype
         torch.float64
     """
+    if isinstance(points, list | tuple) and any(isinstance(p, Tensor) for p in points):
+        points = _stacked(name, points)
     is_tensor = isinstance(points, Tensor)
     tensor: Tensor = points if is_tensor else torch.as_tensor(_as_numeric(name, points))
-    if tensor.is_complex():
-        raise _not_real(name, str(tensor.dtype))
-    if not tensor.is_floating_point():
+    _refuse_no_values(name, tensor)
+    if tensor.dtype not in (torch.float32, torch.float64):
         tensor = tensor.double()
     if tensor.ndim == 0 or (dim is not None and tensor.shape[-1] != dim):
         wanted = "(..., d)" if dim is None else f"(..., {dim})"
@@ -298,6 +300,33 @@ def _not_real(name: str, dtype: str) -> InvalidDataError:
     )
 
 
+def _stacked(name: str, points: Any) -> Tensor:
+    """Put tensors in a list together, without losing their derivatives."""
+    try:
+        return torch.stack([torch.as_tensor(point) for point in points])
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise InvalidDataError(
+            f"`{name}` is a list that holds tensors which cannot be stacked ({error}). Give them "
+            "one shape, type and device."
+        ) from error
+
+
+def _refuse_no_values(name: str, tensor: Tensor) -> None:
+    """Refuse tensors that are complex, or not one number after the other in memory."""
+    if tensor.is_complex():
+        raise _not_real(name, str(tensor.dtype))
+    if tensor.is_meta:
+        raise InvalidDataError(f"`{name}` is on the device `meta`: it has a shape but no values.")
+    if tensor.layout != torch.strided or tensor.is_quantized:
+        kind, cure = ("quantized", "dequantize()") if tensor.is_quantized else ("", "to_dense()")
+        kind = kind or str(tensor.layout).removeprefix("torch.")
+        raise InvalidDataError(
+            f"`{name}` must be a dense tensor, but its layout is {kind}. Call `{name}.{cure}`."
+        )
+    if tensor.is_nested:
+        raise InvalidDataError(f"`{name}` must be a dense tensor, but is nested: pad or split it.")
+
+
 def _as_numeric(name: str, values: Any) -> NDArray[Any]:
     n_masked = int(np.ma.getmaskarray(values).sum()) if np.ma.isMaskedArray(values) else 0
     if n_masked:
@@ -305,16 +334,44 @@ def _as_numeric(name: str, values: Any) -> NDArray[Any]:
             f"`{name}` must hold a number in every entry, but {n_masked} of them are masked. "
             "Remove or impute them."
         )
+    if hasattr(values, "toarray"):  # of SciPy
+        raise InvalidDataError(f"`{name}` must be dense, but is sparse. Call `{name}.toarray()`.")
     try:
         array = np.asarray(values)
-    except ValueError as error:
+    except (ValueError, TypeError, RuntimeError) as error:
         raise InvalidDataError(
             f"`{name}` must be a regular array, but its rows differ in length ({error}). "
             "Give every point the same number of coordinates."
         ) from error
+    if array.dtype == object:
+        array = _numbers_of_objects(name, array, values)
     if array.dtype.kind not in "biuf":
         raise _not_real(name, str(array.dtype))
+    with np.errstate(over="ignore"):  # beyond float64 is infinite, and refused as such
+        native = np.float64 if array.dtype.itemsize > 8 else array.dtype.newbyteorder("=")
+        array = array.astype(native, copy=False)
     return np.require(array, requirements=["C", "W"])  # what torch can share without a warning
+
+
+def _numbers_of_objects(name: str, array: NDArray[Any], values: Any) -> NDArray[Any]:
+    """Return what is a number, as in data frames with types of their own; what is NA is NaN."""
+    if array.ndim == 0:
+        raise InvalidDataError(
+            f"`{name}` must be an array, a tensor or nested sequences of numbers, but is a "
+            f"{type(values).__name__}."
+        )
+    kinds = set(map(type, array.ravel().tolist()))
+    gaps = {kind for kind in kinds if kind.__name__ in ("NAType", "NoneType")}
+    strange = [kind for kind in kinds - gaps if not issubclass(kind, numbers.Real | np.bool_)]
+    if strange:
+        raise _not_real(name, f"object, and it holds a {strange[0].__name__}")
+    if gaps:
+        missing = np.vectorize(lambda value: type(value) in gaps, otypes=[bool])
+        array = np.where(missing(array), np.nan, array)
+    try:
+        return array.astype(np.float64)
+    except OverflowError as error:
+        raise _not_real(name, "object, and it holds a whole number beyond float64") from error
 
 
 def _refuse_non_finite(name: str, values: Tensor) -> None:

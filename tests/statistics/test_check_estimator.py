@@ -4,11 +4,13 @@ They run in processes of their own: they give constructors values of the wrong t
 -time check of types in this one would refuse, where the contract wants `fit` to.
 """
 
+import inspect
 import json
 import subprocess
 import sys
 import warnings
 
+import numpy as np
 import pytest
 
 LEFT_OUT = {
@@ -24,6 +26,9 @@ LEFT_OUT = {
     },
 }
 """Checks that an estimator is excused from, with the reason."""
+
+METHODS = """fit fit_predict fit_transform inverse_transform kneighbors kneighbors_graph predict
+predict_proba score score_samples transform""".split()
 
 SKIPPED = {
     "check_array_api_input": "tensors of PyTorch are taken, but what comes back are arrays of NumPy"
@@ -99,6 +104,27 @@ def test_every_estimator_is_checked():
         and kind is not LatentEstimator
     }
     assert estimators == {name for group in GROUPS for name in group}
+
+
+def test_data_have_the_name_that_scikit_learn_gives_them():
+    from pullback import statistics
+
+    for name in {name for group in GROUPS for name in group} | {"Encoder"}:
+        for method, function in inspect.getmembers(getattr(statistics, name), callable):
+            if method in METHODS:
+                assert list(inspect.signature(function).parameters)[1] == "X", (name, method)
+
+
+@pytest.mark.parametrize("name", ["KMeans", "GeodesicRegression"])
+def test_a_row_of_numbers_is_refused_in_few_words(name):
+    from pullback import statistics
+    from pullback.errors import InvalidDataError
+    from pullback.manifolds import Manifold
+
+    estimator = getattr(statistics, name)(Manifold(lambda z: 2 * z, dim=1))
+    with pytest.raises(InvalidDataError, match=r"but got \(1000,\). Reshape your data") as caught:
+        estimator.fit(np.arange(1000.0), np.zeros((1000, 1)))
+    assert len(str(caught.value)) < 300
 
 
 if __name__ == "__main__":

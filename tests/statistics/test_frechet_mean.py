@@ -228,7 +228,7 @@ def test_what_cannot_be_reached_is_left_out_and_counted():
 def test_hostile_data_are_refused_or_averaged_in_time():
     start = time.perf_counter()
     for bad in ([[0.0, np.nan]], [[0.0]], np.zeros((0, 2)), [["a", "b"]]):
-        with pytest.raises(ValueError, match="`Z`|sample|numeric|convert"):
+        with pytest.raises(ValueError, match="`X`|sample|numeric|convert"):
             FrechetMean(SPHERE).fit(bad)
     for labels, message in (([0, 2], "have none"), ([0], "numbers"), ([0.5, 1.0], "integers")):
         with pytest.raises(InvalidDataError, match=message):

@@ -275,7 +275,7 @@ def test_hostile_data_are_refused_or_clustered_in_time(method):
     start = time.perf_counter()
     k_means = KMeans(CURVED, 2, method=method, n_init=1, random_state=0)
     for bad in ([[0.0, np.nan], [1.0, 1.0]], [[0.0], [1.0]], np.zeros((0, 2)), [[0.0, 0.0]]):
-        with pytest.raises(ValueError, match="`Z`|sample|features|at most the number of points"):
+        with pytest.raises(ValueError, match="`X`|sample|features|at most the number of points"):
             k_means.fit(bad)
     with pytest.raises(InvalidDataError, match="`sample_weight`"):
         k_means.fit(np.eye(2), sample_weight=[1.0, -1.0])

@@ -122,7 +122,7 @@ def test_hostile_data_are_refused_or_clustered_in_time():
     with pytest.raises(NotFittedError):
         medoids.predict(np.zeros((1, 3)))
     for bad in ([[np.nan, 0, 0], [0, 0, 0]], [[0.0, 0.0]], [[0.0, 0.0, 0.0]]):
-        with pytest.raises(InvalidDataError, match="`Z`|`n_clusters`"):
+        with pytest.raises(InvalidDataError, match="`X`|`n_clusters`"):
             medoids.fit(bad)
     with pytest.raises(ConvergenceError, match="None of the 3 geodesics between the 3 points"):
         KMedoids(Manifold(NotFinite(), dim=3), 2).fit(np.eye(3))

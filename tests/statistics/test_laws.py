@@ -241,7 +241,7 @@ def test_duplicates(name):
 @EVERY
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_points_that_are_not_finite(name, value):
-    with pytest.raises(ValueError, match=r"`Z` must be finite.*index \(3, 1\)|Input y contains"):
+    with pytest.raises(ValueError, match=r"`X` must be finite.*index \(3, 1\)|Input y contains"):
         fitted(name, PLANE, poisoned(value))
 
 

@@ -125,9 +125,9 @@ def test_a_file_of_another_estimator_is_refused(saved):
 
 def test_points_are_checked_at_the_door():
     for wrong, message in [
-        (np.zeros((3, 3)), "`Z` must have 2 features"),
-        (np.array([[0.0, np.nan]] * 3), "`Z` must be finite"),
-        (torch.zeros(3), "`Z` must have shape"),
+        (np.zeros((3, 3)), "`X` must have 2 features"),
+        (np.array([[0.0, np.nan]] * 3), "`X` must be finite"),
+        (torch.zeros(3), "`X` must have shape"),
         (np.zeros((1, 2)), "1 sample"),
         (torch.zeros(1, 2), "at least 2 samples"),
     ]:

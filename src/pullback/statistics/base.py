@@ -11,12 +11,18 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, validate_data
 from torch import Tensor
 
-from pullback.errors import InvalidDataError, InvalidParameterError, check_data, check_integer
+from pullback.errors import (
+    InvalidDataError,
+    InvalidParameterError,
+    check_data,
+    check_integer,
+    check_points,
+)
 from pullback.manifolds import Manifold
 from pullback.shapes import Codes
 from pullback.statistics.storage import read_estimator, write_estimator
 
-__all__ = ["LatentEstimator", "generator_from", "random_state_from", "to_array"]
+__all__ = ["LatentEstimator", "generator_from", "random_state_from", "rows_of", "to_array"]
 
 _SEEDS = 2**32 - 1
 _PROBES = 4  # points at which a file remembers the metric that the estimator was fitted with
@@ -33,6 +39,41 @@ def to_array(values: Tensor) -> NDArray[Any]:
     """
     array: NDArray[Any] = values.detach().cpu().numpy()
     return array
+
+
+def rows_of(name: str, X: Any) -> Any:
+    """Return data that scikit-learn's checks can take, refusing at once what has no rows.
+
+    scikit-learn would print the whole array to say so.
+
+    Args:
+        name: the parameter's name, for the message.
+        X: a matrix `(n, k)` of any kind.
+
+    Raises:
+        InvalidDataError: it is no matrix.
+
+    Example:
+        >>> rows_of("X", [[1.0], [2.0]])
+        [[1.0], [2.0]]
+    """
+    if isinstance(X, Tensor):
+        return check_data(name, X, min_samples=0)
+    try:
+        shape = np.shape(X)
+    except ValueError:  # rows of different lengths, of which this tells
+        return check_points(name, X)
+    if isinstance(X, np.matrix):
+        return np.asarray(X)
+    if len(shape) == 2 or hasattr(X, "toarray"):
+        return X
+    if not shape:
+        check_points(name, X)
+    raise InvalidDataError(
+        f"`{name}` must have shape (n_samples, n_features), but got {shape}. Reshape your data: "
+        f"`{name}.reshape(-1, 1)` makes each number a sample, `{name}.reshape(1, -1)` all of them "
+        "one sample."
+    )
 
 
 def generator_from(random_state: Any) -> np.random.Generator:
@@ -128,16 +169,15 @@ class LatentEstimator(BaseEstimator):
     def _points(self, Z: Any, *, reset: bool, min_samples: int = 1) -> Codes:
         """Return data as points of the manifold, or raise: when fitted with `reset`."""
         self._check_manifold()
+        Z = rows_of("X", Z)
         is_tensor = isinstance(Z, Tensor)
         checks: dict[str, Any] = {"skip_check_array": True}
         if not is_tensor:
             dtypes = [np.float64, np.float32]
             checks = {"dtype": dtypes, "ensure_all_finite": False, "order": "C"}
             checks |= {"ensure_min_samples": min_samples}
-        elif Z.ndim != 2:
-            check_data("Z", Z)
         data = validate_data(self, Z, reset=reset, **checks)
-        codes = check_data("Z", data, dim=self.manifold.dim, min_samples=min_samples).detach()
+        codes = check_data("X", data, dim=self.manifold.dim, min_samples=min_samples).detach()
         codes = codes.to(device=self.manifold.device, dtype=self.manifold.dtype)
         if reset:
             self.probe_ = codes[:_PROBES].clone()

@@ -76,12 +76,12 @@ class CenterEstimator(TransformerMixin, LatentEstimator):
         self.tol = tol
 
     def fit(
-        self: _Self, Z: Any, y: Any = None, *, sample_weight: Any = None, start: Any = None
+        self: _Self, X: Any, y: Any = None, *, sample_weight: Any = None, start: Any = None
     ) -> _Self:
         """Find the centre.
 
         Args:
-            Z: points, shape `(n, d)`.
+            X: points, shape `(n, d)`.
             y: ignored; for the scikit-learn contract.
             sample_weight: w >= 0, shape `(n,)`; 1 if None.
             start: where to begin, shape `(d,)`, instead of the `n_init` starts.
@@ -95,14 +95,14 @@ class CenterEstimator(TransformerMixin, LatentEstimator):
             ConvergenceError: no geodesic from the centre to any of the data was found.
         """
         del y
-        Z = self._points(Z, reset=True)
+        X = self._points(X, reset=True)
         found = find_centers(
             self.manifold,
-            Z,
-            torch.zeros(len(Z), dtype=torch.long, device=Z.device),
+            X,
+            torch.zeros(len(X), dtype=torch.long, device=X.device),
             self._objective(),
-            weights=self._weights(sample_weight, Z),
-            starts=None if start is None else _check_start(start, Z),
+            weights=self._weights(sample_weight, X),
+            starts=None if start is None else _check_start(start, X),
             n_init=self.n_init,
             max_iter=self.max_iter,
             tol=self.tol,
@@ -111,17 +111,17 @@ class CenterEstimator(TransformerMixin, LatentEstimator):
         self.spread_ = float(found.spread)
         self.n_failed_, self.n_iter_ = int(found.n_failed), int(found.n_iter)
         self.converged_, self.unique_ = bool(found.converged), bool(found.unique)
-        self._warn(len(Z))
+        self._warn(len(X))
         return self
 
-    def transform(self, Z: Any) -> NDArray[Any]:
+    def transform(self, X: Any) -> NDArray[Any]:
         """Lay points out around the centre: their logs there, in an orthonormal frame.
 
         The Euclidean norm of a row is the geodesic distance to the centre. The frame is the
         transposed Cholesky factor of M(c), so that axis d points along coordinate d.
 
         Args:
-            Z: points, shape `(n, d)`.
+            X: points, shape `(n, d)`.
 
         Returns:
             Coordinates, shape `(n, d)`; NaN where no geodesic was found.
@@ -129,16 +129,16 @@ class CenterEstimator(TransformerMixin, LatentEstimator):
         Raises:
             NotFittedError: `fit` has not been called.
         """
-        logs = self._logs(Z)
+        logs = self._logs(X)
         factor, _ = cholesky(self.manifold.metric_matrix(self.estimate_))
         vectors = torch.where(logs.lengths.isfinite().unsqueeze(-1), logs.vectors, torch.nan)
         return to_array(vectors @ factor)
 
-    def score(self, Z: Any, y: Any = None, sample_weight: Any = None) -> float:
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Return minus the mean over points of what the centre minimises: higher is better.
 
         Args:
-            Z: points, shape `(n, d)`.
+            X: points, shape `(n, d)`.
             y: ignored; for the scikit-learn contract.
             sample_weight: w >= 0, shape `(n,)`; 1 if None.
 
@@ -149,7 +149,7 @@ class CenterEstimator(TransformerMixin, LatentEstimator):
             NotFittedError: `fit` has not been called.
         """
         del y
-        lengths = self._logs(Z).lengths
+        lengths = self._logs(X).lengths
         weights = self._weights(sample_weight, lengths.unsqueeze(-1))
         cost = torch.where(weights > 0, self._objective().value(lengths), 0)
         return -float(weights @ cost / weights.sum())

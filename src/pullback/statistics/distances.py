@@ -68,11 +68,11 @@ class GeodesicDistances(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Laten
         self.method = method
         self.unreachable = unreachable
 
-    def fit(self, Z: Any, y: Any = None) -> "GeodesicDistances":
+    def fit(self, X: Any, y: Any = None) -> "GeodesicDistances":
         """Keep the points to measure from; nothing is measured yet.
 
         Args:
-            Z: points, shape `(n, d)`.
+            X: points, shape `(n, d)`.
             y: ignored; for the scikit-learn contract.
 
         Returns:
@@ -83,14 +83,14 @@ class GeodesicDistances(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Laten
             InvalidDataError: bad points.
         """
         del y
-        self._begin(Z)
+        self._begin(X)
         return self
 
-    def transform(self, Z: Any) -> NDArray[Any]:
+    def transform(self, X: Any) -> NDArray[Any]:
         """Measure from points to the training points.
 
         Args:
-            Z: points, shape `(m, d)`.
+            X: points, shape `(m, d)`.
 
         Returns:
             Distances, shape `(m, n)`.
@@ -100,15 +100,15 @@ class GeodesicDistances(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Laten
             InvalidDataError: bad points, or a pair with no finite distance.
         """
         check_is_fitted(self)
-        points = self._points(Z, reset=False)
+        points = self._points(X, reset=False)
         lengths = self._ruler_of_fit().to(points)
         return to_array(self._settled(lengths, lengths.length.numel()))
 
-    def fit_transform(self, Z: Any, y: Any = None) -> NDArray[Any]:
+    def fit_transform(self, X: Any, y: Any = None) -> NDArray[Any]:
         """Measure between the training points, each pair once.
 
         Args:
-            Z: points, shape `(n, d)`.
+            X: points, shape `(n, d)`.
             y: ignored; for the scikit-learn contract.
 
         Returns:
@@ -119,7 +119,7 @@ class GeodesicDistances(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Laten
             InvalidDataError: bad points, or a pair with no finite distance.
         """
         del y
-        self._begin(Z)
+        self._begin(X)
         return to_array(self._measured_by_fit())
 
     def _begin(self, Z: Any) -> None:
@@ -205,22 +205,22 @@ class GeodesicAffinity(GeodesicDistances):
         super().__init__(manifold, method=method, unreachable=unreachable)
         self.scale = scale
 
-    def fit(self, Z: Any, y: Any = None) -> "GeodesicAffinity":
+    def fit(self, X: Any, y: Any = None) -> "GeodesicAffinity":
         """Keep the points to measure from, and find the scale, see `GeodesicDistances.fit`."""
         del y
-        self._begin(Z)
+        self._begin(X)
         if self.scale is None:
             self.scale_ = _median(self._measured_by_fit())
         return self
 
-    def transform(self, Z: Any) -> NDArray[Any]:
+    def transform(self, X: Any) -> NDArray[Any]:
         """Compute affinities `(m, n)` to the training points, see `GeodesicDistances.transform`."""
-        return self._affinity(super().transform(Z))
+        return self._affinity(super().transform(X))
 
-    def fit_transform(self, Z: Any, y: Any = None) -> NDArray[Any]:
+    def fit_transform(self, X: Any, y: Any = None) -> NDArray[Any]:
         """Compute affinities `(n, n)`, see `GeodesicDistances.fit_transform`."""
         del y
-        self._begin(Z)
+        self._begin(X)
         distances = self._measured_by_fit()
         if self.scale is None:
             self.scale_ = _median(distances)

@@ -100,11 +100,11 @@ class GeodesicEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Laten
         self.max_iter = max_iter
         self.tol = tol
 
-    def fit(self, Z: Any, y: Any = None) -> "GeodesicEmbedding":
+    def fit(self, X: Any, y: Any = None) -> "GeodesicEmbedding":
         """Make the map.
 
         Args:
-            Z: points, shape `(n, d)`.
+            X: points, shape `(n, d)`.
             y: ignored; for the scikit-learn contract.
 
         Returns:
@@ -117,7 +117,7 @@ class GeodesicEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Laten
         """
         del y
         self._check()
-        self.Z_ = self._points(Z, reset=True)
+        self.Z_ = self._points(X, reset=True)
         n = len(self.Z_)
         if self.n_components > n:
             allowed = f"at most the number of points (n_samples = {n})"
@@ -135,11 +135,11 @@ class GeodesicEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Laten
         self.stress_ = _stress(self.embedding_, distances)
         return self
 
-    def transform(self, Z: Any) -> NDArray[Any]:
+    def transform(self, X: Any) -> NDArray[Any]:
         """Place points on the map.
 
         Args:
-            Z: points, shape `(m, d)`.
+            X: points, shape `(m, d)`.
 
         Returns:
             Places, shape `(m, k)`.
@@ -149,7 +149,7 @@ class GeodesicEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Laten
             InvalidDataError: bad points, or one with no finite distance to a training point.
         """
         check_is_fitted(self)
-        points = self._points(Z, reset=False)
+        points = self._points(X, reset=False)
         if not hasattr(self, "_ruler"):  # read from a file
             self._ruler = Ruler(self.manifold, self.Z_, self.method)
         lengths = self._ruler.to(points)
@@ -159,9 +159,9 @@ class GeodesicEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Laten
         placed = self._place(distances)
         return placed if self.kind == "classical" else _settle(placed, self.embedding_, distances)
 
-    def fit_transform(self, Z: Any, y: Any = None) -> NDArray[Any]:
+    def fit_transform(self, X: Any, y: Any = None) -> NDArray[Any]:
         """Make the map, and return `embedding_`."""
-        return self.fit(Z, y).embedding_
+        return self.fit(X, y).embedding_
 
     def _check(self) -> None:
         check_integer("n_components", self.n_components)

@@ -10,7 +10,7 @@ from sklearn.utils.validation import validate_data
 
 from pullback.errors import InvalidParameterError, check_data, check_integer
 from pullback.models import VAE
-from pullback.statistics.base import to_array
+from pullback.statistics.base import rows_of, to_array
 
 __all__ = ["Encoder"]
 
@@ -86,14 +86,15 @@ class Encoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             codes = [self.vae.encode(block) for block in data.split(self.batch_size)]
         return to_array(torch.cat(codes))
 
-    def inverse_transform(self, Z: Any) -> NDArray[Any]:
+    def inverse_transform(self, X: Any) -> NDArray[Any]:
         """Decode latent points `(n, d)` to the means of p(x|z), shape `(n, D)`."""
-        codes = check_data("Z", Z, dim=self.vae.latent_dim, min_samples=1)
+        codes = check_data("X", X, dim=self.vae.latent_dim, min_samples=1)
         with torch.no_grad():
             means = [self.vae.decode(block) for block in codes.split(self.batch_size)]
         return to_array(torch.cat(means))
 
     def _data(self, X: Any, *, reset: bool) -> torch.Tensor:
+        X = rows_of("X", X)
         checks: dict[str, Any] = {"skip_check_array": True}
         if not isinstance(X, torch.Tensor):
             checks = {"dtype": [np.float64, np.float32], "ensure_all_finite": False}

@@ -16,10 +16,11 @@ from pullback.errors import (
     check_data,
     check_integer,
     check_number,
+    check_points,
 )
 from pullback.manifolds import Manifold
 from pullback.shapes import Codes
-from pullback.statistics.base import LatentEstimator, to_array
+from pullback.statistics.base import LatentEstimator, rows_of, to_array
 from pullback.statistics.frechet_mean import FrechetMean
 from pullback.statistics.gauss_newton import Expansion, Minimum, minimize
 from pullback.statistics.geodesic_residuals import GeodesicResiduals, Residuals
@@ -136,7 +137,7 @@ class GeodesicRegression(RegressorMixin, LatentEstimator):
             InvalidDataError: bad covariates.
         """
         check_is_fitted(self)
-        x = self._covariates(validate_data(self, _plain(X), reset=False, dtype=np.float64))
+        x = self._covariates(self._rows(X))
         velocity = (x - self.covariate_mean_) @ self.coef_
         points = to_array(self.manifold.exp(self.intercept_, velocity))
         return points[:, 0] if self.one_column_ else points
@@ -159,7 +160,7 @@ class GeodesicRegression(RegressorMixin, LatentEstimator):
         check_is_fitted(self)
         Z = self._targets(y)
         w = self._weights(sample_weight, Z)
-        x = self._covariates(validate_data(self, _plain(X), reset=False, dtype=np.float64))
+        x = self._covariates(self._rows(X))
         velocity = (x - self.covariate_mean_) @ self.coef_
         there = GeodesicResiduals(self.manifold, Z, exact=True).at(self.intercept_, velocity)
         mean = FrechetMean(self.manifold).fit(Z, sample_weight=w)
@@ -188,8 +189,8 @@ class GeodesicRegression(RegressorMixin, LatentEstimator):
             )
         X, y = validate_data(
             self,
-            _plain(X),
-            _plain(y),
+            _plain(rows_of("X", X)),
+            _plain(check_points("y", y)),
             dtype=np.float64,
             multi_output=True,
             y_numeric=True,
@@ -200,9 +201,12 @@ class GeodesicRegression(RegressorMixin, LatentEstimator):
         self.probe_ = Z[:4].clone()
         return self._covariates(X), Z
 
+    def _rows(self, X: Any) -> Any:
+        return validate_data(self, _plain(rows_of("X", X)), reset=False, dtype=np.float64)
+
     def _targets(self, y: Any) -> Codes:
-        y = _plain(y)
-        y = y[:, None] if np.ndim(y) == 1 else y
+        y = check_points("y", y)
+        y = y[:, None] if y.ndim == 1 else y
         Z = check_data("y", y, dim=self.manifold.dim, min_samples=1)
         return Z.to(device=self.manifold.device, dtype=self.manifold.dtype)
 

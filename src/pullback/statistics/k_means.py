@@ -103,11 +103,11 @@ class KMeans(TransformerMixin, ClusterMixin, LatentEstimator):
         self.tol = tol
         self.random_state = random_state
 
-    def fit(self, Z: Any, y: Any = None, *, sample_weight: Any = None) -> "KMeans":
+    def fit(self, X: Any, y: Any = None, *, sample_weight: Any = None) -> "KMeans":
         """Find the clusters.
 
         Args:
-            Z: latent points, shape `(n, d)`.
+            X: latent points, shape `(n, d)`.
             y: ignored; for the scikit-learn contract.
             sample_weight: w >= 0, shape `(n,)`; 1 if None.
 
@@ -122,27 +122,27 @@ class KMeans(TransformerMixin, ClusterMixin, LatentEstimator):
         """
         del y
         self._check_settings()
-        Z = self._points(Z, reset=True)
-        weights = self._weights(sample_weight, Z)
-        check_enough(Z, self.n_clusters)
+        X = self._points(X, reset=True)
+        weights = self._weights(sample_weight, X)
+        check_enough(X, self.n_clusters)
         rng = generator_from(self.random_state)
-        graph = self._graph_or_none(Z)
-        self.points_ = None if graph is None else Z
+        graph = self._graph_or_none(X)
+        self.points_ = None if graph is None else X
         if graph is None:
             self.method_ = "newton" if self.method == "newton" else "log"
-            centers, self.n_iter_ = self._turn(Z, weights, rng)
+            centers, self.n_iter_ = self._turn(X, weights, rng)
         else:
             self.method_, self._graph = "graph", graph
             centers, self.n_iter_ = self._choose(graph, weights, rng)
         self.cluster_centers_ = centers
-        self._describe(Z, weights)
+        self._describe(X, weights)
         return self
 
-    def predict(self, Z: Any) -> NDArray[np.int64]:
+    def predict(self, X: Any) -> NDArray[np.int64]:
         """Assign points to the clusters.
 
         Args:
-            Z: latent points, shape `(n, d)`.
+            X: latent points, shape `(n, d)`.
 
         Returns:
             Cluster labels, shape `(n,)`: -1 for a point that no centre reaches.
@@ -151,16 +151,16 @@ class KMeans(TransformerMixin, ClusterMixin, LatentEstimator):
             NotFittedError: `fit` has not been called.
         """
         check_is_fitted(self)
-        distances, _ = self._measure(self._points(Z, reset=False), sure=False)
+        distances, _ = self._measure(self._points(X, reset=False), sure=False)
         labels, _ = nearest_medoid(distances)
         _warn_of_unreached(int((labels < 0).sum()), stacklevel=3)
         return to_array(labels)
 
-    def transform(self, Z: Any) -> NDArray[Any]:
+    def transform(self, X: Any) -> NDArray[Any]:
         """Measure from points to all centres.
 
         Args:
-            Z: latent points, shape `(n, d)`.
+            X: latent points, shape `(n, d)`.
 
         Returns:
             Geodesic distances, shape `(n, k)`: inf where a centre cannot be reached.
@@ -169,13 +169,13 @@ class KMeans(TransformerMixin, ClusterMixin, LatentEstimator):
             NotFittedError: `fit` has not been called.
         """
         check_is_fitted(self)
-        return to_array(self._measure(self._points(Z, reset=False), sure=True)[0])
+        return to_array(self._measure(self._points(X, reset=False), sure=True)[0])
 
-    def score(self, Z: Any, y: Any = None, *, sample_weight: Any = None) -> float:
+    def score(self, X: Any, y: Any = None, *, sample_weight: Any = None) -> float:
         """Return minus the inertia of points: higher is better.
 
         Args:
-            Z: latent points, shape `(n, d)`.
+            X: latent points, shape `(n, d)`.
             y: ignored; for the scikit-learn contract.
             sample_weight: w >= 0, shape `(n,)`; 1 if None.
 
@@ -187,7 +187,7 @@ class KMeans(TransformerMixin, ClusterMixin, LatentEstimator):
         """
         del y
         check_is_fitted(self)
-        points = self._points(Z, reset=False)
+        points = self._points(X, reset=False)
         weights = self._weights(sample_weight, points)
         lengths = self._measure(points, sure=False)[0].amin(-1)
         return -float((weights * lengths.square())[weights > 0].sum())

@@ -95,11 +95,11 @@ class KMedoids(TransformerMixin, ClusterMixin, LatentEstimator):
         self.max_iter = max_iter
         self.random_state = random_state
 
-    def fit(self, Z: Any, y: Any = None, *, sample_weight: Any = None) -> "KMedoids":
+    def fit(self, X: Any, y: Any = None, *, sample_weight: Any = None) -> "KMedoids":
         """Find the medoids.
 
         Args:
-            Z: latent points, shape `(n, d)`.
+            X: latent points, shape `(n, d)`.
             y: ignored; for the scikit-learn contract.
             sample_weight: w >= 0, shape `(n,)`; 1 if None.
 
@@ -117,10 +117,10 @@ class KMedoids(TransformerMixin, ClusterMixin, LatentEstimator):
         check_integer("n_clusters", self.n_clusters)
         check_integer("n_init", self.n_init)
         check_integer("max_iter", self.max_iter)
-        Z = self._points(Z, reset=True)
-        weights = self._weights(sample_weight, Z)
-        check_enough(Z, self.n_clusters)
-        distances = self._all_distances(Z)
+        X = self._points(X, reset=True)
+        weights = self._weights(sample_weight, X)
+        check_enough(X, self.n_clusters)
+        distances = self._all_distances(X)
         found = choose_medoids(
             with_penalty(distances),
             weights,
@@ -131,17 +131,17 @@ class KMedoids(TransformerMixin, ClusterMixin, LatentEstimator):
             swaps=self.method == "pam",
         )
         self.medoid_indices_, self.n_iter_ = to_array(found.chosen), found.n_iter
-        self.cluster_centers_ = Z[found.chosen]
+        self.cluster_centers_ = X[found.chosen]
         labels, lengths = nearest_medoid(distances[:, found.chosen])
         self.labels_ = self._with_warning(labels)
         self.inertia_ = float((weights * lengths)[labels >= 0].sum())
         return self
 
-    def predict(self, Z: Any) -> NDArray[np.int64]:
+    def predict(self, X: Any) -> NDArray[np.int64]:
         """Assign points to the nearest medoids.
 
         Args:
-            Z: latent points, shape `(n, d)`.
+            X: latent points, shape `(n, d)`.
 
         Returns:
             Cluster labels, shape `(n,)`: -1 for a point that no medoid reaches.
@@ -149,14 +149,14 @@ class KMedoids(TransformerMixin, ClusterMixin, LatentEstimator):
         Raises:
             NotFittedError: `fit` has not been called.
         """
-        labels, _ = nearest_medoid(self._to_medoids(Z))
+        labels, _ = nearest_medoid(self._to_medoids(X))
         return self._with_warning(labels)
 
-    def transform(self, Z: Any) -> NDArray[Any]:
+    def transform(self, X: Any) -> NDArray[Any]:
         """Measure from points to all medoids.
 
         Args:
-            Z: latent points, shape `(n, d)`.
+            X: latent points, shape `(n, d)`.
 
         Returns:
             Geodesic distances, shape `(n, k)`: inf where a medoid cannot be reached.
@@ -164,13 +164,13 @@ class KMedoids(TransformerMixin, ClusterMixin, LatentEstimator):
         Raises:
             NotFittedError: `fit` has not been called.
         """
-        return to_array(self._to_medoids(Z))
+        return to_array(self._to_medoids(X))
 
-    def score(self, Z: Any, y: Any = None, *, sample_weight: Any = None) -> float:
+    def score(self, X: Any, y: Any = None, *, sample_weight: Any = None) -> float:
         """Return minus the sum of distances to the nearest medoid: higher is better.
 
         Args:
-            Z: latent points, shape `(n, d)`.
+            X: latent points, shape `(n, d)`.
             y: ignored; for the scikit-learn contract.
             sample_weight: w >= 0, shape `(n,)`; 1 if None.
 
@@ -181,7 +181,7 @@ class KMedoids(TransformerMixin, ClusterMixin, LatentEstimator):
             NotFittedError: `fit` has not been called.
         """
         del y
-        lengths = self._to_medoids(Z).amin(-1)
+        lengths = self._to_medoids(X).amin(-1)
         weights = self._weights(sample_weight, lengths.unsqueeze(-1))
         return -float((weights * lengths)[weights > 0].sum())
 

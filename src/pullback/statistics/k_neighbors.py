@@ -68,11 +68,11 @@ class _Voting(NeighborSearch):
         graph = self.kneighbors_graph(Z, mode="distance")
         return getattr(self, "_voter", None) or self._vote(), graph
 
-    def predict(self, Z: Any) -> NDArray[Any]:
+    def predict(self, X: Any) -> NDArray[Any]:
         """Let the neighbours vote.
 
         Args:
-            Z: points, shape `(m, d)`.
+            X: points, shape `(m, d)`.
 
         Returns:
             What was voted for, shape `(m,)`, or `(m, n_outputs)` if y has columns.
@@ -82,7 +82,7 @@ class _Voting(NeighborSearch):
             InvalidDataError: bad points, or a point that reaches fewer than k others.
         """
         check_is_fitted(self)
-        voter, graph = self._ballot(Z)
+        voter, graph = self._ballot(X)
         predicted: NDArray[Any] = voter.predict(graph)
         return predicted
 
@@ -119,11 +119,11 @@ class KNeighborsClassifier(ClassifierMixin, _Voting):
 
     classes_: Any
 
-    def fit(self, Z: Any, y: Any) -> "KNeighborsClassifier":
+    def fit(self, X: Any, y: Any) -> "KNeighborsClassifier":
         """Keep points and classes.
 
         Args:
-            Z: points, shape `(n, d)`.
+            X: points, shape `(n, d)`.
             y: classes, shape `(n,)` or `(n, n_outputs)`.
 
         Returns:
@@ -133,21 +133,21 @@ class KNeighborsClassifier(ClassifierMixin, _Voting):
             InvalidParameterError: a setting is out of range, or there are fewer points than k.
             InvalidDataError: bad points.
         """
-        self._fit(Z, y)
+        self._fit(X, y)
         return self
 
-    def predict_proba(self, Z: Any) -> Any:
+    def predict_proba(self, X: Any) -> Any:
         """Count the shares of the votes.
 
         Args:
-            Z: points, shape `(m, d)`.
+            X: points, shape `(m, d)`.
 
         Returns:
             Shares in the order of `classes_`, shape `(m, n_classes)`; a list of such if y has
             columns.
         """
         check_is_fitted(self)
-        voter, graph = self._ballot(Z)
+        voter, graph = self._ballot(X)
         return voter.predict_proba(graph)
 
     def _make_voter(self) -> Any:
@@ -190,11 +190,11 @@ class KNeighborsRegressor(RegressorMixin, _Voting):
         [1.5]
     """
 
-    def fit(self, Z: Any, y: Any) -> "KNeighborsRegressor":
+    def fit(self, X: Any, y: Any) -> "KNeighborsRegressor":
         """Keep points and values.
 
         Args:
-            Z: points, shape `(n, d)`.
+            X: points, shape `(n, d)`.
             y: values, shape `(n,)` or `(n, n_outputs)`.
 
         Returns:
@@ -204,7 +204,7 @@ class KNeighborsRegressor(RegressorMixin, _Voting):
             InvalidParameterError: a setting is out of range, or there are fewer points than k.
             InvalidDataError: bad points.
         """
-        self._fit(Z, y)
+        self._fit(X, y)
         return self
 
     def _make_voter(self) -> Any:
@@ -253,11 +253,11 @@ class KNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, N
         self.mode = mode
         self.method = method
 
-    def fit(self, Z: Any, y: Any = None) -> "KNeighborsTransformer":
+    def fit(self, X: Any, y: Any = None) -> "KNeighborsTransformer":
         """Keep the points.
 
         Args:
-            Z: points, shape `(n, d)`.
+            X: points, shape `(n, d)`.
             y: ignored; for the scikit-learn contract.
 
         Returns:
@@ -269,14 +269,14 @@ class KNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, N
         """
         del y
         check_choice("mode", self.mode, ("connectivity", "distance"))
-        self._keep(Z, spare=1)
+        self._keep(X, spare=1)
         return self
 
-    def transform(self, Z: Any) -> csr_matrix:
+    def transform(self, X: Any) -> csr_matrix:
         """Find the k + 1 nearest training points.
 
         Args:
-            Z: points, shape `(m, d)`.
+            X: points, shape `(m, d)`.
 
         Returns:
             A sparse matrix `(m, n)`, k + 1 entries in each row (k if the mode is
@@ -288,7 +288,7 @@ class KNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, N
         """
         check_is_fitted(self)
         k = self.n_neighbors + (self.mode == "distance")
-        return self.kneighbors_graph(Z, k, self.mode)
+        return self.kneighbors_graph(X, k, self.mode)
 
     @property
     def _n_features_out(self) -> int:

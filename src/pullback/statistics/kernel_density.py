@@ -107,11 +107,11 @@ class KernelDensity(LatentEstimator):
         self.volume_density = volume_density
         self.method = method
 
-    def fit(self, Z: Any, y: Any = None, *, sample_weight: Any = None) -> "KernelDensity":
+    def fit(self, X: Any, y: Any = None, *, sample_weight: Any = None) -> "KernelDensity":
         """Keep the points, and choose the bandwidth.
 
         Args:
-            Z: points, shape `(n, d)`.
+            X: points, shape `(n, d)`.
             y: ignored; for the scikit-learn contract.
             sample_weight: weights >= 0, shape `(n,)`; equal if None.
 
@@ -124,7 +124,7 @@ class KernelDensity(LatentEstimator):
         """
         del y
         self._check()
-        self.Z_ = self._points(Z, reset=True)
+        self.Z_ = self._points(X, reset=True)
         weights = self._weights(sample_weight, self.Z_)
         self.weights_ = weights / weights.sum()
         self._ruler = Ruler(self.manifold, self.Z_, self.method)
@@ -132,13 +132,13 @@ class KernelDensity(LatentEstimator):
         self.bandwidth_ = self._choose_bandwidth()
         return self
 
-    def score_samples(self, Z: Any) -> NDArray[Any]:
+    def score_samples(self, X: Any) -> NDArray[Any]:
         """Compute the logarithm of the density with respect to the Riemannian volume.
 
         A kernel whose geodesic has no finite length adds nothing, and is warned of.
 
         Args:
-            Z: points, shape `(m, d)`.
+            X: points, shape `(m, d)`.
 
         Returns:
             Log-densities, shape `(m,)`: `-inf` where no kernel reaches.
@@ -148,7 +148,7 @@ class KernelDensity(LatentEstimator):
             InvalidDataError: bad points.
         """
         check_is_fitted(self)
-        points = self._points(Z, reset=False)
+        points = self._points(X, reset=False)
         log_p, n_solved, n_failed = [], 0, 0
         for block in points.split(_BLOCK):
             kernels = self._kernels(block)
@@ -157,11 +157,11 @@ class KernelDensity(LatentEstimator):
         warn_of_failures(n_failed, n_solved, stacklevel=3)
         return to_array(torch.cat(log_p))
 
-    def log_density(self, Z: Any, *, measure: str = "riemannian") -> NDArray[Any]:
+    def log_density(self, X: Any, *, measure: str = "riemannian") -> NDArray[Any]:
         """Compute the logarithm of the density with respect to one of two measures.
 
         Args:
-            Z: points, shape `(m, d)`.
+            X: points, shape `(m, d)`.
             measure: `"riemannian"` for the volume of the space, as `score_samples`; `"lebesgue"`
                 for that of the coordinates, higher by `Manifold.log_volume`.
 
@@ -169,15 +169,15 @@ class KernelDensity(LatentEstimator):
             Log-densities, shape `(m,)`.
         """
         check_choice("measure", measure, ("lebesgue", "riemannian"))
-        log_p = self.score_samples(Z)
+        log_p = self.score_samples(X)
         if measure == "lebesgue":
-            log_p = log_p + to_array(self.manifold.log_volume(self._points(Z, reset=False)))
+            log_p = log_p + to_array(self.manifold.log_volume(self._points(X, reset=False)))
         return log_p
 
-    def score(self, Z: Any, y: Any = None) -> float:
+    def score(self, X: Any, y: Any = None) -> float:
         """Add up `score_samples` over points, as scikit-learn's `KernelDensity` does."""
         del y
-        return float(self.score_samples(Z).sum())
+        return float(self.score_samples(X).sum())
 
     def sample(self, n_samples: int = 1, *, random_state: Any = None) -> NDArray[Any]:
         """Draw points: a training point, and a normal tangent vector that exp follows.

@@ -143,11 +143,11 @@ class LAND(RiemannianMixture):
         self.exact = exact
         self.random_state = random_state
 
-    def fit(self, Z: Any, y: Any = None, *, sample_weight: Any = None) -> "LAND":
+    def fit(self, X: Any, y: Any = None, *, sample_weight: Any = None) -> "LAND":
         """Find the mixture of the largest likelihood.
 
         Args:
-            Z: latent points, shape `(n, d)`.
+            X: latent points, shape `(n, d)`.
             y: ignored; for the scikit-learn contract.
             sample_weight: w >= 0, shape `(n,)`; 1 if None.
 
@@ -161,8 +161,8 @@ class LAND(RiemannianMixture):
         """
         del y
         self._check_settings()
-        Z = self._points(Z, reset=True, min_samples=2)
-        weights = self._weights(sample_weight, Z)
+        X = self._points(X, reset=True, min_samples=2)
+        weights = self._weights(sample_weight, X)
         counted = weights > 0
         if int(counted.sum()) < self.n_components:
             raise InvalidDataError(
@@ -171,15 +171,15 @@ class LAND(RiemannianMixture):
             )
         rng = random_state_from(self.random_state)
         seeds = rng.randint(_SEEDS, size=self.n_init)
-        eps = standardized(antithetic(self.n_samples, Z.shape[1], rng, like=Z))
-        runs = [self._run(Z[counted], weights[counted], eps, int(seed)) for seed in seeds]
+        eps = standardized(antithetic(self.n_samples, X.shape[1], rng, like=X))
+        runs = [self._run(X[counted], weights[counted], eps, int(seed)) for seed in seeds]
         best = max(runs, key=lambda run: run.history[-1])
         self._keep(best, rng)
         return self
 
-    def fit_predict(self, Z: Any, y: Any = None, *, sample_weight: Any = None) -> NDArray[np.int64]:
+    def fit_predict(self, X: Any, y: Any = None, *, sample_weight: Any = None) -> NDArray[np.int64]:
         """Fit, and say which component is the most probable for each point."""
-        return self.fit(Z, y, sample_weight=sample_weight).predict(Z)
+        return self.fit(X, y, sample_weight=sample_weight).predict(X)
 
     def _check_settings(self) -> None:
         check_integer("n_components", self.n_components)

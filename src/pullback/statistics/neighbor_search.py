@@ -41,12 +41,12 @@ class NeighborSearch(LatentEstimator):
     Z_: Tensor
 
     def kneighbors(
-        self, Z: Any = None, n_neighbors: int | None = None, return_distance: bool = True
+        self, X: Any = None, n_neighbors: int | None = None, return_distance: bool = True
     ) -> Any:
         """Find the nearest training points.
 
         Args:
-            Z: points, shape `(m, d)`; None for the training points, none its own neighbour.
+            X: points, shape `(m, d)`; None for the training points, none its own neighbour.
             n_neighbors: k; that of the estimator if None.
             return_distance: whether distances are wanted too.
 
@@ -59,17 +59,17 @@ class NeighborSearch(LatentEstimator):
         """
         check_is_fitted(self)
         k = self.n_neighbors if n_neighbors is None else n_neighbors
-        found = self._nearest(None if Z is None else self._points(Z, reset=False), k)
+        found = self._nearest(None if X is None else self._points(X, reset=False), k)
         index = to_array(found.indices)
         return (to_array(found.length), index) if return_distance else index
 
     def kneighbors_graph(
-        self, Z: Any = None, n_neighbors: int | None = None, mode: str = "connectivity"
+        self, X: Any = None, n_neighbors: int | None = None, mode: str = "connectivity"
     ) -> csr_matrix:
         """Find the nearest training points as a sparse matrix.
 
         Args:
-            Z: points, shape `(m, d)`; None for the training points, none its own neighbour.
+            X: points, shape `(m, d)`; None for the training points, none its own neighbour.
             n_neighbors: k; that of the estimator if None.
             mode: `"connectivity"` for ones, `"distance"` for geodesic distances.
 
@@ -77,7 +77,7 @@ class NeighborSearch(LatentEstimator):
             A matrix `(m, n)` with k entries in each row, nearest first.
         """
         check_choice("mode", mode, ("connectivity", "distance"))
-        distances, index = self.kneighbors(Z, n_neighbors)
+        distances, index = self.kneighbors(X, n_neighbors)
         values = distances if mode == "distance" else np.ones_like(distances)
         return _sparse(values, index, len(self.Z_))
 

@@ -100,12 +100,12 @@ class PrincipalGeodesicAnalysis(ClassNamePrefixFeaturesOutMixin, TransformerMixi
         self.tol = tol
 
     def fit(
-        self, Z: Any, y: Any = None, *, sample_weight: Any = None
+        self, X: Any, y: Any = None, *, sample_weight: Any = None
     ) -> "PrincipalGeodesicAnalysis":
         """Find the mean and the components.
 
         Args:
-            Z: points, shape `(n, d)`, at least two that differ.
+            X: points, shape `(n, d)`, at least two that differ.
             y: ignored; for the scikit-learn contract.
             sample_weight: w >= 0, shape `(n,)`; 1 if None.
 
@@ -121,18 +121,18 @@ class PrincipalGeodesicAnalysis(ClassNamePrefixFeaturesOutMixin, TransformerMixi
         check_choice("method", self.method, ("tangent", "exact"))
         check_integer("max_iter", self.max_iter)
         check_number("tol", self.tol, 0, open_low=True)
-        Z = self._points(Z, reset=True, min_samples=2)
-        K = self._n_components_of(Z.shape[1])
-        w = self._weights(sample_weight, Z)
-        mean = FrechetMean(self.manifold).fit(Z, sample_weight=w)
+        X = self._points(X, reset=True, min_samples=2)
+        K = self._n_components_of(X.shape[1])
+        w = self._weights(sample_weight, X)
+        mean = FrechetMean(self.manifold).fit(X, sample_weight=w)
         self.mean_, self.converged_, self.n_iter_ = mean.estimate_, mean.converged_, 1
-        logs = self._logs(Z)
+        logs = self._logs(X)
         w = torch.where(logs.lengths.isfinite(), w, 0)
         w = w / w.sum()
         self.variance_ = float(w @ torch.where(w > 0, logs.lengths.square(), 0))
         if self.variance_ == 0:
             raise InvalidDataError(
-                "`Z` must hold at least two points that differ, but all coincide, and vary along "
+                "`X` must hold at least two points that differ, but all coincide, and vary along "
                 "no geodesic."
             )
         self.n_failed_ = int((~logs.converged).sum())
@@ -141,23 +141,23 @@ class PrincipalGeodesicAnalysis(ClassNamePrefixFeaturesOutMixin, TransformerMixi
             variances, axes = principal_axes(Y, w)
             frame, explained = axes[:K], variances[:K]
         else:
-            frame, explained = self._fit_exact(Z, Y, w, K)
+            frame, explained = self._fit_exact(X, Y, w, K)
         self.components_ = _oriented(
             torch.linalg.solve_triangular(self._factor(), frame, upper=False, left=False)
         )
         self.explained_variance_ = to_array(explained)
         self.explained_variance_ratio_ = self.explained_variance_ / self.variance_
-        self._warn(len(Z))
+        self._warn(len(X))
         return self
 
-    def transform(self, Z: Any) -> NDArray[Any]:
+    def transform(self, X: Any) -> NDArray[Any]:
         """Return the coordinates a of points, exp(mu, sum_j a_j v_j) being what stands for them.
 
         For `"tangent"` they are the inner products of the logs with the components; for `"exact"`
         those of the nearest point of the geodesic subspace, the same if K = d.
 
         Args:
-            Z: points, shape `(n, d)`.
+            X: points, shape `(n, d)`.
 
         Returns:
             Coordinates, shape `(n, K)`; NaN where no geodesic from mu was found.
@@ -167,15 +167,15 @@ class PrincipalGeodesicAnalysis(ClassNamePrefixFeaturesOutMixin, TransformerMixi
             InvalidDataError: bad points.
         """
         check_is_fitted(self)
-        return to_array(self._coordinates(self._points(Z, reset=False)))
+        return to_array(self._coordinates(self._points(X, reset=False)))
 
-    def inverse_transform(self, A: Any) -> NDArray[Any]:
+    def inverse_transform(self, X: Any) -> NDArray[Any]:
         """Return the points exp(mu, sum_j a_j v_j).
 
         Warns with `ConvergenceWarning` where a geodesic cannot be followed so far.
 
         Args:
-            A: coordinates, shape `(n, K)`.
+            X: coordinates, shape `(n, K)`.
 
         Returns:
             Points, shape `(n, d)`; NaN where it warns.
@@ -185,17 +185,17 @@ class PrincipalGeodesicAnalysis(ClassNamePrefixFeaturesOutMixin, TransformerMixi
             InvalidDataError: bad coordinates.
         """
         check_is_fitted(self)
-        a = check_data("A", A, dim=len(self.components_), min_samples=1).detach()
+        a = check_data("X", X, dim=len(self.components_), min_samples=1).detach()
         return to_array(self.manifold.exp(self.mean_, a.to(self.mean_) @ self.components_))
 
-    def score(self, Z: Any, y: Any = None) -> float:
+    def score(self, X: Any, y: Any = None) -> float:
         """Return the share of the squared distances to mu that the components explain.
 
         1 - sum_i d(p_i, z_i)^2 / sum_i d(mu, z_i)^2, where p_i = exp(mu, sum_j a_ij v_j) stands for
         z_i.
 
         Args:
-            Z: points, shape `(n, d)`.
+            X: points, shape `(n, d)`.
             y: ignored; for the scikit-learn contract.
 
         Returns:
@@ -207,7 +207,7 @@ class PrincipalGeodesicAnalysis(ClassNamePrefixFeaturesOutMixin, TransformerMixi
         """
         del y
         check_is_fitted(self)
-        points = self._points(Z, reset=False)
+        points = self._points(X, reset=False)
         a = self._coordinates(points)
         there = GeodesicResiduals(self.manifold, points, exact=True).at(
             self.mean_, a.nan_to_num() @ self.components_

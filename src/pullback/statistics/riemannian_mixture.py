@@ -46,11 +46,11 @@ class RiemannianMixture(DensityMixin, LatentEstimator):
     exact: bool
     random_state: Any
 
-    def score_samples(self, Z: Any) -> NDArray[np.float64]:
+    def score_samples(self, X: Any) -> NDArray[np.float64]:
         """Compute the log-density of points by the Riemannian volume.
 
         Args:
-            Z: latent points, shape `(n, d)`.
+            X: latent points, shape `(n, d)`.
 
         Returns:
             log p(z), shape `(n,)`: -inf where no component reaches.
@@ -58,14 +58,14 @@ class RiemannianMixture(DensityMixin, LatentEstimator):
         Raises:
             NotFittedError: `fit` has not been called.
         """
-        log_p: NDArray[np.float64] = to_array(self._joint(self._checked(Z)).logsumexp(0))
+        log_p: NDArray[np.float64] = to_array(self._joint(self._checked(X)).logsumexp(0))
         return log_p
 
-    def log_density(self, Z: Any, *, measure: str = "riemannian") -> NDArray[np.float64]:
+    def log_density(self, X: Any, *, measure: str = "riemannian") -> NDArray[np.float64]:
         """Compute the log-density of points by one of two measures.
 
         Args:
-            Z: latent points, shape `(n, d)`.
+            X: latent points, shape `(n, d)`.
             measure: `"riemannian"` for the volume of the space, as `score_samples`; `"lebesgue"`
                 for that of the coordinates, log sqrt det M more, to compare with a density that
                 knows of no metric.
@@ -74,16 +74,16 @@ class RiemannianMixture(DensityMixin, LatentEstimator):
             log p(z), shape `(n,)`.
         """
         check_choice("measure", measure, ("lebesgue", "riemannian"))
-        log_p = self.score_samples(Z)
+        log_p = self.score_samples(X)
         if measure == "lebesgue":
-            log_p = log_p + to_array(self.manifold.log_volume(self._points(Z, reset=False)))
+            log_p = log_p + to_array(self.manifold.log_volume(self._points(X, reset=False)))
         return log_p
 
-    def score(self, Z: Any, y: Any = None) -> float:
+    def score(self, X: Any, y: Any = None) -> float:
         """Compute the mean log-density of points, as scikit-learn's `GaussianMixture` does.
 
         Args:
-            Z: latent points, shape `(n, d)`.
+            X: latent points, shape `(n, d)`.
             y: ignored; for the scikit-learn contract.
 
         Returns:
@@ -93,35 +93,35 @@ class RiemannianMixture(DensityMixin, LatentEstimator):
             NotFittedError: `fit` has not been called.
         """
         del y
-        return float(self.score_samples(Z).mean())
+        return float(self.score_samples(X).mean())
 
-    def bic(self, Z: Any) -> float:
+    def bic(self, X: Any) -> float:
         """Compute Schwarz's criterion on data `(n, d)`: lower is better."""
-        log_p = self.score_samples(Z)
+        log_p = self.score_samples(X)
         return self._n_parameters() * math.log(len(log_p)) - 2 * float(log_p.sum())
 
-    def aic(self, Z: Any) -> float:
+    def aic(self, X: Any) -> float:
         """Compute Akaike's criterion on data `(n, d)`: lower is better."""
-        return 2 * self._n_parameters() - 2 * float(self.score_samples(Z).sum())
+        return 2 * self._n_parameters() - 2 * float(self.score_samples(X).sum())
 
-    def predict_proba(self, Z: Any) -> NDArray[np.float64]:
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Compute the probability of each component given points.
 
         Args:
-            Z: latent points, shape `(n, d)`.
+            X: latent points, shape `(n, d)`.
 
         Returns:
             Probabilities, shape `(n, K)`: those of the prior where no component reaches.
         """
-        joint = self._joint(self._checked(Z))
+        joint = self._joint(self._checked(X))
         share: NDArray[np.float64] = to_array(_with_prior(responsibilities(joint), self.weights_).T)
         return share
 
-    def predict(self, Z: Any) -> NDArray[np.int64]:
+    def predict(self, X: Any) -> NDArray[np.int64]:
         """Say which component is the most probable for each point.
 
         Args:
-            Z: latent points, shape `(n, d)`.
+            X: latent points, shape `(n, d)`.
 
         Returns:
             Components, shape `(n,)`: -1 for a point that none reaches.
@@ -129,7 +129,7 @@ class RiemannianMixture(DensityMixin, LatentEstimator):
         Raises:
             NotFittedError: `fit` has not been called.
         """
-        joint = self._joint(self._checked(Z))
+        joint = self._joint(self._checked(X))
         reached = joint.isfinite().any(0)
         labels: NDArray[np.int64] = to_array(torch.where(reached, joint.argmax(0), -1))
         return labels
