@@ -132,7 +132,10 @@ def check_number(
     allowed = f"a finite number in {left}{low:g}, {high:g}{right}"
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise InvalidParameterError(name, allowed, f"{value!r} ({type(value).__name__})")
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:  # of an integer with hundreds of digits
+        number = math.inf
     too_low = number <= low if open_low and low > -math.inf else number < low
     if not math.isfinite(number) or too_low or number > high:
         raise InvalidParameterError(name, allowed, value)
@@ -146,7 +149,7 @@ def check_choice(name: str, value: Any, choices: Collection[str]) -> str:
         >>> check_choice("std", "rbf", ("constant", "network", "rbf"))
         'rbf'
     """
-    if value not in choices:
+    if not isinstance(value, str) or value not in choices:
         listed = ", ".join(repr(choice) for choice in sorted(choices))
         raise InvalidParameterError(name, f"one of {listed}", repr(value))
     return str(value)
@@ -164,7 +167,7 @@ def check_device(device: str | torch.device) -> torch.device:
         here.append("mps")
     try:
         wanted = torch.device(device)
-    except RuntimeError as error:
+    except (RuntimeError, TypeError) as error:
         raise DeviceError(
             f"`device` {device!r} is no device of PyTorch's: use one of {here}."
         ) from error

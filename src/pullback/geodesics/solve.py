@@ -25,6 +25,7 @@ from pullback.metrics import Metric
 
 __all__ = ["connect"]
 
+_FINEST = 4096  # segments, with which one pair takes 8 s; a length of 256 is good to 1e-4
 _BLOCK_BYTES = 2**28  # what the searches that run together may hold
 
 
@@ -57,7 +58,7 @@ def connect(
         initial: curves to start from too, with the ends a and b: a `Curve` or points
             `(*batch, n, d)`, or a list of these.
         solver: the solver; `default_solver` if None.
-        levels: numbers of segments, from coarse to fine.
+        levels: numbers of segments, from coarse to fine, each in [2, 4096].
         rtol: a length has settled when its estimated relative error is below this.
         polish: relax all answers on the exact metric, where `metric` approximates it; else only
             those along which it is off by more than 0.3 %.
@@ -86,6 +87,8 @@ def connect(
         (True, True)
     """
     point_a, point_b = _check_ends(metric, point_a, point_b)
+    _check_kind("graph", graph, LatentGraph, "LatentGraph.build(metric, codes)")
+    _check_kind("solver", solver, Solver, "Newton()")
     a, b = (p.detach().reshape(-1, p.shape[-1]) for p in (point_a, point_b))
     check_number("rtol", rtol, low=0, open_low=True)
     search = Search(metric, solver, _check_levels(levels), rtol)
@@ -159,9 +162,15 @@ def _check_ends(metric: Metric, point_a: Any, point_b: Any) -> tuple[Tensor, Ten
     return point_a, point_b
 
 
+def _check_kind(name: str, value: Any, kind: type, example: str) -> None:
+    if value is not None and not isinstance(value, kind):
+        allowed = f"a `{kind.__name__}`, for instance `{example}`, or None"
+        raise InvalidParameterError(name, allowed, f"{value!r}"[:80])
+
+
 def _check_levels(levels: Sequence[int]) -> tuple[int, ...]:
     given = levels if isinstance(levels, Sequence) else [levels]
-    checked = tuple(check_integer("levels", level, low=2) for level in given)
+    checked = tuple(check_integer("levels", level, low=2, high=_FINEST) for level in given)
     if len(checked) < 1 or any(a >= b for a, b in pairwise(checked)):
         raise InvalidParameterError(
             "levels", "at least one number of segments, each larger than the last", checked

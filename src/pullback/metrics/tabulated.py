@@ -3,7 +3,6 @@
 import os
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import ClassVar, NamedTuple
 
 import safetensors.torch
@@ -20,6 +19,7 @@ from pullback.errors import (
     StorageError,
     check_data,
     check_number,
+    check_path,
 )
 from pullback.metrics.base import EndExpansion, Metric
 from pullback.metrics.bspline import BSpline
@@ -300,6 +300,7 @@ class TabulatedMetric(Metric):
         Raises:
             StorageError: the folder cannot be written.
         """
+        folder = check_path("folder", folder)
         probes = self._probes()
         tensors = {
             "coefficients": self._spline.coefficients,
@@ -310,12 +311,12 @@ class TabulatedMetric(Metric):
             "exact": self._metric.metric_matrix(probes),
         }
         content = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-        atomic_write(Path(folder) / _FILE, safetensors.torch.save(content))
+        atomic_write(folder / _FILE, safetensors.torch.save(content))
 
     @staticmethod
     def is_saved(folder: str | os.PathLike[str]) -> bool:
         """Say whether a folder holds a table."""
-        return (Path(folder) / _FILE).is_file()
+        return (check_path("folder", folder) / _FILE).is_file()
 
     @classmethod
     def load(
@@ -335,7 +336,7 @@ class TabulatedMetric(Metric):
         Raises:
             StorageError: there is no table, it is damaged, or it was made from another metric.
         """
-        path = Path(folder) / _FILE
+        path = check_path("folder", folder) / _FILE
         try:
             stored = safetensors.torch.load(path.read_bytes())
             tensors = {name: value.to(device or "cpu") for name, value in stored.items()}

@@ -11,7 +11,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from pullback.errors import InvalidParameterError, StorageError, check_device
+from pullback.errors import InvalidParameterError, StorageError, check_device, check_path
 from pullback.version import __version__
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def atomic_write(path: str | os.PathLike[str], content: bytes) -> None:
         ...     (Path(folder) / "note.txt").read_bytes()
         b'hello'
     """
-    path = Path(path)
+    path = check_path("path", path)
     # Always the same name, so that what a killed process left behind is used up by the next one.
     partial = path.with_name(f".{path.name}.partial")
     try:
@@ -78,7 +78,7 @@ def save(vae: "VAE", path: str | os.PathLike[str]) -> None:
         ...     load(folder).data_dim
         5
     """
-    folder = Path(path)
+    folder = check_path("path", path)
     replaced = _named_weights(folder)
     content = tensors_to_bytes(vae.state_dict())
     digest = hashlib.sha256(content).hexdigest()
@@ -132,7 +132,7 @@ def load(
         ...     load(folder).encode(torch.zeros(3, 5)).shape
         torch.Size([3, 2])
     """
-    folder = Path(path)
+    folder = check_path("path", path)
     document = _read_document(folder / _JSON)
     state = _read_weights(folder, document["weights"])
     vae = _build(document["config"], folder) if model is None else model

@@ -4,7 +4,6 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,6 +17,7 @@ from pullback.errors import (
     cast_points,
     check_device,
     check_integer,
+    check_path,
     check_points,
 )
 from pullback.models import objectives, storage
@@ -498,7 +498,7 @@ class VAE(nn.Module):
         )
         if device is not None:
             self.to(check_device(device))
-        path = None if checkpoint is None else Path(checkpoint)
+        path = None if checkpoint is None else check_path("checkpoint", checkpoint)
         Trainer(self, X, options, checkpoint=path, progress=progress).run(resume=resume)
         return self
 

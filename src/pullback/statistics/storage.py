@@ -14,7 +14,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from pullback.errors import InvalidParameterError, StorageError
+from pullback.errors import InvalidParameterError, StorageError, check_path
 from pullback.manifolds import Manifold
 from pullback.models import atomic_write
 from pullback.models.storage import tensors_to_bytes
@@ -47,6 +47,7 @@ def write_estimator(estimator: BaseEstimator, path: str | os.PathLike[str]) -> N
         ...     FrechetMean.load(Path(folder) / "mean", M).estimate_.tolist()
         [2.0]
     """
+    check_path("path", path)
     check_is_fitted(estimator)
     tensors: dict[str, Tensor] = {}
     settings = estimator.get_params(deep=False)
@@ -86,7 +87,7 @@ def read_estimator(
         Traceback (most recent call last):
         pullback.errors.StorageError: Cannot read nowhere: No such file or directory.
     """
-    document, tensors = _read(Path(path))
+    document, tensors = _read(check_path("path", path))
     kinds = {known.__name__: known for known in (kind, *_descendants(kind))}
     if document["class"] not in kinds:
         raise StorageError(
