@@ -54,17 +54,26 @@ def rows_of(name: str, X: Any) -> Any:
         InvalidDataError: it is no matrix.
 
     Example:
-        >>> rows_of("X", [[1.0], [2.0]])
+        >>> rows_of("X", [[1.0], [2.0]]).tolist()
         [[1.0], [2.0]]
     """
     if isinstance(X, Tensor):
         return check_data(name, X, min_samples=0)
     try:
         shape = np.shape(X)
-    except ValueError:  # rows of different lengths, of which this tells
+    except (ValueError, TypeError, RuntimeError):  # of which this tells in words
         return check_points(name, X)
-    if isinstance(X, np.matrix):
-        return np.asarray(X)
+    if isinstance(X, np.matrix | list | tuple):
+        X = np.asarray(X)
+        if X.dtype == object:
+            return check_points(name, X)
+    kind = getattr(getattr(X, "dtype", None), "kind", "")
+    if kind == "c":
+        raise InvalidDataError(
+            f"`{name}` must hold real numbers, but is {X.dtype}. Complex data not supported."
+        )
+    if kind and kind in "USMmV":
+        return check_points(name, X)
     if len(shape) == 2 or hasattr(X, "toarray"):
         return X
     if not shape:

@@ -156,7 +156,8 @@ class LAND(RiemannianMixture):
 
         Raises:
             InvalidParameterError: a setting is out of range.
-            InvalidDataError: bad points or weights, or fewer points than components.
+            InvalidDataError: bad points or weights, fewer points than components, or no more
+                points than dimensions.
             ConvergenceError: no draw of a component, or no point, could be reached.
         """
         del y
@@ -168,6 +169,12 @@ class LAND(RiemannianMixture):
             raise InvalidDataError(
                 f"`n_components` must be at most the number of points, but got {self.n_components} "
                 f"for n_samples = {int(counted.sum())}. Ask for fewer, or give more points."
+            )
+        if int(counted.sum()) <= X.shape[1]:
+            raise InvalidDataError(
+                f"`X` must have more points than dimensions, or the covariance is that of "
+                f"`reg_covar` alone, but has {int(counted.sum())} for d = {X.shape[1]}. Give more "
+                "points."
             )
         rng = random_state_from(self.random_state)
         seeds = rng.randint(_SEEDS, size=self.n_init)
