@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pullback.errors import InvalidDataError
-from pullback.plots import bars, clusters, history, steps
+from pullback.plots import bars, clusters, history, steps, to_png
 
 
 def test_bars_are_as_long_as_the_scores():
@@ -52,3 +52,21 @@ def test_steps_in_units_of_their_mean():
 def test_a_curve_that_does_not_move_is_refused():
     with pytest.raises(InvalidDataError, match="'geodesic' does not move"):
         steps({"geodesic": np.ones((3, 2))})
+
+
+def test_long_names_of_bars_are_wrapped_and_inside_the_figure():
+    names = ["adjusted Rand index against the labels of the data", "macro F1 in $ and %"]
+    ax = bars({"a method of a long name": [0.5, 0.6], "_another": [0.7, 0.8]}, names)
+    to_png(ax)
+    whole = ax.figure.bbox
+    boxes = [tick.get_window_extent() for tick in ax.get_yticklabels()]
+    assert all(whole.x0 <= box.x0 and box.x1 <= whole.x1 for box in boxes)
+    assert not boxes[0].overlaps(boxes[1])
+    shown = ax.get_yticklabels()[0].get_text().replace("\n", " ")
+    assert shown == names[0]
+    assert len(ax.get_legend().get_texts()) == 2
+
+
+def test_names_of_curves_are_text():
+    ax = steps({"$\\frac$": np.eye(3)[:2].repeat(2, 0) * np.arange(4)[:, None]})
+    to_png(ax)

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from pullback.errors import InvalidDataError, InvalidParameterError
 from pullback.plots import images, theme
@@ -29,3 +30,8 @@ def test_a_shape_that_does_not_fit_is_refused():
         images(np.ones((2, 6)))
     with pytest.raises(InvalidParameterError, match="columns"):
         images(np.eye(4), columns=0)
+
+
+def test_axes_of_the_user_have_the_same_greys():
+    theirs = Figure(facecolor="white").add_subplot()
+    assert images(np.eye(4), ax=theirs).images[0].get_cmap()(0.0)[0] == 1.0

@@ -5,6 +5,7 @@ import torch
 
 from pullback.errors import InvalidDataError
 from pullback.plots import latent_map, mean_log_std, scatter, std_map, survey, volume
+from pullback.plots.latent_map import is_continuous
 from pullback.plots.style import new_axes
 
 Z = torch.tensor([[0.0, 0.0], [2.0, 1.0]])
@@ -80,3 +81,54 @@ def test_the_map_of_a_known_deviation():
     image = std_map(decoder, Z, resolution=4).images[0]
     assert image.get_array().max() == pytest.approx(np.mean(image.get_extent()[1::2]), abs=1e-5)
     assert isinstance(image.get_cmap(), matplotlib.colors.Colormap)
+
+
+def test_numbers_are_a_scale_of_colours_with_a_bar():
+    codes = torch.randn(40, 2, generator=torch.Generator().manual_seed(0))
+    values = np.linspace(0, 1, 40)
+    values[3] = np.nan
+    ax = scatter(codes, values, label="age in $")
+    assert ax.get_legend() is None
+    unknown, known = ax.collections
+    np.testing.assert_array_equal(known.get_array(), np.delete(values, 3))
+    assert len(unknown.get_offsets()) == 1
+    bar = ax.figure.axes[1]
+    assert bar.get_ylabel() == r"age in \$"
+    assert known.get_clim() == (0.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("y", "continuous"),
+    [
+        (np.arange(40) % 14, False),
+        (np.arange(40) % 2 == 0, False),
+        (np.arange(40), True),
+        (np.arange(40) % 3 + 0.5, False),
+        (np.arange(40) / 7, True),
+        (np.array(["0.5", "0.7"] * 20), False),
+        (np.full(40, np.nan), False),
+    ],
+)
+def test_what_is_a_number_and_what_the_name_of_a_class(y, continuous):
+    assert is_continuous(y) is continuous
+    ax = scatter(torch.randn(40, 2, generator=torch.Generator().manual_seed(0)), y)
+    assert (ax.get_legend() is None) is continuous
+
+
+def test_of_very_many_classes_some_are_named_and_the_others_counted():
+    names = [f"class {k:02d}" for k in range(40)]
+    codes = torch.randn(40, 2, generator=torch.Generator().manual_seed(0))
+    ax = scatter(codes, names)
+    told = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert told == [*names[:24], "and 16 more"]
+    assert sum(len(points.get_offsets()) for points in ax.collections) == 40
+
+
+def test_labels_of_mixed_types_are_names():
+    ax = scatter(torch.eye(3, 2), np.array(["a", None, 3], dtype=object))
+    assert len(ax.get_legend().get_texts()) == 3
+
+
+def test_each_code_has_a_label():
+    with pytest.raises(InvalidDataError, match="`y` must hold 2 labels, but got shape"):
+        scatter(Z, [1, 2, 3])

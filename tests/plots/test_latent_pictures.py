@@ -156,3 +156,56 @@ def test_all_of_them_take_axes_and_become_files():
     ):
         assert draw() is ax
     assert to_png(ax)[1:4] == b"PNG"
+
+
+def overlapping(texts):
+    boxes = [text.get_window_extent() for text in texts]
+    return [(a, b) for k, a in enumerate(boxes) for b in boxes[:k] if a.overlaps(b)]
+
+
+@pytest.mark.parametrize("names", [["a", "b", "c"], [f"group {k} of cells" for k in range(14)]])
+def test_the_names_of_groups_are_not_over_each_other(names):
+    D = torch.cdist(Z, Z)
+    y = np.array(names)[np.arange(30) % len(names)]
+    ax = plots.distance_matrix(D, y)
+    to_png(ax)
+    for ticks in (ax.get_xticklabels(), ax.get_yticklabels()):
+        assert len(ticks) == len(names)
+        assert not overlapping(ticks)
+    assert ax.get_window_extent().width > 0.4 * ax.figure.bbox.width
+
+
+def test_of_a_hundred_groups_those_are_named_that_have_room():
+    D = torch.zeros(200, 200)
+    ax = plots.distance_matrix(D, np.repeat(np.arange(100), 2))
+    to_png(ax)
+    for ticks in (ax.get_xticklabels(), ax.get_yticklabels()):
+        assert 5 < len(ticks) < 100
+        assert not overlapping(ticks)
+
+
+def test_contours_of_a_coarse_survey_are_smooth():
+    codes = torch.randn(400, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    ax = plots.density(lambda z: -np.square(np.asarray(z)).sum(-1), codes, resolution=16)
+    (contours,) = [c for c in ax.collections if type(c).__name__ == "QuadContourSet"]
+    for level, path in zip(contours.levels, contours.get_paths(), strict=True):
+        inside = np.abs(path.vertices).max(1) < 2.5
+        radius = np.linalg.norm(path.vertices[inside], axis=1)
+        assert np.abs(radius - math.sqrt(-level)).max() < 0.03
+
+
+def test_codes_stand_out_from_the_page_where_there_is_no_map():
+    paper = plots.density(lambda z: -np.square(np.asarray(z)).sum(-1), Z, resolution=8)
+    page = np.array(paper.get_facecolor()[:3])
+    assert np.abs(paper.collections[0].get_facecolor()[0, :3] - page).max() > 0.5
+
+
+def test_geodesics_lie_over_the_codes_of_a_map():
+    paths = SPHERE.geodesic(Z[:2], Z[2:4])
+    ax = plots.geodesics(paths)
+    plots.volume(SPHERE, Z, resolution=8, ax=ax)  # the map comes later here
+    plots.geodesics(paths, ax=ax)
+    lines = [c for c in ax.collections if type(c).__name__ == "LineCollection"]
+    codes = [c for c in ax.collections if len(c.get_offsets()) == len(Z)]
+    assert min(c.get_zorder() for c in lines) > max(c.get_zorder() for c in codes)
+    to_png(ax)

@@ -14,6 +14,7 @@ from pullback.plots.style import RIEMANNIAN, new_axes, styled
 
 __all__ = ["density"]
 
+_SMOOTH = 200  # points along each axis that contours are drawn through, however few were measured
 _SHARES = (0.99, 0.9, 0.75, 0.5, 0.25)  # of the codes that lie within each contour
 
 
@@ -58,7 +59,8 @@ def density(
         chart = survey(chart, Z, resolution=resolution, margin=margin, square=False)
     codes = torch.as_tensor(Z).detach().cpu().double()
     ax = ax or new_axes()
-    scatter(codes, y, ax=ax, size=9.0, on_map=True)
+    scatter(codes, y, ax=ax, size=9.0, on_map=len(ax.images) > 0)
+    ax.set_aspect("equal", adjustable="box")
     _contours(chart, codes.numpy(), colour, ax)
     if samples is not None:
         drawn = np.asarray(samples.cpu() if isinstance(samples, Tensor) else samples)
@@ -78,6 +80,15 @@ def density(
     return ax
 
 
+def _refined(x: NDArray[Any], heights: NDArray[Any], n: int, *, cliffs: bool) -> NDArray[Any]:
+    """Interpolate heights `(..., len(x))` at n points: at cliffs by what cannot overshoot."""
+    from scipy.interpolate import CubicSpline, PchipInterpolator
+
+    kind = PchipInterpolator if cliffs else CubicSpline
+    values: NDArray[Any] = kind(x, heights, axis=-1)(np.linspace(x[0], x[-1], n))
+    return values
+
+
 def _contours(chart: LatentMap, codes: NDArray[Any], colour: str, ax: Axes) -> None:
     from scipy.interpolate import RegularGridInterpolator
 
@@ -87,6 +98,11 @@ def _contours(chart: LatentMap, codes: NDArray[Any], colour: str, ax: Axes) -> N
     known = chart.values[np.isfinite(chart.values)]
     lowest = known.min() - 1  # where there is no density at all
     heights = np.where(np.isfinite(chart.values), chart.values, lowest)
+    n = max(_SMOOTH, rows, columns)
+    cliffs = len(known) < chart.values.size
+    heights = _refined(x, heights, n, cliffs=cliffs)
+    heights = _refined(y, heights.T, n, cliffs=cliffs).T
+    x, y = np.linspace(left, right, n), np.linspace(bottom, top, n)
     here = RegularGridInterpolator((y, x), heights, bounds_error=False, fill_value=lowest)
     levels = np.unique(np.quantile(here(codes[:, ::-1]), [1 - share for share in _SHARES]))
     ax.contour(x, y, heights, levels=levels, colors=[colour], linewidths=1.1, linestyles="solid")

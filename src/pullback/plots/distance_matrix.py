@@ -4,12 +4,16 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from numpy.typing import NDArray
 from torch import Tensor
 
 from pullback.errors import InvalidDataError
-from pullback.plots.style import new_axes, styled
+from pullback.plots.style import grow_figure, literal, new_axes, styled
 
 __all__ = ["distance_matrix"]
+
+_SIDE = 2.8  # inches that the matrix takes up in a figure of its own
+_LINE, _LETTER = 0.15, 0.075  # inches that a name of 10 points takes up
 
 
 @styled
@@ -52,8 +56,7 @@ def distance_matrix(distances: Any, y: Any = None, *, ax: Axes | None = None) ->
             ax.axhline(end - 0.5, color="white", linewidth=0.8)
             ax.axvline(end - 0.5, color="white", linewidth=0.8)
         middles = ends - sizes / 2 - 0.5
-        ax.set_xticks(middles, [str(name) for name in classes])
-        ax.set_yticks(middles, [str(name) for name in classes])
+        _name_groups(ax, classes, middles, len(D))
     image = ax.imshow(D, cmap="viridis", interpolation="nearest")
     figure = ax.get_figure(root=True)
     assert figure is not None
@@ -62,3 +65,27 @@ def distance_matrix(distances: Any, y: Any = None, *, ax: Axes | None = None) ->
     bar.outline.set_visible(False)
     ax.tick_params(length=0)
     return ax
+
+
+def _name_groups(ax: Axes, classes: Any, middles: NDArray[Any], n: int) -> None:
+    """Name the groups on both sides, as many as have room, and across where they are long."""
+    names = [literal(name) for name in classes]
+    longest = max(map(len, names))
+    places = middles * _SIDE / n
+    upright = longest * _LETTER > np.diff(places, prepend=-_SIDE).min()
+    gap = _LINE if upright else longest * _LETTER
+    for axis, room in ((ax.xaxis, gap), (ax.yaxis, _LINE)):
+        shown = _apart(places, room)
+        axis.set_ticks(middles[shown], [names[k] for k in shown])
+    ax.tick_params("x", rotation=90 if upright else 0)
+    if upright:  # the names at both sides are no part of the room for the matrix
+        grow_figure(ax, width=longest * _LETTER, height=longest * _LETTER)
+
+
+def _apart(places: NDArray[Any], room: float) -> list[int]:
+    """Return the indices of places, from the first on, that are no nearer to each other than so."""
+    shown = [0]
+    for k in range(1, len(places)):
+        if places[k] - places[shown[-1]] >= room:
+            shown.append(k)
+    return shown

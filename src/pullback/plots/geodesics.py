@@ -8,7 +8,7 @@ from matplotlib.patheffects import Normal, Stroke
 from numpy.typing import NDArray
 
 from pullback.errors import InvalidDataError
-from pullback.plots.style import EUCLIDEAN, RIEMANNIAN, new_axes, styled
+from pullback.plots.style import EUCLIDEAN, RIEMANNIAN, legend_above, new_axes, styled
 
 __all__ = ["geodesics"]
 
@@ -57,15 +57,7 @@ def geodesics(
         ends[:, 0], ends[:, 1], s=12, color="white", edgecolors="black", linewidths=0.7, zorder=3
     )
     ax.set(xlabel="$z_1$", ylabel="$z_2$", aspect="equal")
-    ax.legend(
-        loc="lower left",
-        bbox_to_anchor=(0, 1.0),
-        ncols=3,
-        borderaxespad=0.2,
-        handlelength=1.4,
-        columnspacing=0.8,
-        fontsize=9,
-    )
+    legend_above(ax, columnspacing=0.8, fontsize=9)
     ax.autoscale_view()
     return ax
 
@@ -73,7 +65,10 @@ def geodesics(
 def _draw(ax: Axes, curves: NDArray[Any], colour: str, style: str, label: str) -> None:
     if len(curves) == 0:
         return
-    lines = LineCollection(list(curves), colors=colour, linestyles=style, linewidths=1.5)
+    # Above codes of a map, whichever was drawn first.
+    lines = LineCollection(
+        list(curves), colors=colour, linestyles=style, linewidths=1.5, zorder=2.5
+    )
     lines.set_label(label)
     # A light rim sets the lines off from whatever map is below them.
     lines.set_path_effects([Stroke(linewidth=2.6, foreground="white", alpha=0.75), Normal()])

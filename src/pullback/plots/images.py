@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from pullback.errors import InvalidDataError, check_data, check_integer
-from pullback.plots.style import new_axes, styled
+from pullback.plots.style import greys, literal, new_axes, styled
 
 __all__ = ["images"]
 
@@ -22,7 +22,7 @@ def images(
     labels: Sequence[str] = (),
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw images side by side, row after row: values of 0 have the colour of the page.
+    """Draw images side by side, row after row: the lowest value has the colour of the page.
 
     Args:
         X: images, one a row, `(n, height * width)`.
@@ -59,8 +59,10 @@ def images(
         top, left = row * (height + head) + head, column * (width + gap)
         canvas[top : top + height, left : left + width] = image.reshape(height, width)
     ax = ax or new_axes(4.4, 4.4 * canvas.shape[0] / canvas.shape[1], bare=True)
-    ax.imshow(canvas, vmin=data.min(), vmax=data.max(), aspect="auto")
+    ax.imshow(canvas, cmap=greys(ax), vmin=data.min(), vmax=data.max(), aspect="auto")
     for row, label in enumerate(labels):
-        ax.text(0, row * (height + head) + 0.8 * head, label, fontsize=10.5, va="baseline")
+        ax.text(
+            0, row * (height + head) + 0.8 * head, literal(label, 48), fontsize=10.5, va="baseline"
+        )
     ax.set_axis_off()
     return ax

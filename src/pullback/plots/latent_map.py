@@ -11,10 +11,20 @@ from torch import Tensor
 
 from pullback.errors import InvalidDataError, check_data
 from pullback.geodesics import grid_nodes
-from pullback.plots.style import CATEGORICAL, class_style, new_axes, styled
+from pullback.plots.style import (
+    CATEGORICAL,
+    class_style,
+    legend_above,
+    literal,
+    new_axes,
+    styled,
+)
 from pullback.shapes import Codes
 
 __all__ = ["LatentMap", "latent_map", "plane_of", "scatter", "survey"]
+
+_MOST_CLASSES = 24  # that a legend names; whole numbers of more values are a scale
+_FEW_VALUES = 8  # numbers with fractions, such as doses, that may be names of classes
 
 
 class LatentMap(NamedTuple):
@@ -147,19 +157,30 @@ def latent_map(
 
 @styled
 def scatter(
-    Z: Any, y: Any = None, *, size: float = 16.0, on_map: bool = False, ax: Axes | None = None
+    Z: Any,
+    y: Any = None,
+    *,
+    size: float = 16.0,
+    on_map: bool = False,
+    label: str = "",
+    ax: Axes | None = None,
 ) -> Axes:
-    """Draw codes as points, each class in its own colour and marker.
+    """Draw codes as points, each class in its own colour and marker, numbers by a scale of colours.
 
     Args:
         Z: codes, shape `(n, 2)`.
-        y: labels, shape `(n,)`, or None.
+        y: labels, shape `(n,)`, or a number for each code, which is shown by colours and a bar;
+            or None. Numbers count as labels if they are whole and 24 at most, or 8 and repeat.
         size: area of a marker in square points.
         on_map: give the points white edges, for a coloured background.
+        label: what the numbers are, along their colour bar.
         ax: axes to draw on; new ones if None.
 
     Returns:
         The axes.
+
+    Raises:
+        InvalidDataError: the codes do not lie in a plane, or there is no label for each.
 
     Example:
         >>> ax = scatter(torch.eye(2), ["a", "b"])
@@ -173,26 +194,74 @@ def scatter(
     )
     if y is None:
         colour = "#e8ecf2" if on_map else CATEGORICAL[0]
+        # Many codes without a name are background: what is drawn over them must stand out.
+        size = size / (1 + len(codes) / 150) if on_map else size
         ax.scatter(codes[:, 0], codes[:, 1], s=size, color=colour, **edge)
     else:
-        y = np.asarray(y)
-        for index, name in enumerate(np.unique(y)):
-            points = codes[y == name]
-            ax.scatter(
-                points[:, 0], points[:, 1], s=size, label=str(name), **class_style(index), **edge
-            )
-        _legend_above(ax, len(np.unique(y)))
+        labels = _labels(y, len(codes))
+        if is_continuous(labels):
+            _colour_by(ax, codes, labels, size=size, label=label, on_map=on_map, edge=edge)
+        else:
+            _colour_classes(ax, codes, labels, size=size, edge=edge)
     ax.set(xlabel="$z_1$", ylabel="$z_2$")
     ax.set_aspect("equal", adjustable="box" if on_map else "datalim")
     return ax
 
 
-def _legend_above(ax: Axes, n: int) -> None:
-    ax.legend(
-        loc="lower left",
-        bbox_to_anchor=(0, 1.0),
-        ncols=min(n, 5),
-        borderaxespad=0.2,
-        markerscale=1.6,
-        handlelength=1.0,
-    )
+def is_continuous(y: NDArray[Any]) -> bool:
+    """Say whether values are numbers to be measured, and not names of classes.
+
+    Example:
+        >>> is_continuous(np.arange(10) % 3), is_continuous(np.linspace(0, 1, 10))
+        (False, True)
+    """
+    if y.dtype.kind not in "iuf":
+        return False
+    known = y[np.isfinite(y)]
+    n_values = len(np.unique(known))
+    if (known == np.round(known)).all():
+        return n_values > _MOST_CLASSES
+    return n_values > _FEW_VALUES or n_values == len(known)
+
+
+def _labels(y: Any, n: int) -> NDArray[Any]:
+    labels = np.asarray(y.detach().cpu() if isinstance(y, Tensor) else y)
+    if labels.shape != (n,):
+        raise InvalidDataError(f"`y` must hold {n} labels, but got shape {labels.shape}.")
+    return labels.astype(np.str_) if labels.dtype.kind == "O" else labels
+
+
+def _colour_by(
+    ax: Axes,
+    codes: NDArray[Any],
+    values: NDArray[Any],
+    *,
+    size: float,
+    label: str,
+    on_map: bool,
+    edge: dict[str, Any],
+) -> None:
+    """Draw points in colours by their values: grey where one is not finite."""
+    known = np.isfinite(values)
+    ax.scatter(*codes[~known].T, s=size, color=CATEGORICAL[-1], **edge)
+    cmap = "turbo" if on_map else "viridis"  # over a map of other colours
+    points = ax.scatter(*codes[known].T, s=size, c=values[known], cmap=cmap, **edge)
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    bar = figure.colorbar(points, ax=ax, pad=0.02, aspect=24)
+    bar.set_label(literal(label) if label else "")
+    bar.outline.set_visible(False)
+
+
+def _colour_classes(
+    ax: Axes, codes: NDArray[Any], labels: NDArray[Any], *, size: float, edge: dict[str, Any]
+) -> None:
+    """Draw each class in its colour and marker, and name those that a legend has room for."""
+    names, which = np.unique(labels, return_inverse=True)
+    for index, name in enumerate(names):
+        own = codes[which == index]
+        told = literal(name) if index < _MOST_CLASSES else ""
+        ax.scatter(*own.T, s=size, label=told, **class_style(index), **edge)
+    if len(names) > _MOST_CLASSES:
+        ax.plot([], [], " ", label=f"and {len(names) - _MOST_CLASSES} more")
+    legend_above(ax, markerscale=1.6, handlelength=1.0)

@@ -8,7 +8,7 @@ from matplotlib.collections import LineCollection
 
 from pullback.errors import InvalidDataError
 from pullback.manifolds import GeometryPosterior
-from pullback.plots.style import CATEGORICAL, RIEMANNIAN, new_axes, styled
+from pullback.plots.style import CATEGORICAL, RIEMANNIAN, legend_above, new_axes, styled
 
 __all__ = ["posterior"]
 
@@ -74,6 +74,6 @@ def posterior(
     ax.plot([], [], color=CATEGORICAL[4], label=f"{len(geometries.members)} members")
     ax.plot([], [], color=RIEMANNIAN, label="expected metric")
     ax.set(xlabel="$z_1$", ylabel="$z_2$", aspect="equal")
-    ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2, borderaxespad=0.2)
+    legend_above(ax)
     ax.autoscale_view()
     return ax

@@ -7,7 +7,15 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from pullback.errors import InvalidDataError
-from pullback.plots.style import CATEGORICAL, EUCLIDEAN, RIEMANNIAN, new_axes, styled
+from pullback.plots.style import (
+    CATEGORICAL,
+    EUCLIDEAN,
+    RIEMANNIAN,
+    legend_above,
+    literal,
+    new_axes,
+    styled,
+)
 
 __all__ = ["steps"]
 
@@ -43,8 +51,8 @@ def steps(curves: Mapping[str, Any], *, ax: Axes | None = None) -> Axes:
         t = (np.arange(len(step)) + 0.5) / len(step)
         colour = _COLOURS.get(name, CATEGORICAL[index % len(CATEGORICAL)])
         style = "--" if name == "straight line" else "-"
-        ax.plot(t, step / step.mean(), style, color=colour, label=name)
+        ax.plot(t, step / step.mean(), style, color=colour, label=literal(name))
     ax.set(xlabel="t", ylabel="step / mean step", xlim=(0, 1), ylim=(0, None))
     ax.grid(axis="y")
-    ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2, borderaxespad=0.2)
+    legend_above(ax)
     return ax

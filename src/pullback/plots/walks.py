@@ -8,7 +8,7 @@ from matplotlib.collections import LineCollection
 from torch import Tensor
 
 from pullback.errors import InvalidDataError
-from pullback.plots.style import CATEGORICAL, RIEMANNIAN, new_axes, styled
+from pullback.plots.style import CATEGORICAL, RIEMANNIAN, literal, new_axes, styled
 
 __all__ = ["walks"]
 
@@ -46,7 +46,7 @@ def walks(
     colours = [CATEGORICAL[i % len(CATEGORICAL)] for i in range(len(chains))]
     colours = colours if many else [colour or RIEMANNIAN] * len(chains)
     lines = LineCollection(list(chains), colors=colours, linewidths=0.5, alpha=0.75)
-    lines.set_label(label)
+    lines.set_label(literal(label) if label else "")
     ax.add_collection(lines)
     ink = ax.xaxis.label.get_color()
     starts, ends = chains[:, 0], chains[:, -1]
