@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parents[1] / "src" / "pullback"
 CHAIN = [
     ["version"],
     ["shapes"],
-    ["display", "errors"],
+    ["display", "errors", "progress"],
     ["autodiff", "linalg"],
     ["datasets", "models"],
     ["metrics"],

@@ -1,5 +1,6 @@
 """What the commands over a trained run write, against what the package computes."""
 
+import shutil
 import warnings
 from pathlib import Path
 
@@ -365,7 +366,35 @@ def test_a_folder_is_made_or_refused_before_any_work(run, ask, pullback, tmp_pat
             path.mkdir()
         code, _, err = pullback("sample", run, "--out", path)
         assert code == 1
-        assert f"Cannot write {path}: choose a file" in err
+        assert f"Cannot write {path}: " in err
+        assert "Choose another file with `--out`" in err
+    full = tmp_path / "full"
+    full.mkdir()
+    for partial, path in ((".t.csv.partial", "t.csv"), (".u.png.partial", "u.csv")):
+        (full / partial).symlink_to("/dev/full")
+        code, _, err = pullback("cluster", run, "--out", full / path)
+        assert code == 1
+        assert "No space left on device. Choose another file with `--out`" in err
+    assert not any(full.iterdir())
+    (tmp_path / "taken.png").mkdir()
+    code, _, err = pullback("cluster", run, "--out", tmp_path / "taken.csv")
+    assert code == 1
+    assert "taken.png: it is a folder" in err
+
+
+def test_a_run_that_can_only_be_read_is_measured_elsewhere(run, ask, pullback, tmp_path):
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy, ignore=shutil.ignore_patterns("analyses", "table"))
+    for name in ("analyses", "table", "figures"):  # in the way: not even root can write below it
+        (copy / name).write_text("")
+    before = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
+    for words in (("cluster", copy), ("report", copy)):
+        code, out, err = pullback(*words)
+        assert code == 1
+        assert out == ""
+        assert "Not a directory. Choose another f" in err
+    ask("distances", copy, "--n", "4")
+    assert {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()} == before
 
 
 def test_an_interruption_is_one_line_that_says_how_to_go_on(run, pullback, tmp_path, monkeypatch):

@@ -155,11 +155,40 @@ def test_a_folder_that_cannot_be_written_is_refused(pullback, tmp_path, table):
     words = ("train", table, "--label", "kind", "--out")
     code, _, err = pullback(*words, tmp_path / "file" / "run")
     assert code == 1
-    assert "choose a folder that can be written" in paragraph(err)
+    assert "Choose a folder that can be written" in paragraph(err)
     code, _, err = pullback(*words, tmp_path / "file")
     assert code == 2
     assert "`--out` must be a new or empty folder" in paragraph(err)
     assert (tmp_path / "file").read_text() == ""
+    (tmp_path / ".report.html.partial").symlink_to("/dev/full")
+    code, _, err = pullback(*words, tmp_path / "new")
+    assert code == 1
+    assert "No space left on device" in paragraph(err)
+
+
+def test_a_report_is_written_elsewhere_or_refused_at_once(pullback, tmp_path, monkeypatch):
+    from pullback.cli import commands
+
+    data = prepare(Table(np.random.default_rng(0).normal(size=(20, 3)), None, tuple("abc")))
+    run, other = tmp_path / "run", tmp_path / "other"
+    RunFolder(run).begin(Settings("train", "a.csv", "0a"), data)
+    monkeypatch.setattr(RunFolder, "is_trained", True)
+    asked = []
+    monkeypatch.setattr(commands, "build", lambda *args, out, say: asked.append(out.path) or [])
+    assert pullback("report", run, "--out", other)[0] == 0
+    assert pullback("report", run)[0] == 0
+    assert asked == [other, run]
+
+    other.mkdir()
+    (other / "thesis.tex").write_text("mine")
+    code, _, err = pullback("report", run, "--out", other)
+    assert code == 2
+    assert "which holds thesis.tex" in paragraph(err)
+    (run / "report.html").mkdir()
+    code, _, err = pullback("report", run)
+    assert code == 1
+    assert "it is a folder. Choose another folder with `--out`" in paragraph(err)
+    assert asked == [other, run]
 
 
 def test_a_folder_of_other_things_is_left_alone(pullback, tmp_path, table):

@@ -14,6 +14,12 @@ def finish(process, timeout=120):
     return process.returncode, out, err
 
 
+def contents(run):
+    """What is in the files of a run, without how long anything took."""
+    files = (path for path in run.rglob("*") if path.is_file() and path.name != "timings.json")
+    return {path.relative_to(run): path.read_bytes() for path in files}
+
+
 @pytest.mark.slow
 def test_from_a_file_to_a_report_and_again(start, pullback, table, tmp_path):
     run = tmp_path / "run"
@@ -70,12 +76,22 @@ def test_interrupted_and_gone_on_with(start, tmp_path):
     assert code == 2
     assert "a run whose training has ended" in err
 
+    process = start(*command.split())
+    time.sleep(4)  # somewhere in the middle of what is left
+    process.kill()
+    process.communicate()
+
     code, _, err = finish(start(*command.split()))
     assert code == 0, err
     assert "Going on with the run" in err
     history = json.loads((run / "model" / "model.json").read_text())["history"]
     epochs = [row["epoch"] for row in history if row["stage"] == "mean"]
     assert epochs == list(range(1, len(epochs) + 1))
+
+    undisturbed = tmp_path / "undisturbed"
+    code, _, err = finish(start(*words[:-1], undisturbed))
+    assert code == 0, err
+    assert contents(run) == contents(undisturbed)
 
 
 @pytest.mark.slow

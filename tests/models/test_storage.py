@@ -102,7 +102,7 @@ print(vae.decode(torch.tensor([0.5, -0.5])).double().sum().item().hex())
 
 def test_nothing_is_pickled(folder):
     names = sorted(path.name.split("-")[0] for path in folder.iterdir())
-    assert names == ["model.json", "weights"]
+    assert names == ["model.json", "timings.json", "weights"]
     assert json.loads((folder / "model.json").read_text())["class"] == "VAE"
     content = weights_of(folder).read_bytes()
     header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
@@ -288,3 +288,20 @@ def test_documents_that_lack_a_part_are_refused(folder, key):
     rewrite(folder)
     with pytest.raises(StorageError, match=key if key != "class" else "describes a None"):
         load(folder)
+
+
+def test_timings_stand_apart_and_may_be_lost_but_not_damaged(folder):
+    assert b"seconds" not in (folder / "model.json").read_bytes()
+    timings = folder / "timings.json"
+    content = json.loads(timings.read_bytes())
+    history = load(folder).history
+    assert [row.get("seconds") for row in history] == content["seconds"]
+    timings.write_text(json.dumps(content | {"weights": "of another model"}))
+    without = [{k: v for k, v in row.items() if k != "seconds"} for row in history]
+    assert load(folder).history == without
+    for damaged in ("{", "[]", json.dumps(content | {"seconds": [1.0] * (len(history) + 1)})):
+        timings.write_text(damaged)
+        with pytest.raises(StorageError, match="timings.json is damaged .* delete it"):
+            load(folder)
+    timings.unlink()
+    assert load(folder).history == without

@@ -75,7 +75,8 @@ def test_the_metrics_have_their_keys_and_no_nan(run):
     assert metrics["solver"]["converged"] + len(metrics["solver"]["failed"]) == 6
     assert set(metrics["likelihood"]["mean_log_likelihood"]) == {"constant", "network", "RBF"}
     assert metrics["reproduction"]["settings"]["epochs"] == 30
-    assert metrics["reproduction"]["timings"]["figures"] > 0
+    timings = json.loads((folder.path / "timings.json").read_bytes())
+    assert timings["seconds"]["figures"] > 0
     assert metrics["reproduction"]["versions"]["pullback"]
 
 

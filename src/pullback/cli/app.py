@@ -137,13 +137,21 @@ def train(
 @app.command()
 def report(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a run.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR2",
+            help="Another folder to write to, if the run can only be read. Default: DIR",
+            show_default=False,
+        ),
+    ] = None,
     debug: Debug = False,
 ) -> None:
     """Measure a trained run again, and write its report again."""
     del debug
     from pullback.cli.commands import run_report
 
-    run_report(folder)
+    run_report(folder, out)
 
 
 for command in (*latent.COMMANDS, *populations.COMMANDS):

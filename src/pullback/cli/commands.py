@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shlex
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ __all__ = [
 ]
 
 
+_REPORT = {"report.html", "metrics.json", "timings.json", "figures"}
 _SMALL = 4096  # data dimensions up to which one thread trains a 64-32 network the fastest
 
 
@@ -98,11 +100,12 @@ def run_train(
     _run(out, table, settings, overwrite=overwrite)
 
 
-def run_report(path: Path) -> None:
+def run_report(path: Path, out: Path | None = None) -> None:
     """Measure a trained run again, and write its report again.
 
     Args:
         path: the folder of the run.
+        out: another folder to write it to, for a run that can only be read.
 
     Raises:
         PullbackError: the folder holds no trained run, or a failure.
@@ -122,15 +125,31 @@ def run_report(path: Path) -> None:
             str(path),
             f"Go on with it: `{settings.command_line(path)}`.",
         )
+    target = folder if out is None else RunFolder(out)
+    if out is not None:
+        _refuse_other_things(out)
+    target.refuse_unwritable("Choose another folder with `--out`.")
     limit_threads(folder.data().X.shape[1])
-    with interruptible(f"pullback report {path}", "What was there before is as it was."):
-        _measure(folder)
+    again = ["pullback", "report", str(path), *(["--out", str(out)] if out else [])]
+    with interruptible(shlex.join(again), "What was there before is as it was."):
+        _measure(folder, target)
+
+
+def _refuse_other_things(out: Path) -> None:
+    """Refuse a folder that holds more than an earlier report, for that is replaced."""
+    allowed = "a new or empty folder, or that of another report"
+    if out.exists() and not out.is_dir():
+        raise InvalidParameterError("--out", allowed, f"the file {out}")
+    others = sorted({entry.name for entry in out.iterdir()} - _REPORT) if out.is_dir() else []
+    if others:
+        raise InvalidParameterError("--out", allowed, f"{out}, which holds {others[0]}")
 
 
 def _run(out: Path, table: Table, settings: Settings, *, overwrite: bool) -> None:
     """Refuse what cannot be done, then train, measure and write."""
     folder = RunFolder(out)
     folder.refuse_other(settings, overwrite=overwrite)
+    folder.refuse_unwritable()
     data = prepare(table, scale=settings.scale, seed=settings.seed, say=_say)
     check_integer("--latent-dim", settings.latent_dim, 1, data.X.shape[1])
     refuse_unfit(settings, data)  # nothing on disk has changed so far
@@ -141,14 +160,14 @@ def _run(out: Path, table: Table, settings: Settings, *, overwrite: bool) -> Non
         _say(f"{'Going on with' if resumed else 'Writing'} the run in {out}")
         train(folder)
         _say(f"{time.monotonic() - start:6.1f} s  training")
-        _measure(folder)
+        _measure(folder, folder)
 
 
-def _measure(folder: RunFolder) -> None:
-    chapters = build(folder, say=_say)
+def _measure(folder: RunFolder, target: RunFolder) -> None:
+    chapters = build(folder, out=target, say=_say)
     for chapter in chapters:
         _tell(chapter)
-    typer.echo(f"\nReport: {folder.path / 'report.html'}")
+    typer.echo(f"\nReport: {target.path / 'report.html'}")
 
 
 def _tell(chapter: Chapter) -> None:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from pullback.display import as_html, as_line
 from pullback.errors import ConvergenceWarning
@@ -13,6 +12,7 @@ from pullback.geodesics.graph import LatentGraph
 from pullback.geodesics.short import search_shortly
 from pullback.geodesics.solve import connect
 from pullback.metrics import Metric
+from pullback.progress import progress_bar
 from pullback.shapes import Codes, Nodes
 
 __all__ = ["PairwiseDistances", "pairwise", "refine_sample"]
@@ -103,7 +103,7 @@ def pairwise(
     i, j = _pairs(len(point_a), len(b), symmetric=symmetric).to(point_a.device)
     size = _SHORT_BLOCK if short else _BLOCK
     blocks = range(0, len(i), size)
-    bar = tqdm(blocks, "distances", disable=not progress or len(blocks) < 4, leave=False)
+    bar = progress_bar(blocks, "distances", disable=not progress or len(blocks) < 4, leave=False)
     lengths, n_failed = [], 0
     for k in bar:
         ends = point_a[i[k : k + size]], b[j[k : k + size]]

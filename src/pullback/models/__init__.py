@@ -25,7 +25,7 @@ from pullback.models.precision import ConstantStd, NetworkStd, RBFPrecision
 from pullback.models.precision_fit import WeightFit, fit_centers, fit_weights, regress_weights
 from pullback.models.priors import StandardNormal
 from pullback.models.randomness import draw
-from pullback.models.storage import atomic_write, load, save
+from pullback.models.storage import atomic_write, check_writable, load, save
 from pullback.models.training import Trainer, TrainingOptions
 from pullback.models.vae import VAE
 from pullback.models.zero_inflated import ZeroInflatedNegativeBinomial
@@ -58,6 +58,7 @@ __all__ = [
     "ZeroInflatedNegativeBinomial",
     "activation",
     "atomic_write",
+    "check_writable",
     "draw",
     "elbo",
     "fit_centers",

@@ -1,8 +1,10 @@
 """Models on disk: a folder of JSON and safetensors, written atomically and never pickled."""
 
+import errno
 import hashlib
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +19,12 @@ from pullback.version import __version__
 if TYPE_CHECKING:
     from pullback.models.vae import VAE
 
-__all__ = ["atomic_write", "load", "save"]
+__all__ = ["atomic_write", "check_writable", "load", "save"]
 
 _FORMAT = 1
 _JSON = "model.json"
+_PAGE = 4096  # bytes that are written to see whether a disk has space
+_TIMINGS = "timings.json"  # apart from the rest, which is the same for the same training
 
 
 def atomic_write(path: str | os.PathLike[str], content: bytes) -> None:
@@ -60,6 +64,42 @@ def atomic_write(path: str | os.PathLike[str], content: bytes) -> None:
         ) from error
 
 
+def check_writable(path: str | os.PathLike[str], *, cure: str = "") -> None:
+    """Raise if `atomic_write` could not write a file: to be asked before long work, not after it.
+
+    A page is written where the file shall lie, or in the nearest folder that there is, and removed
+    again: permissions alone do not tell of a read-only or full disk.
+
+    Args:
+        path: the file.
+        cure: a sentence that says what else may be done.
+
+    Raises:
+        StorageError: the file cannot be written.
+
+    Example:
+        >>> check_writable("/nowhere/at/all.txt" if os.name == "nt" else "/dev/null/x.txt")
+        Traceback (most recent call last):
+        pullback.errors.StorageError: Cannot write /dev/null/x.txt: Not a directory. ...
+    """
+    path = Path(path).absolute()
+    there = next(folder for folder in path.parents if folder.exists())
+    trial = there / f".{path.name}.partial"
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "it is a folder")
+        with trial.open("wb") as file:
+            file.write(bytes(_PAGE))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        cure = cure or "Choose a folder that can be written and has space."
+        raise StorageError(f"Cannot write {path}: {error.strerror or error}. {cure}") from error
+    finally:
+        with suppress(OSError):  # where nothing can be written there is nothing to remove
+            trial.unlink()
+
+
 def save(vae: "VAE", path: str | os.PathLike[str]) -> None:
     """Save a model into a folder, replacing the one in it if there is one.
 
@@ -88,11 +128,13 @@ def save(vae: "VAE", path: str | os.PathLike[str]) -> None:
         "version": __version__,
         "class": "VAE",
         "config": vae.config,
-        "history": vae.history,
+        "history": [{k: v for k, v in row.items() if k != "seconds"} for row in vae.history],
         "weights": {"file": name, "size": len(content), "sha256": digest},
     }
     document["checksum"] = _checksum(document)
     atomic_write(folder / name, content)
+    timings = {"weights": name, "seconds": [row.get("seconds") for row in vae.history]}
+    atomic_write(folder / _TIMINGS, json.dumps(timings).encode())
     # The JSON goes last: until it is replaced, the folder holds the old model, whole.
     atomic_write(folder / _JSON, json.dumps(document, indent=1).encode())
     if replaced is not None and replaced.name != name:
@@ -143,9 +185,26 @@ def load(
             f"The weights in {folder} do not fit the model: {error}. Give `model=` the same "
             "modules that were saved."
         ) from error
-    vae.history = document["history"]
+    vae.history = _with_timings(document, folder / _TIMINGS)
     vae.eval()
     return vae if device is None else vae.to(check_device(device))
+
+
+def _with_timings(document: dict[str, Any], path: Path) -> list[dict[str, Any]]:
+    """Return the history with the seconds of each epoch, if they are there, and of this model."""
+    history: list[dict[str, Any]] = document["history"]
+    if not path.exists():
+        return history
+    try:
+        timings = json.loads(_read_bytes(path))
+        if timings["weights"] != document["weights"]["file"]:
+            return history  # a crash left them there, of a model that was not saved to the end
+        pairs = list(zip(history, timings["seconds"], strict=True))
+    except (ValueError, KeyError, TypeError) as error:
+        raise StorageError(
+            f"{path} is damaged ({error}). It only says how long each epoch took: delete it."
+        ) from error
+    return [row if s is None else {**row, "seconds": s} for row, s in pairs]
 
 
 def tensors_to_bytes(tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> bytes:

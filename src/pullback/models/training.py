@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from pullback.errors import (
     ConvergenceError,
@@ -30,6 +29,7 @@ from pullback.models.randomness import seed_from, seeded
 from pullback.models.samples import Samples, Survey
 from pullback.models.stages import Recipe, Stage
 from pullback.models.standardization import Destandardization, Standardization
+from pullback.progress import progress_bar
 
 if TYPE_CHECKING:
     from pullback.models.vae import VAE
@@ -162,13 +162,14 @@ class Trainer:
         else:
             self.recipe.begin(stage, self._scale())
             self.checkpoint.write(state, self.recipe.modules, None, optimizer)
-        with tqdm(
+        with progress_bar(
             total=options.epochs, initial=state.epoch, desc=stage.name, disable=not self.progress
         ) as bar:
             while not self._is_finished():
                 row = self._epoch(stage, optimizer)
                 self._judge(stage, row)
-                bar.set_postfix({k: f"{v:.4g}" for k, v in row.items() if isinstance(v, float)})
+                told = {k: f"{v:.4g}" for k, v in row.items() if isinstance(v, float)}
+                bar.set_postfix(told, refresh=False)  # `update` shows it, when it is time
                 bar.update()
                 self.checkpoint.write(state, self.recipe.modules, self.best, optimizer, force=False)
         if self.best:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from pullback.errors import StorageError
 from pullback.plots import theme, to_png
 from pullback.report import chapters as story
 from pullback.report.chapter import Chapter, Picture, Pictures
@@ -47,13 +48,21 @@ class _Clock:
 
 
 def build(
-    folder: RunFolder, *, n_pairs: int = 100, say: Callable[[str], None] = lambda line: None
+    folder: RunFolder,
+    *,
+    n_pairs: int = 100,
+    out: RunFolder | None = None,
+    say: Callable[[str], None] = lambda line: None,
 ) -> Sequence[Chapter]:
-    """Measure a trained run and write `metrics.json`, `figures/` and `report.html` into it.
+    """Measure a trained run and write `report.html`, its figures and numbers into it.
+
+    Written are `metrics.json`, `figures/`, `report.html`, and in `timings.json` how long each step
+    took.
 
     Args:
         folder: a run whose models are trained.
         n_pairs: most pairs of held-out codes that exact geodesics are computed for.
+        out: where to write instead, a folder of nothing but another report.
         say: takes one line for each step that is done.
 
     Returns:
@@ -68,17 +77,21 @@ def build(
         Traceback (most recent call last):
         pullback.errors.InvalidParameterError: `DIR` must be a folder that ...
     """
+    target = folder if out is None else out
+    target.refuse_unwritable()
     study, clock = Study(folder, n_pairs=n_pairs), _Clock(say)
     rows = [*study.vae.history, *study.network.history]
-    clock.seconds["training"] = sum(row["seconds"] for row in rows)
+    clock.seconds["training"] = sum(row.get("seconds", 0.0) for row in rows)
     told = []
     for name, tell in _STEPS.items():
         with clock.step(name):
             told.append(tell(study))
     with clock.step("figures"):
         images = {p.name: _draw(p) for chapter in told for p in _pictures(chapter)}
-    told.append(story.reproduction(study, clock.seconds))
-    _write(folder, study, told, images)
+    told.append(story.reproduction(study))
+    _write(target, study, told, images)
+    # Apart from all else, which is the same, byte by byte, when the same run is made again.
+    target.write("timings.json", json.dumps({"seconds": clock.seconds}, indent=1).encode())
     return told
 
 
@@ -117,8 +130,13 @@ def _draw(picture: Picture) -> Image:
 def _write(
     folder: RunFolder, study: Study, told: Sequence[Chapter], images: dict[str, Image]
 ) -> None:
-    if folder.figures.is_dir():
-        shutil.rmtree(folder.figures)  # those of another time may have other names
+    try:
+        if folder.figures.is_dir():
+            shutil.rmtree(folder.figures)  # those of another time may have other names
+    except OSError as error:
+        raise StorageError(
+            f"Cannot replace {folder.figures}: {error.strerror or error}. Delete it yourself."
+        ) from error
     for name, image in images.items():
         folder.write(f"figures/{name}.png", image["light"])
     metrics = {"format": 1, "claims": [_claim(c) for c in told if c.claim]}

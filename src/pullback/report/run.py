@@ -13,7 +13,7 @@ from typing import Any, get_type_hints
 import numpy as np
 
 from pullback.errors import InvalidParameterError, StorageError
-from pullback.models import atomic_write
+from pullback.models import atomic_write, check_writable
 from pullback.report.preparation import RunData
 
 __all__ = ["RunFolder", "Settings"]
@@ -25,6 +25,7 @@ _WRITTEN = (
     "model",
     "model-network",
     "metrics.json",
+    "timings.json",
     "figures",
     "analyses",
     "table",
@@ -197,6 +198,15 @@ class RunFolder:
                 f"{self.path}, which holds another run ({', '.join(settings.differences(other))})",
                 "Choose another `--out`, or replace that run with `--overwrite`.",
             )
+
+    def refuse_unwritable(self, cure: str = "") -> None:
+        """Raise at the start what writing the report would raise at the end; see `check_writable`.
+
+        Raises:
+            StorageError: a file of the run cannot be written.
+        """
+        for name in ("report.html", "figures/codes.png"):
+            check_writable(self.path / name, cure=cure)
 
     def settings(self) -> Settings:
         """Read what the run was asked for.

@@ -11,10 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from pullback.errors import ConvergenceWarning, InvalidDataError
+from pullback.errors import ConvergenceWarning, InvalidDataError, StorageError
 from pullback.geodesics import GeodesicResult
 from pullback.manifolds import Manifold
-from pullback.models import VAE, load
+from pullback.metrics import TabulatedMetric
+from pullback.models import VAE, check_writable, load
 from pullback.report.run import RunFolder
 from pullback.report.training import with_constant_std
 from pullback.shapes import Codes, Nodes
@@ -206,6 +207,8 @@ def manifold_over(
         >>> manifold_over(vae, Z, Z, seed=0).dim
         2
     """
+    if folder is not None and not TabulatedMetric.is_saved(folder) and not _is_writable(folder):
+        folder = None  # of a run that can only be read: the table is made anew each time
     order = np.random.default_rng([seed, 2]).permutation(len(Z_train))
     exact = Manifold(vae, data=Z_train[order[:_MOST_NODES].tolist()])
     if vae.latent_dim > 3:
@@ -217,6 +220,14 @@ def manifold_over(
             return exact.tabulated(codes, margin=_MARGIN, folder=folder)
         except (ConvergenceWarning, InvalidDataError):  # too steep for a table, or singular
             return exact
+
+
+def _is_writable(folder: Path) -> bool:
+    try:
+        check_writable(folder / "table.json")
+    except StorageError:
+        return False
+    return True
 
 
 def _draw_pairs(n: int, n_pairs: int, rng: np.random.Generator) -> NDArray[np.int64]:

@@ -5,7 +5,6 @@ from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from pullback import linalg
 from pullback.errors import (
@@ -15,6 +14,7 @@ from pullback.errors import (
     check_points,
 )
 from pullback.manifolds import Manifold
+from pullback.progress import progress_bar
 from pullback.sampling.samples import ChainStatus, Samples
 
 __all__ = ["ChainState", "Sampler", "check_manifold", "generator_from"]
@@ -127,7 +127,9 @@ class Sampler(ABC):
         state = self._begin(z, generator)
         record = _Record(state, n_steps // self.thinning, keeps_start=self.keeps_start)
         status = torch.zeros(len(z), dtype=torch.long, device=z.device)
-        bar = tqdm(range(self.n_burn_in + n_steps), "sampling", disable=not progress, leave=False)
+        bar = progress_bar(
+            range(self.n_burn_in + n_steps), "sampling", disable=not progress, leave=False
+        )
         for k in bar:
             burning_in = k < self.n_burn_in
             stepped = self._step(state, generator, burning_in=burning_in)

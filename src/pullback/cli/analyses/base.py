@@ -1,7 +1,6 @@
 """What an analysis of a trained run works on, what it yields, and how that is written."""
 
 import io
-import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,13 +18,12 @@ from torch import Tensor
 from pullback.errors import (
     InvalidParameterError,
     MissingExtraError,
-    StorageError,
     check_choice,
     check_device,
     check_integer,
 )
 from pullback.manifolds import Manifold
-from pullback.models import atomic_write, load
+from pullback.models import atomic_write, check_writable, load
 from pullback.plots import theme, to_png
 from pullback.plots.latent_map import latent_map, survey
 from pullback.report import RunFolder
@@ -35,6 +33,7 @@ __all__ = ["PARTS", "Analysis", "Subject", "check_output", "deliver"]
 
 PARTS = ("held-out", "training", "all")
 """Which samples of a run are measured."""
+_CURE = "Choose another file with `--out`, in a folder that can be written and has space."
 _ENDINGS = (".csv", ".parquet")
 
 
@@ -196,7 +195,7 @@ def check_output(run: Path, name: str, out: Path | None) -> Path:
 
     Raises:
         InvalidParameterError: the ending is not one of a table.
-        StorageError: its folder cannot be written to.
+        StorageError: it cannot be written, or the picture beside it.
         MissingExtraError: the ending is .parquet and pyarrow is not installed.
 
     Example:
@@ -214,16 +213,11 @@ def check_output(run: Path, name: str, out: Path | None) -> Path:
             import pyarrow  # noqa: F401
         except ImportError as error:
             raise MissingExtraError("pyarrow", "data", "writing .parquet files") from error
-    if out is not None:
-        _check_folder(path)
+    if out is None and not run.is_dir():
+        return path  # there is no such run, which is said elsewhere
+    for ending in (path.suffix, ".png", ".safetensors"):
+        check_writable(path.with_suffix(ending), cure=_CURE)
     return path
-
-
-def _check_folder(path: Path) -> None:
-    """Refuse a file that cannot be written, without writing anything."""
-    there = next(folder for folder in path.absolute().parents if folder.exists())
-    if path.is_dir() or not there.is_dir() or not os.access(there, os.W_OK):
-        raise StorageError(f"Cannot write {path}: choose a file in a folder that can be written.")
 
 
 def deliver(analysis: Analysis, path: Path) -> list[Path]:

@@ -34,7 +34,6 @@ def learning(study: Study) -> Chapter:
         "classes": [str(name) for name in study.classes],
         "epochs": epochs,
         "epochs_allowed": study.settings.epochs,
-        "training_seconds": sum(row["seconds"] for row in vae.history),
         "reconstruction_rmse": float(error.sqrt()),
         "variance_explained": float(explained),
     }

@@ -16,15 +16,14 @@ __all__ = ["reproduction"]
 _PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "matplotlib")
 
 
-def reproduction(study: Study, seconds: dict[str, float]) -> Chapter:
+def reproduction(study: Study) -> Chapter:
     """Tell how the run was made.
 
     Args:
         study: the run.
-        seconds: how long each step took.
 
     Example:
-        >>> reproduction(Study(RunFolder("run")), {"training": 20.0}).numbers  # doctest: +SKIP
+        >>> reproduction(Study(RunFolder("run"))).numbers  # doctest: +SKIP
     """
     versions = {"pullback": __version__, "Python": platform.python_version()}
     versions |= {name: version(name) for name in _PACKAGES}
@@ -34,7 +33,6 @@ def reproduction(study: Study, seconds: dict[str, float]) -> Chapter:
         "settings": settings,
         "model": config,
         "versions": versions,
-        "timings": seconds,
         "machine": {"system": platform.platform(), "threads": torch.get_num_threads()},
     }
     command = study.settings.command_line("DIR")
@@ -45,9 +43,8 @@ def reproduction(study: Study, seconds: dict[str, float]) -> Chapter:
         Table(["setting", ""], _rows(settings), numeric=False),
         Table(["model", ""], _rows(config), numeric=False),
         Table(["version of", ""], _rows(versions), numeric=False),
-        Table(["step", "seconds"], [[name, f"{value:.1f}"] for name, value in seconds.items()]),
         f"Measured on {numbers['machine']['system']}, with PyTorch on "
-        f"{numbers['machine']['threads']} threads.",
+        f"{numbers['machine']['threads']} threads; `timings.json` says how long each step took.",
     ]
     return Chapter("reproduction", "How to reproduce it", numbers, blocks)
 
