@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from pullback.adapters import write_distances
+from pullback.adapters.anndata import _with_lines
 from pullback.errors import InvalidDataError, InvalidParameterError, MissingExtraError
 from pullback.manifolds import Manifold
 
@@ -165,3 +166,30 @@ def test_a_missing_package_is_named_with_the_command(request, manifold, monkeypa
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(MissingExtraError, match=r"pip install 'pullback\[bio\]'"):
         write_distances(cells, manifold, method="graph", n_refined=0)
+
+
+def test_lines_to_cells_near_by_are_measured_once_and_only_where_they_may_be_shorter():
+    decoded = [0]
+
+    def bent(z):
+        decoded[0] += len(z)
+        return torch.cat([z, z.square()], -1)
+
+    codes = torch.randn(40, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    space = Manifold(bent, dim=4, data=codes)
+    graph = space.pairwise_dist(codes, method="graph")
+    decoded[0] = 0
+    found = _with_lines(space, graph, 30)
+    assert decoded[0] < 40 * 30 * 17  # a half of the lines from each cell to those near by it
+
+    t = torch.linspace(0, 1, 17, dtype=torch.float64)[:, None]
+    lines = torch.lerp(codes[:, None, None, :], codes[None, :, None, :], t)
+    images = torch.cat([lines, lines.square()], -1)
+    length = images.diff(dim=-2).norm(dim=-1).sum(-1)
+    near = torch.zeros(40, 40, dtype=torch.bool)
+    for by in (graph, torch.cdist(codes, codes)):
+        near.scatter_(1, by.topk(30, largest=False).indices, True)
+    expected = torch.where(near, torch.minimum(graph, length), graph)
+    expected = torch.minimum(expected, expected.T).fill_diagonal_(0)
+    assert (expected < graph - 1e-9).any()
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)

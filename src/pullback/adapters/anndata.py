@@ -131,17 +131,26 @@ def _codes(adata: Any, use_rep: str, manifold: Manifold) -> Any:
 
 
 def _with_lines(space: Manifold, distances: Tensor, n_near: int) -> Tensor:
-    """Take the straight line to cells near by where the graph has only a longer way."""
+    """Take the straight line to cells near by where the graph has only a longer way.
+
+    Each line is measured once, whichever of its cells is near to the other, and not at all where
+    its two halves show that it cannot be the shorter way.
+    """
     codes, n_near = space.data, min(n_near, len(distances))
     assert codes is not None
+    near = torch.zeros_like(distances, dtype=torch.bool)
     for near_by in (distances, torch.cdist(codes, codes)):
-        index = near_by.topk(n_near, largest=False).indices
-        lines = straight_line(codes.unsqueeze(1).expand(-1, n_near, -1), codes[index], _SEGMENTS)
+        near.scatter_(1, near_by.topk(n_near, largest=False).indices, True)
+    row, column = (near | near.T).triu(1).nonzero().T
+    for segments in (2, _SEGMENTS):  # chords of a line grow as they are halved
+        lines = straight_line(codes[row], codes[column], segments)
         with torch.no_grad():
             length = space.metric.chords(lines).sum(-1).nan_to_num(nan=torch.inf)
-        shorter = torch.minimum(distances.gather(1, index), length)
-        distances = distances.scatter(1, index, shorter)
-    return torch.minimum(distances, distances.T).fill_diagonal_(0)
+        shorter = length < torch.minimum(distances[row, column], distances[column, row])
+        row, column, length = row[shorter], column[shorter], length[shorter]
+    distances = torch.minimum(distances, distances.T)
+    distances[row, column] = distances[column, row] = length
+    return distances.fill_diagonal_(0)
 
 
 def _refined(
