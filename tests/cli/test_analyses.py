@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.exceptions import NotFittedError
 
 N_SAMPLES = 60
 TINY = ("--n", "12")
@@ -450,3 +451,21 @@ def test_a_journey_in_a_process_of_its_own(start, run):
         assert f"wrote {table}" in out
         assert len(pd.read_csv(table)) == int(words[3])
         assert is_png(table.with_suffix(".png"))
+
+
+def test_a_density_says_what_it_does_and_draws_less_where_draws_are_dear(
+    subject, monkeypatch, capsys
+):
+    from pullback.cli.analyses import density
+    from pullback.manifolds import Manifold
+
+    monkeypatch.setattr(density.LAND, "fit", lambda self, Z: self)
+    fitted = subject()
+    over_table = density.fit(fitted, fitted.Z_train, model="land", n_components=1)
+    fitted.manifold = Manifold(fitted.vae)
+    exact = density.fit(fitted, fitted.Z_train, model="land", n_components=1)
+    assert (over_table.n_samples, exact.n_samples) == (500, 100)
+    with pytest.raises(NotFittedError):
+        density.fit_density(fitted, model="land", n_components=1, n=10)
+    said = capsys.readouterr().err
+    assert "fitting land to 10 training samples, on the decoder itself" in said

@@ -29,7 +29,7 @@ from pullback.manifolds.reference import (
 )
 from pullback.metrics import LocalVarianceMetric, Metric
 from pullback.statistics import LAND
-from pullback.statistics.land_component import matched_covariance
+from pullback.statistics.land_component import Component, matched_covariance
 from pullback.statistics.riemannian_normal import (
     antithetic,
     draw_normal,
@@ -452,3 +452,32 @@ def test_without_any_draw_it_says_so():
     edge, covariance = torch.tensor([1.5, 0.0]).double(), torch.eye(2).double() * 1e-6
     with pytest.raises(ConvergenceError, match="None of 4 geodesics"):
         draw_normal(Manifold(Torn(2)), edge, covariance, antithetic(4, 2))
+
+
+def test_a_step_and_its_halves_lie_on_one_geodesic():
+    M = SPHERE
+    Z = torch.randn(8, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64) / 4
+    component = Component(M, Z, antithetic(8, 2), Z[0], torch.ones(8).double())
+    step = torch.tensor([0.6, -0.3]).double()
+    way = component._on_the_way(step)
+    for halving, point in enumerate(way):
+        torch.testing.assert_close(point, M.exp(Z[0], step / 2**halving), rtol=1e-3, atol=1e-4)
+
+
+def test_draws_past_the_cut_locus_are_not_followed_for_a_derivative(monkeypatch):
+    M = SPHERE  # the cut locus lies pi away
+    mean, covariance = torch.zeros(2).double(), torch.eye(2).double()
+    followed = []
+    shoot = Manifold.shoot
+
+    def count(self, point, vectors, **options):
+        followed.append(vectors[..., 0].numel())
+        return shoot(self, point, vectors, **options)
+
+    monkeypatch.setattr(Manifold, "shoot", count)
+    draws = draw_normal(M, mean, covariance, antithetic(60, 2))
+    beyond = draws.n_beyond
+    assert beyond > 5
+    first, second = followed
+    assert first == 60
+    assert 4 * (60 - beyond - draws.n_lost) <= second < 4 * 60

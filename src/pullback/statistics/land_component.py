@@ -13,8 +13,8 @@ from pullback.statistics.logarithms import Logarithms
 from pullback.statistics.riemannian_normal import (
     NormalDraws,
     draw_normal,
-    follow_normal,
     squared_mahalanobis,
+    take_off,
 )
 
 __all__ = ["Component", "matched_covariance"]
@@ -119,8 +119,7 @@ class Component:
         self.covariance = self._refit(self._place, weights)
         now = self._objective(self._place, self.covariance, weights)
         step = self._gradient_step(weights) if careful else self._difference(weights)
-        for halving in range(_HALVINGS):
-            mean = self._moved(step / 2**halving)
+        for mean in self._on_the_way(step):
             if not bool(mean.isfinite().all()):
                 continue
             place = self._measure(mean)
@@ -146,23 +145,27 @@ class Component:
         self.n_followed += n * (2 * d + 1 if self.exact else 1)
         self.n_geodesics += n
         kept = self.draws.log_weights.isfinite()
-        self._searched = Logarithms(self.manifold, self.draws.points[kept], exact=self.exact_logs)
+        both = torch.cat([self._data.Z, self.draws.points[kept]])
+        self._both = Logarithms(self.manifold, both, exact=self.exact_logs)
         log_weights = self.draws.log_weights + self.eps.square().sum(-1) / 2 - math.log(n)
         self._place = _Place(mean, logs, reached, self.draws.vectors[kept], log_weights[kept])
         self._fresh_share = float(_effective_share(self._place, self.covariance))
 
     def _measure(self, mean: Tensor) -> _Place:
-        data, draws = (logs.at(mean.unsqueeze(0)) for logs in (self._data, self._searched))
-        self.n_geodesics += len(self._data.Z) + len(self._searched.Z)
-        found = draws.lengths[0].isfinite()
+        both = self._both.at(mean.unsqueeze(0))  # one search, for each costs much for a few
+        self.n_geodesics += len(self._both.Z)
+        n = len(self._data.Z)
+        logs, draw_logs = both.vectors[0, :n], both.vectors[0, n:]
+        reached, found = both.lengths[0, :n].isfinite(), both.lengths[0, n:].isfinite()
         # A draw that the search has lost keeps its log, or else its loss would count as a gain.
-        draw_logs = torch.where(found[:, None], draws.vectors[0], self._place.draw_logs)
-        reached = data.lengths[0].isfinite()
-        return _Place(mean, data.vectors[0], reached, draw_logs, self._place.log_weights)
+        draw_logs = torch.where(found[:, None], draw_logs, self._place.draw_logs)
+        return _Place(mean, logs, reached, draw_logs, self._place.log_weights)
 
-    def _moved(self, step: Tensor) -> Tensor:
+    def _on_the_way(self, step: Tensor) -> Tensor:
+        """Return exp(mu, step), exp(mu, step / 2), ...: one geodesic passes through them all."""
         self.n_followed += 1
-        return follow_normal(self.manifold, self.mean, step)
+        times = 0.5 ** torch.arange(_HALVINGS).to(step)
+        return take_off(self.manifold, self.mean, step).at(times)
 
     def _difference(self, weights: Tensor) -> Tensor:
         place = self._place

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from pullback import linalg
 from pullback.errors import ConvergenceError, InvalidDataError
+from pullback.geodesics import Trajectory
 from pullback.manifolds import Manifold
 from pullback.shapes import Codes, Latent, MetricMatrix
 from pullback.statistics.logarithms import Logarithms
@@ -21,6 +22,7 @@ __all__ = [
     "sample_normal",
     "squared_mahalanobis",
     "standardized",
+    "take_off",
 ]
 
 _SHIFT = 0.02  # of a draw, in standard deviations, for the derivative of exp
@@ -206,19 +208,22 @@ def draw_normal(
     A, positive = linalg.cholesky(covariance)
     if not bool(positive):
         raise InvalidDataError("The covariance of a component is not positive definite.")
-    steps = _SHIFT * torch.cat([torch.eye(d), -torch.eye(d)]).to(eps)
-    shifts = torch.cat([steps.new_zeros(1, d), steps]) if exact else steps.new_zeros(1, d)
-    ends = follow_normal(manifold, mean, (eps + shifts.unsqueeze(1)) @ A.T)
-    followed = ends.isfinite().all(-1).all(0)
+    vectors = eps @ A.T
+    ends = follow_normal(manifold, mean, vectors)
+    followed = ends.isfinite().all(-1)
     _refuse_none(followed.any(), len(eps))
-    ends = torch.where(followed[:, None], ends, mean)
-    points, vectors = ends[0], eps @ A.T
-    stretch = (ends[1 : d + 1] - ends[d + 1 :]).movedim(0, -1) / (2 * _SHIFT) if exact else A
-    sign, log_det = torch.linalg.slogdet(stretch)
-    log_weights = d / 2 * math.log(2 * math.pi) + manifold.log_volume(points) + log_det
+    points = torch.where(followed[:, None], ends, mean)
     found = Logarithms(manifold, points).at(mean.unsqueeze(0))
-    beyond = (sign <= 0) | (found.lengths[0] < (1 - _CUT) * manifold.norm(mean, vectors))
-    beyond = beyond & followed & exact
+    beyond = followed & (found.lengths[0] < (1 - _CUT) * manifold.norm(mean, vectors)) & exact
+    stretch = A.expand(len(eps), d, d)
+    if exact:  # long and wild are those past the cut locus, which need no derivative
+        near = followed & ~beyond
+        stretch = torch.full_like(stretch, torch.nan)
+        stretch[near] = _derivative(manifold, mean, A, eps[near])
+        followed = followed & (beyond | stretch.isfinite().all(-1).all(-1))
+    sign, log_det = torch.linalg.slogdet(stretch.nan_to_num(nan=0.0))
+    beyond = beyond | (followed & (sign <= 0))
+    log_weights = d / 2 * math.log(2 * math.pi) + manifold.log_volume(points) + log_det
     counted = followed & ~beyond & log_weights.isfinite()
     return NormalDraws(
         eps,
@@ -229,6 +234,14 @@ def draw_normal(
         int((~followed).sum()),
         int(beyond.sum()),
     )
+
+
+def _derivative(manifold: Manifold, mean: Latent, A: Tensor, eps: Codes) -> Tensor:
+    """Differentiate exp(mu, A eps) by eps, by central differences: `(n, d, d)`, NaN if lost."""
+    steps = _SHIFT * torch.eye(len(mean)).to(eps)
+    shifts = torch.cat([steps, -steps]).unsqueeze(1)
+    up, down = follow_normal(manifold, mean, (eps + shifts) @ A.T).chunk(2)
+    return (up - down).movedim(0, -1) / (2 * _SHIFT)
 
 
 @torch.no_grad()
@@ -296,8 +309,19 @@ def follow_normal(manifold: Manifold, mean: Latent, vectors: Tensor) -> Tensor:
         >>> follow_normal(M, torch.zeros(1).double(), torch.ones(3, 1).double()).T
         tensor([[1.0000, 1.0000, 1.0000]], dtype=torch.float64)
     """
-    flight = manifold.shoot(mean, vectors, rtol=_RTOL, atol=_RTOL / 100, max_steps=_MAX_STEPS)
-    return flight.end
+    return take_off(manifold, mean, vectors).end
+
+
+def take_off(manifold: Manifold, mean: Latent, vectors: Tensor) -> Trajectory:
+    """Follow geodesics roughly from one point, to read where they are on the way too.
+
+    Example:
+        >>> M = Manifold(lambda z: 2 * z, dim=1)
+        >>> flight = take_off(M, torch.zeros(1).double(), torch.ones(1).double())
+        >>> flight.status.item()
+        0
+    """
+    return manifold.shoot(mean, vectors, rtol=_RTOL, atol=_RTOL / 100, max_steps=_MAX_STEPS)
 
 
 def _refuse_none(some: Tensor, n: int) -> None:

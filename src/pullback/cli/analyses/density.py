@@ -1,5 +1,7 @@
 """The density of the codes of a run: fitted to training samples, evaluated at held-out ones."""
 
+import sys
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ from torch import Tensor
 from pullback import plots
 from pullback.cli.analyses.base import Analysis, Subject
 from pullback.errors import InvalidParameterError, check_choice
+from pullback.metrics import TabulatedMetric
 from pullback.shapes import Codes
 from pullback.statistics import LAND, KernelDensity
 
@@ -21,6 +24,7 @@ DENSITIES = ("land", "kde")
 """The models of a density."""
 
 _RESOLUTION = {LAND: 48, KernelDensity: 24}  # of the map: kernels take a geodesic each
+_DRAWS, _FEW_DRAWS = 500, 100  # for each normaliser: over a table, and where each draw is dear
 _NODES, _REACH = 300, 1.5  # training codes, and how much further from them than all others to draw
 
 Density = LAND | KernelDensity
@@ -45,8 +49,12 @@ def fit_density(subject: Subject, *, model: str, n_components: int | None, n: in
     Example:
         >>> fit_density(subject, model="land", n_components=2, n=500)  # doctest: +SKIP
     """
+    say = partial(print, file=sys.stderr, flush=True)
     Z_train = subject.Z_train[subject.some(np.arange(len(subject.Z_train)), n).tolist()]
+    where = "over a table" if _has_table(subject) else "on the decoder itself, which takes minutes"
+    say(f"fitting {model} to {len(Z_train)} training samples, {where} ...")
     density = fit(subject, Z_train, model=model, n_components=n_components)
+    say(f"evaluating it at {len(subject.Z)} held-out samples, and drawing it ...")
     log_p = density.score_samples(subject.Z)
     flat = log_p + subject.manifold.log_volume(subject.Z).detach().cpu().numpy()
     frame = subject.codes_frame().assign(log_density=log_p, log_density_lebesgue=flat)
@@ -85,7 +93,12 @@ def fit(subject: Subject, Z: Codes, *, model: str, n_components: int | None) -> 
     if len(Z) < K:
         allowed = f"at most the number of training samples, {len(Z)}"
         raise InvalidParameterError("--components", allowed, K)
-    return LAND(subject.manifold, K, random_state=subject.seed).fit(Z)
+    n_samples = _DRAWS if _has_table(subject) else _FEW_DRAWS
+    return LAND(subject.manifold, K, n_samples=n_samples, random_state=subject.seed).fit(Z)
+
+
+def _has_table(subject: Subject) -> bool:
+    return isinstance(subject.manifold.metric, TabulatedMetric)
 
 
 def _n_components(subject: Subject, n_components: int | None) -> int:
