@@ -26,16 +26,17 @@ def progress_bar(*args: Any, **options: Any) -> Any:
     """
     if options.get("disable") or _is_watched():
         return tqdm(*args, **options)
-    return tqdm(
-        *args,
-        **options | {"leave": False, "delay": _SECONDS_APART},
-        mininterval=_SECONDS_APART,
-        maxinterval=_SECONDS_APART,
-        miniters=1,
-        file=_Lines(),
-        ascii=True,
-        bar_format="{desc}: {percentage:.0f} %, {n_fmt} of {total_fmt}, {elapsed} so far",
-    )
+    lines: dict[str, Any] = {
+        "leave": False,
+        "delay": _SECONDS_APART,
+        "mininterval": _SECONDS_APART,
+        "maxinterval": _SECONDS_APART,
+        "miniters": 1,
+        "file": _Lines(),
+        "ascii": True,
+        "bar_format": "{desc}: {percentage:.0f} %, {n_fmt} of {total_fmt}, {elapsed} so far",
+    }
+    return tqdm(*args, **options | lines)
 
 
 def _is_watched() -> bool:

@@ -27,8 +27,19 @@ LEFT_OUT = {
 }
 """Checks that an estimator is excused from, with the reason."""
 
-METHODS = """fit fit_predict fit_transform inverse_transform kneighbors kneighbors_graph predict
-predict_proba score score_samples transform""".split()
+METHODS = [
+    "fit",
+    "fit_predict",
+    "fit_transform",
+    "inverse_transform",
+    "kneighbors",
+    "kneighbors_graph",
+    "predict",
+    "predict_proba",
+    "score",
+    "score_samples",
+    "transform",
+]
 
 SKIPPED = {
     "check_array_api_input": "tensors of PyTorch are taken, but what comes back are arrays of NumPy"

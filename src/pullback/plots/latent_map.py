@@ -243,9 +243,11 @@ def _colour_by(
 ) -> None:
     """Draw points in colours by their values: grey where one is not finite."""
     known = np.isfinite(values)
-    ax.scatter(*codes[~known].T, s=size, color=CATEGORICAL[-1], **edge)
+    ax.scatter(codes[~known, 0], codes[~known, 1], s=size, color=CATEGORICAL[-1], **edge)
     cmap = "turbo" if on_map else "viridis"  # over a map of other colours
-    points = ax.scatter(*codes[known].T, s=size, c=values[known], cmap=cmap, **edge)
+    points = ax.scatter(
+        codes[known, 0], codes[known, 1], s=size, c=values[known], cmap=cmap, **edge
+    )
     figure = ax.get_figure(root=True)
     assert figure is not None
     bar = figure.colorbar(points, ax=ax, pad=0.02, aspect=24)
@@ -261,7 +263,7 @@ def _colour_classes(
     for index, name in enumerate(names):
         own = codes[which == index]
         told = literal(name) if index < _MOST_CLASSES else ""
-        ax.scatter(*own.T, s=size, label=told, **class_style(index), **edge)
+        ax.scatter(own[:, 0], own[:, 1], s=size, label=told, **class_style(index), **edge)
     if len(names) > _MOST_CLASSES:
         ax.plot([], [], " ", label=f"and {len(names) - _MOST_CLASSES} more")
     legend_above(ax, markerscale=1.6, handlelength=1.0)

@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
 
@@ -121,7 +122,7 @@ def styled(plot: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(plot)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
-        given = kwargs.get("ax")
+        given: Any = kwargs.get("ax")
         own = given is None or given.get_figure(root=True) in _drawn_for
         if not own:
             return plot(*args, **kwargs)
@@ -203,7 +204,7 @@ def legend_above(ax: Axes, **options: Any) -> None:
         return
     # It has a strip of its own at the top: part of the axes, a wide one would squeeze them.
     assert isinstance(figure, Figure)
-    engine = figure.get_layout_engine()
+    engine: Any = figure.get_layout_engine()
     assert engine is not None
     strip = _LINE * math.ceil(len(names) / ncols) + _EDGE / 2
     width, height = figure.get_size_inches()
@@ -212,8 +213,8 @@ def legend_above(ax: Axes, **options: Any) -> None:
     figure.set_size_inches(width, height)
     engine.set(rect=(0, 0, 1, 1 - strip / height))
     corner = (_EDGE / 2 / width, 1)
-    ax.legend(loc="upper left", bbox_to_anchor=corner, bbox_transform=figure.transFigure, **given)
-    ax.get_legend().set_in_layout(False)
+    where: dict[str, Any] = {"bbox_to_anchor": corner, "bbox_transform": figure.transFigure}
+    ax.legend(loc="upper left", **where, **given).set_in_layout(False)
     if strip > before:  # from far off, one layout of matplotlib does not arrive
         figure.draw_without_rendering()
 
@@ -252,7 +253,7 @@ def greys(ax: Axes) -> str:
     """
     figure = ax.get_figure(root=True)
     assert figure is not None
-    page = figure.get_facecolor()
+    page = to_rgba(figure.get_facecolor())
     # A transparent page is taken for white, as it is on paper.
     return "gray" if sum(page[:3]) < 1.5 and page[3] > 0.5 else "gray_r"
 
