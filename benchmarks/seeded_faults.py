@@ -1,0 +1,234 @@
+"""Which tests find which faults: each fault of a list is put into a copy of the package, by itself.
+
+    python benchmarks/seeded_faults.py                      # all of them: hours on one core
+    python benchmarks/seeded_faults.py --only tunnels       # those with this in their name or file
+    python benchmarks/seeded_faults.py --write docs/testing.md
+
+The faults are in `seeded_faults.toml`: a file of the package, a text that stands in it once, what
+becomes of it, and the tests that are concerned. Of those the fast ones run first, until one fails;
+if none does, the slow ones. Nothing is changed in place. What was found is kept in
+`data/seeded_faults.json`, one column for each state of the tests that was asked; `--write` makes
+the table of it, between two marks in a page.
+"""
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+ROOT = Path(__file__).parents[1]
+FAULTS = ROOT / "benchmarks" / "seeded_faults.toml"
+FOUND = ROOT / "benchmarks" / "data" / "seeded_faults.json"
+MARKS = "<!-- seeded faults -->", "<!-- end of seeded faults -->"
+NOTHING = "nothing"
+CPU_SECONDS = 900  # for one run of tests: a fault may make them run for ever
+KINDS = {"fast": "not slow and not exhaustive", "slow": "slow and not exhaustive"}
+ONE_THREAD = dict.fromkeys(["OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"], "1")
+
+
+class Fault(NamedTuple):
+    """A wrong line.
+
+    Attributes:
+        name: what is wrong, in words.
+        file: the file of the package.
+        old: what stands in it, once.
+        new: what stands there instead.
+        tests: files and folders of `tests/` that are concerned.
+    """
+
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: list[str]
+
+    def seeded(self, package: Path) -> str:
+        """Return the file's text with the fault in it."""
+        text = (package / self.file).read_text()
+        count = text.count(self.old)
+        if count != 1:
+            raise ValueError(f"{self.name!r}: {self.old!r} stands {count} times in {self.file}.")
+        return text.replace(self.old, self.new)
+
+
+class Finding(NamedTuple):
+    """What was seen of a fault: the first test that fails, of which kind, after how long."""
+
+    by: str
+    kind: str
+    seconds: float
+
+
+def read_faults(only: str = "") -> list[Fault]:
+    """Read the list, or those of it with a text in their name or file."""
+    faults = [Fault(**entry) for entry in tomllib.loads(FAULTS.read_text())["fault"]]
+    return [fault for fault in faults if only in fault.name or only in fault.file]
+
+
+class Copy:
+    """A copy of the tree, into which one fault after the other is put."""
+
+    def __init__(self, folder: Path, tests: Path) -> None:
+        tracked = subprocess.run(
+            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+            cwd=ROOT,
+            capture_output=True,
+            check=True,
+            text=True,
+        ).stdout
+        for name in filter(None, tracked.split("\0")):
+            if not name.startswith("tests/") and (ROOT / name).is_file():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, folder / name)
+        ignored = shutil.ignore_patterns("__pycache__", ".hypothesis")
+        shutil.copytree(tests, folder / "tests", ignore=ignored)
+        self.folder, self.package = folder, folder / "src" / "pullback"
+
+    def look_for(self, fault: Fault, kinds: list[str]) -> Finding:
+        """Put a fault in, run its tests until one fails, and take it out."""
+        path = self.package / fault.file
+        right, seconds = path.read_text(), 0.0
+        path.write_text(fault.seeded(self.package))
+        try:
+            for kind in kinds:
+                by, spent = self._first_failure(fault, KINDS[kind])
+                seconds += spent
+                if by:
+                    return Finding(by, kind, round(seconds, 1))
+        finally:
+            path.write_text(right)
+        return Finding(NOTHING, "", round(seconds, 1))
+
+    def _first_failure(self, fault: Fault, chosen: str) -> tuple[str, float]:
+        """Return the first test that fails, or nothing, and how long it took."""
+        paths = [f"tests/{path}" for path in fault.tests if (self.folder / "tests" / path).exists()]
+        words = ["-x", "-q", "-p", "no:cacheprovider", "-m", chosen, f"src/pullback/{fault.file}"]
+        before = time.monotonic()
+        ended = subprocess.run(
+            [sys.executable, "-B", "-m", "pytest", *words, *paths],
+            cwd=self.folder,
+            env=os.environ | ONE_THREAD | {"PYTHONPATH": str(self.folder / "src")},
+            capture_output=True,
+            text=True,
+            check=False,
+            preexec_fn=_limit_time,
+        )
+        spent = time.monotonic() - before
+        if ended.returncode in (0, 5):  # all pass, or there are none
+            return "", spent
+        if ended.returncode < 0:
+            return f"no end after {CPU_SECONDS} s of CPU", spent
+        return _name_of_failure(ended.stdout) or ended.stdout[-300:], spent
+
+
+def _limit_time() -> None:
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
+
+
+def _name_of_failure(output: str) -> str:
+    """Read the first failure from pytest's summary, without its path's first part."""
+    for line in output.splitlines():
+        if line.startswith(("FAILED ", "ERROR ")):
+            return line.split(" ", 1)[1].split(" - ")[0].removeprefix("tests/")
+    return ""
+
+
+def look_for_all(
+    faults: list[Fault], *, tests: Path, kinds: list[str], jobs: int, keep: Any
+) -> None:
+    """Look for faults, as many at once as there are jobs, and keep each finding."""
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(jobs) as pool:
+        copies = [Copy(Path(folder) / str(job), tests) for job in range(jobs)]
+
+        def look(fault: Fault) -> None:
+            copy = copies.pop()
+            try:
+                keep(fault, copy.look_for(fault, kinds))
+            finally:
+                copies.append(copy)
+
+        list(pool.map(look, faults))
+
+
+def table(faults: list[Fault], found: dict[str, dict[str, list[Any]]]) -> str:
+    """Return the table of all columns that there are, and how many faults each found."""
+    columns = list(found)
+    lines = [
+        f"| fault | in | {' | '.join(f'found by, {column}' for column in columns)} |",
+        "|---|---|" + "---|" * len(columns),
+    ]
+    for fault in faults:
+        cells = [_cell(found[column].get(fault.name)) for column in columns]
+        lines.append(f"| {fault.name} | `{fault.file}` | {' | '.join(cells)} |")
+    counts = [_count(faults, found[column]) for column in columns]
+    told = "; ".join(f"{column}, {count}" for column, count in zip(columns, counts, strict=True))
+    return f"Found: {told}.\n\n" + "\n".join(lines)
+
+
+def _cell(finding: list[Any] | None) -> str:
+    if finding is None:
+        return "-"
+    by, kind, seconds = finding
+    if by == NOTHING:
+        return f"**nothing** ({seconds:.0f} s)"
+    slow = ", slow" if kind == "slow" else ""
+    return f"`{by.split('[')[0].replace('|', '/')}` ({seconds:.0f} s{slow})"
+
+
+def _count(faults: list[Fault], column: dict[str, list[Any]]) -> str:
+    known = [column[fault.name] for fault in faults if fault.name in column]
+    fast = sum(kind == "fast" for _, kind, _ in known)
+    slow = sum(kind == "slow" for _, kind, _ in known)
+    return f"{fast} by fast tests and {slow} by slow ones, of {len(known)}"
+
+
+def write_into(page: Path, text: str) -> None:
+    """Put the table between its marks in a page."""
+    before, rest = page.read_text().split(MARKS[0])
+    _, after = rest.split(MARKS[1])
+    page.write_text(f"{before}{MARKS[0]}\n\n{text}\n\n{MARKS[1]}{after}")
+
+
+def main() -> None:
+    """Look for faults, keep what was found, and print or write the table."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--only", default="", help="those with this in their name or file")
+    parser.add_argument("--tests", choices=("all", "fast"), default="all", help="which run")
+    parser.add_argument("--tests-from", type=Path, default=ROOT / "tests", help="another folder")
+    parser.add_argument("--column", default="now", help="what the state of the tests is called")
+    parser.add_argument("--missing", action="store_true", help="those the column lacks only")
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--write", type=Path, help="make the table only, in this page")
+    given = parser.parse_args()
+    faults = read_faults(given.only)
+    found = json.loads(FOUND.read_text()) if FOUND.exists() else {}
+    if given.write:
+        return write_into(given.write, table(faults, found))
+    for fault in faults:  # all at once, so that nothing is asked of a list that has gone stale
+        fault.seeded(ROOT / "src" / "pullback")
+    column = found.setdefault(given.column, {})
+    if given.missing:
+        faults = [fault for fault in faults if fault.name not in column]
+
+    def keep(fault: Fault, finding: Finding) -> None:
+        column[fault.name] = list(finding)
+        FOUND.write_text(json.dumps(found, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+        print(f"{finding.seconds:7.1f} s  {fault.name}: {finding.by}", flush=True)
+
+    kinds = ["fast", "slow"] if given.tests == "all" else ["fast"]
+    look_for_all(faults, tests=given.tests_from, kinds=kinds, jobs=given.jobs, keep=keep)
+    return print("\n" + table(faults, {given.column: column}))
+
+
+if __name__ == "__main__":
+    main()
