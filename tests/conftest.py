@@ -4,6 +4,8 @@
 of shapes (`--jaxtyping-packages`) is in place, and silently switch it off.
 """
 
+import time
+
 import pytest
 from hypothesis import settings
 
@@ -20,6 +22,18 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if "gpu" in item.keywords:
             item.add_marker(no_gpu)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    """Hold a test to the seconds of its mark, in time of the CPU: other jobs do not count."""
+    start = time.process_time()
+    result = yield
+    mark = item.get_closest_marker("cpu_seconds")
+    if mark is not None:
+        spent = time.process_time() - start
+        assert spent < mark.args[0], f"took {spent:.1f} s of CPU, of {mark.args[0]} at most"
+    return result
 
 
 @pytest.fixture(autouse=True)

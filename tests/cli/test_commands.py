@@ -55,9 +55,7 @@ def test_interrupted_and_gone_on_with(start, tmp_path):
     run = tmp_path / "run"
     words = ("train", tmp_path / "data.npy", "--epochs", "300", "--out", run)
     process = start(*words)
-    deadline = time.monotonic() + 60
     while not (run / "checkpoint.safetensors").exists():
-        assert time.monotonic() < deadline
         assert process.poll() is None
         time.sleep(0.05)
     time.sleep(0.5)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import pairwise
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from safetensors import safe_open
 
 from pullback.errors import StorageError
 from pullback.models import VAE, Trainer
+from pullback.models import checkpoint as checkpoints
 from pullback.models.checkpoint import Checkpoint, TrainingState
 from pullback.models.storage import tensors_to_bytes
 
@@ -82,19 +84,36 @@ def test_checkpoint_returns_what_it_was_given(tmp_path):
     assert torch.equal(tensors["optimizer/1/exp_avg"], moments["exp_avg"])
 
 
-def test_checkpoints_are_written_no_more_often_than_a_tenth_of_the_time_allows(tmp_path):
-    model, checkpoint = torch.nn.Linear(300, 300), Checkpoint(tmp_path / "run.safetensors", "0a")
-    writes, spent, begun = 0, 0.0, time.monotonic()
-    while time.monotonic() - begun < 1.0:
-        before = checkpoint.path.stat().st_mtime_ns if checkpoint.path.exists() else 0
-        start_of_write = time.monotonic()
+class Clock:
+    """A time of our own, in which each write takes a while."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def monotonic(self):
+        return self.now
+
+
+def test_checkpoints_are_written_no_more_often_than_a_tenth_of_the_time_allows(
+    tmp_path, monkeypatch
+):
+    clock, writes = Clock(), []
+
+    def write(path, content):
+        writes.append(clock.now)
+        clock.now += 0.25
+
+    monkeypatch.setattr(checkpoints, "time", clock)
+    monkeypatch.setattr(checkpoints, "atomic_write", write)
+    model, checkpoint = torch.nn.Linear(2, 3), Checkpoint(tmp_path / "run.safetensors", "0a")
+    while clock.now < 100:
         checkpoint.write(TrainingState(), model, None, None, force=False)
-        took = time.monotonic() - start_of_write
-        if checkpoint.path.stat().st_mtime_ns != before:
-            writes, spent = writes + 1, spent + took
-        time.sleep(0.001)
-    assert writes >= 2
-    assert spent < 0.2
+        clock.now += 0.125
+    # One at once, and others whenever 0.25 s are no more than a tenth of what went by.
+    gaps = [after - before for before, after in pairwise(writes)]
+    assert writes[0] == 0
+    assert min(gaps) >= 2.5
+    assert max(gaps) <= 3.0
 
 
 def test_only_forced_checkpoints_are_written_when_none_is_due(tmp_path):

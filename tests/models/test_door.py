@@ -134,7 +134,7 @@ def test_other_inputs_are_fixed_once():
             return self.model(z, label.expand(len(z)), size=size.to(z))
 
     z = torch.randn(4, 2)
-    for inputs in ({"label": label, "size": size},):
+    for inputs in ({"label": label, "size": size}, {"label": label.numpy(), "size": size.numpy()}):
         decoder = Decoder(model, inputs=inputs, latent_dim=2, likelihood="normal")
         torch.testing.assert_close(decoder(z).mean, Fixed()(z)[0])
         torch.testing.assert_close(decoder(z).stddev, Fixed()(z)[1])

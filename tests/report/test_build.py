@@ -5,8 +5,11 @@ import math
 
 import numpy as np
 import pytest
+import torch
+from scipy.stats import spearmanr
 from sklearn.metrics import f1_score
 
+from pullback.curves import straight_line
 from pullback.datasets import Table
 from pullback.report import RunFolder, Settings, build, prepare, train
 from pullback.report.build import to_json
@@ -92,18 +95,38 @@ def test_numbers_agree_with_their_definitions(run):
     low, high = triplets["gain_interval"]
     assert low <= triplets["gain"] <= high
     ratio = numbers["curvature"]["straight_over_geodesic"]
-    assert 1 - 1e-3 <= ratio["median"] <= ratio["p90"] <= ratio["max"]
-    assert -1 <= numbers["generation"]["spearman_network"] <= 1
+    a, b = (study.Z[study.pairs[study.found, end]] for end in (0, 1))
+    straight = study.manifold.length(straight_line(a, b, 512))
+    expected = np.quantile((straight / study.manifold.dist(a, b)).numpy(), [0.5, 0.9, 1.0])
+    np.testing.assert_allclose([ratio[k] for k in ("median", "p90", "max")], expected, rtol=1e-2)
     assert numbers["generation"]["spearman_rbf"] > 0.5
+    for name, key in (("RBF", "spearman_rbf"), ("network", "spearman_network")):
+        assert numbers["generation"][key] == pytest.approx(doubt_by_distance(study, name), abs=0.1)
+
+
+def doubt_by_distance(study, name):
+    """Rank correlation of log sigma with the distance to the codes, on a grid around them."""
+    low, high = study.Z_train.amin(0), study.Z_train.amax(0)
+    steps = torch.linspace(-0.5, 1.5, 40).to(low)
+    grid = low + torch.cartesian_prod(steps, steps) * (high - low)
+    std = study.decoders[name](grid.to(study.vae.like)).stddev.detach()
+    return spearmanr(std.log().mean(-1), torch.cdist(grid, study.Z_train).amin(-1)).statistic
 
 
 def test_walks_are_measured_and_repeat_themselves(run):
     folder, chapters, _ = run
     walks = {chapter.key: chapter.numbers for chapter in chapters}["random_walks"]
-    shares = [*walks["inside"]["euclidean"].values(), *walks["inside"]["riemannian"].values()]
-    assert all(0 <= share <= 1 for share in shares)
-    assert walks["inside"]["riemannian"]["near the codes"] > 0.5
     study = Study(folder, n_pairs=6)
+    steps = torch.randn(200, 1000, 2).double() * walks["step_size"]["euclidean"]
+    free = study.Z[:10].repeat(20, 1).unsqueeze(1) + steps.cumsum(1)
+    for key, support in supports(study).items():
+        # Walks of our own, of the same law, with the standard error of ten of them.
+        inside = support.contains(free).double().mean(1)
+        error = float(inside.std()) / 10**0.5
+        assert walks["inside"]["euclidean"][key] == pytest.approx(
+            float(inside.mean()), abs=4 * error
+        )
+    assert walks["inside"]["riemannian"]["near the codes"] > 0.5
     for support in supports(study).values():
         assert 0.97 <= support.share(study.Z_train) <= 1
     assert supports(study)["near the codes"].share(study.Z_train + 100) == 0

@@ -5,7 +5,6 @@ status for those that could not be made.
 """
 
 import math
-import time
 
 import pytest
 import torch
@@ -27,7 +26,7 @@ from pullback.sampling import (
 )
 from pullback.sampling.base import check_manifold
 
-BOUND = 20.0  # CPU seconds for what takes less than two
+pytestmark = pytest.mark.cpu_seconds(20)  # for what takes less than two
 
 
 class Half(Metric):
@@ -81,13 +80,6 @@ WALLED_CHAIN = pytest.mark.parametrize(  # a geodesic that runs into a wall take
 )
 EVERY_DRAW = pytest.mark.parametrize("name", DRAWS)
 EVERY_HALF = pytest.mark.parametrize("half", BAD_HALVES)
-
-
-@pytest.fixture(autouse=True)
-def within_bound():
-    start = time.process_time()
-    yield
-    assert time.process_time() - start < BOUND
 
 
 def test_every_public_sampler_is_here():

@@ -1,7 +1,5 @@
 """Maps: exact where the space is flat, scikit-learn's Isomap and MDS, and known curvature."""
 
-import time
-
 import numpy as np
 import pytest
 import torch
@@ -93,15 +91,14 @@ def test_new_points_and_pipelines():
     assert list(flat_map.get_feature_names_out()) == ["geodesicembedding0", "geodesicembedding1"]
 
 
+@pytest.mark.cpu_seconds(20)
 def test_parts_that_do_not_touch_are_an_error():
-    start = time.perf_counter()
     for method in ("newton", "graph"):
         with pytest.raises(InvalidDataError, match="Embed each part by itself"):
             GeodesicEmbedding(BROKEN, method=method).fit([[0.0, 0.0], [1.0, 0.0], [5.0, 0.0]])
     fitted = GeodesicEmbedding(BROKEN).fit([[0.0, 0.0], [1.0, 0.0], [1.0, 2.0]])
     with pytest.raises(InvalidDataError, match="no finite distance"):
         fitted.transform([[5.0, 0.0]])
-    assert time.perf_counter() - start < 20
 
 
 def test_one_point_and_points_that_coincide():

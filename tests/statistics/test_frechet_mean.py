@@ -1,7 +1,5 @@
 """Frechet means against symmetry, closed forms, a scan and another optimiser."""
 
-import time
-
 import numpy as np
 import pytest
 import torch
@@ -225,8 +223,8 @@ def test_what_cannot_be_reached_is_left_out_and_counted():
         assert mean.score(Z) == -np.inf
 
 
+@pytest.mark.cpu_seconds(20)
 def test_hostile_data_are_refused_or_averaged_in_time():
-    start = time.perf_counter()
     for bad in ([[0.0, np.nan]], [[0.0]], np.zeros((0, 2)), [["a", "b"]]):
         with pytest.raises(ValueError, match="`X`|sample|numeric|convert"):
             FrechetMean(SPHERE).fit(bad)
@@ -241,7 +239,6 @@ def test_hostile_data_are_refused_or_averaged_in_time():
     deep = Manifold(NotFinite(), dim=3)
     with pytest.raises(ConvergenceError, match="centre of group 0 to its 2 points"):
         FrechetMean(deep).fit([[0.0, 0.0, 0.0], [0.5, 0.0, 0.0]])
-    assert time.perf_counter() - start < 20
 
 
 def test_the_manifold_may_compute_in_single_precision():

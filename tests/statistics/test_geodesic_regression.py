@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -173,8 +172,8 @@ def test_it_is_saved_and_read_in_a_new_process(tmp_path):
     assert float(out.stdout) == model.score(X, y)
 
 
+@pytest.mark.cpu_seconds(30)
 def test_hostile_input_is_refused_at_once():
-    start = time.perf_counter()
     X, Z = np.arange(4.0)[:, None], np.random.default_rng(0).normal(size=(4, 2))
     model = GeodesicRegression(SPHERE)
     with pytest.raises(ValueError, match="1 sample"):
@@ -199,7 +198,6 @@ def test_hostile_input_is_refused_at_once():
         GeodesicRegression(SPHERE).set_params(manifold="sphere").fit(X, Z)
     with pytest.raises(NotFittedError):
         GeodesicRegression(SPHERE).predict(X)
-    assert time.perf_counter() - start < 30
 
 
 def test_equal_targets_and_equal_covariates():
@@ -211,17 +209,16 @@ def test_equal_targets_and_equal_covariates():
     assert 0 < two.r2_ < 1
 
 
+@pytest.mark.cpu_seconds(120)
 def test_targets_that_no_geodesic_reaches_are_left_out_and_counted():
     t = torch.tensor([0.0, 1.0, 2.0, 3.0, 4.0]).double()[:, None]
     Z = torch.tensor([[0.0, 1.0], [0.5, 2.0], [-0.3, 1.5], [0.1, 3.0], [0.2, -1.0]]).double()
-    start = time.perf_counter()
     with pytest.warns(ConvergenceWarning):
         found = GeodesicRegression(HALF_PLANE).fit(t, Z)
     assert found.n_failed_ == 1
     # The mean of the covariates is that of all five, at which the same geodesic is elsewhere.
     without = GeodesicRegression(HALF_PLANE).fit(t[:4], Z[:4])
     np.testing.assert_allclose(found.predict(t), without.predict(t), atol=1e-3)
-    assert time.perf_counter() - start < 120
 
 
 def test_a_geodesic_that_ends_within_the_data_predicts_nothing_beyond():

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -271,8 +270,8 @@ def test_points_that_no_centre_reaches_have_no_label():
 
 
 @pytest.mark.parametrize("method", ["graph", "log"])
+@pytest.mark.cpu_seconds(30)
 def test_hostile_data_are_refused_or_clustered_in_time(method):
-    start = time.perf_counter()
     k_means = KMeans(CURVED, 2, method=method, n_init=1, random_state=0)
     for bad in ([[0.0, np.nan], [1.0, 1.0]], [[0.0], [1.0]], np.zeros((0, 2)), [[0.0, 0.0]]):
         with pytest.raises(ValueError, match="`X`|sample|features|at most the number of points"):
@@ -283,7 +282,6 @@ def test_hostile_data_are_refused_or_clustered_in_time(method):
         KMeans(Manifold(NotFinite()), 2, method=method).fit(np.eye(2))
     assert k_means.fit(np.zeros((9, 2))).inertia_ == pytest.approx(0, abs=1e-12)
     assert k_means.set_params(n_clusters=1).fit([[1.0, 2.0]]).labels_.tolist() == [0]
-    assert time.perf_counter() - start < 30
 
 
 LOAD = """

@@ -3,7 +3,6 @@
 import itertools
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -116,8 +115,8 @@ def test_what_lies_apart_has_its_own_medoid_or_no_label():
 
 
 @pytest.mark.filterwarnings("ignore::pullback.errors.ConvergenceWarning")
+@pytest.mark.cpu_seconds(20)
 def test_hostile_data_are_refused_or_clustered_in_time():
-    start = time.perf_counter()
     medoids = KMedoids(FLAT, 2, random_state=0)
     with pytest.raises(NotFittedError):
         medoids.predict(np.zeros((1, 3)))
@@ -127,7 +126,6 @@ def test_hostile_data_are_refused_or_clustered_in_time():
     with pytest.raises(ConvergenceError, match="None of the 3 geodesics between the 3 points"):
         KMedoids(Manifold(NotFinite(), dim=3), 2).fit(np.eye(3))
     assert KMedoids(FLAT, 1).fit([[1.0, 2.0, 3.0]]).labels_.tolist() == [0]
-    assert time.perf_counter() - start < 20
 
 
 @pytest.mark.parametrize(

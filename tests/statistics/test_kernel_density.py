@@ -1,7 +1,5 @@
 """Kernel density: scikit-learn's where the space is flat; integrals and samples where it is not."""
 
-import time
-
 import numpy as np
 import pytest
 import torch
@@ -159,23 +157,21 @@ def test_a_graph_serves_where_no_volume_density_is_asked_for():
         KernelDensity(FLAT, method="graph").fit(Z)
 
 
+@pytest.mark.cpu_seconds(20)
 def test_what_cannot_be_reached_adds_nothing_and_is_warned_of():
-    start = time.perf_counter()
     density = KernelDensity(BROKEN, bandwidth=1.0, method="newton").fit([[0.0, 0.0], [5.0, 0.0]])
     with pytest.warns(ConvergenceWarning, match="2 of 4 geodesics|3 of 4 geodesics"):
         log_p = density.score_samples([[0.5, 0.0], [4.0, 0.0]])
     assert log_p[0] == pytest.approx(np.log(0.5 / (2 * np.pi)) - 0.125, abs=1e-6)
     assert log_p[1] == -np.inf
-    assert time.perf_counter() - start < 20
 
 
+@pytest.mark.cpu_seconds(60)
 def test_samples_that_leave_the_space_are_drawn_anew(monkeypatch):
-    start = time.perf_counter()
     density = KernelDensity(BROKEN, bandwidth=0.5).fit([[2.8, 0.0]])
     with pytest.warns(ConvergenceWarning, match="geodesics did not converge"):
         drawn = density.sample(8, random_state=0)
     assert bool((drawn[:, 0] <= 3).all())
-    assert time.perf_counter() - start < 60
     with pytest.raises(InvalidDataError, match="NaN or infinity on every edge"):
         KernelDensity(BROKEN, bandwidth=0.5).fit([[4.0, 0.0]])
 

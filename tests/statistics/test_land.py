@@ -4,7 +4,6 @@ import json
 import math
 import subprocess
 import sys
-import time
 import warnings
 from itertools import pairwise
 
@@ -392,8 +391,8 @@ def test_an_unknown_measure_is_refused():
 
 
 @pytest.mark.exhaustive
+@pytest.mark.cpu_seconds(60)
 def test_duplicates_collapse_to_the_ridge():
-    start = time.process_time()
     land = LAND(PLANE, 2, n_samples=16, reg_covar=1e-4, random_state=0)
     Z = torch.zeros(10, 2, dtype=torch.float64)
     Z[5:] = 1
@@ -401,7 +400,6 @@ def test_duplicates_collapse_to_the_ridge():
     ridge = 1e-4 * torch.eye(2).double().expand(2, 2, 2)
     torch.testing.assert_close(land.covariances_, ridge, rtol=1e-2, atol=1e-7)
     assert np.isfinite(land.score(Z))
-    assert time.process_time() - start < 60
 
 
 class Torn(Metric):
@@ -416,8 +414,8 @@ class Torn(Metric):
         return ~((z[..., 0] > 1) & (z[..., 0] < 2))
 
 
+@pytest.mark.cpu_seconds(60)
 def test_points_that_no_geodesic_reaches_are_counted_and_warned_of():
-    start = time.process_time()
     Z = torch.randn(30, 2, dtype=torch.float64) * 0.2
     Z[25:, 0] += 3
     torn = Manifold(Torn(2))
@@ -428,13 +426,12 @@ def test_points_that_no_geodesic_reaches_are_counted_and_warned_of():
     with pytest.warns(ConvergenceWarning, match="reached by no geodesic"):
         log_p = land.score_samples(Z)
     assert int(np.isneginf(log_p).sum()) == land.n_failed_
-    assert time.process_time() - start < 60
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:LAND did not converge")
+@pytest.mark.cpu_seconds(60)
 def test_draws_past_an_edge_are_counted_and_warned_of():
-    start = time.process_time()
     Z = torch.randn(30, 2, dtype=torch.float64) * 0.7
     Z = Z[Z[:, 0] < 0.9]
     torn = Manifold(Torn(2))
@@ -445,7 +442,6 @@ def test_draws_past_an_edge_are_counted_and_warned_of():
         warnings.simplefilter("ignore", ConvergenceWarning)
         X, _ = land.sample(20)
     assert (X[:, 0] < 1.01).all()
-    assert time.process_time() - start < 60
 
 
 def test_without_any_draw_it_says_so():

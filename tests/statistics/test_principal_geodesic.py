@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -202,8 +201,8 @@ def test_bad_settings_are_refused(options, name):
         PrincipalGeodesicAnalysis(SPHERE, **options).fit(balanced())
 
 
+@pytest.mark.cpu_seconds(30)
 def test_hostile_data_are_refused_at_once():
-    start = time.perf_counter()
     pga = PrincipalGeodesicAnalysis(SPHERE)
     with pytest.raises(ValueError, match="1 sample"):
         pga.fit(np.zeros((1, 2)))
@@ -217,13 +216,12 @@ def test_hostile_data_are_refused_at_once():
         PrincipalGeodesicAnalysis(SPHERE).set_params(manifold="sphere").fit(np.zeros((4, 2)))
     with pytest.raises(NotFittedError):
         PrincipalGeodesicAnalysis(SPHERE).transform(balanced())
-    assert time.perf_counter() - start < 30
 
 
 @pytest.mark.parametrize("method", METHODS)
+@pytest.mark.cpu_seconds(120)
 def test_data_that_no_geodesic_reaches_are_left_out_and_counted(method):
     Z = torch.tensor([[0.0, 1.0], [0.5, 2.0], [-0.3, 1.5], [0.1, 3.0], [0.2, -1.0]]).double()
-    start = time.perf_counter()
     pga = PrincipalGeodesicAnalysis(HALF_PLANE, 1, method=method)
     with pytest.warns(ConvergenceWarning):
         found = clone(pga).fit(Z)
@@ -234,4 +232,3 @@ def test_data_that_no_geodesic_reaches_are_left_out_and_counted(method):
         a = found.transform(Z)
     assert np.isnan(a[4]).all()
     assert np.isfinite(a[:4]).all()
-    assert time.perf_counter() - start < 120
