@@ -4,13 +4,64 @@
 of shapes (`--jaxtyping-packages`) is in place, and silently switch it off.
 """
 
+import functools
+import inspect
 import time
+from collections import Counter
 
+import jaxtyping
 import pytest
 from hypothesis import settings
 
 settings.register_profile("pullback", deadline=None, derandomize=True)
 settings.load_profile("pullback")
+
+_CHECKED = 10  # calls of each function in each test: all of them made the tests take twice as long
+_check = jaxtyping.jaxtyped
+
+
+class ShapeChecks:
+    """Check the shapes of the first calls of each function in each test, and of no more."""
+
+    def __init__(self, most):
+        self.most = most
+        self.calls = Counter()
+
+    def __call__(self, fn=None, *, typechecker):
+        """Decorate in the place of `jaxtyping.jaxtyped`."""
+        if fn is None:
+            return functools.partial(self, typechecker=typechecker)
+        if isinstance(fn, classmethod | staticmethod):
+            return type(fn)(self(fn.__func__, typechecker=typechecker))
+        if not inspect.isfunction(fn):
+            return _check(fn, typechecker=typechecker)
+        calls, code, most, checked = self.calls, fn.__code__, self.most, None
+
+        @functools.wraps(fn)
+        def some_checked(*args, **kwargs):
+            nonlocal checked
+            if calls[code] >= most:
+                return fn(*args, **kwargs)
+            calls[code] += 1
+            # Only now, for it is dear: a function in a function is defined again and again.
+            checked = checked or _check(fn, typechecker=typechecker)
+            return checked(*args, **kwargs)
+
+        return some_checked
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self):
+        self.calls.clear()
+
+
+def pytest_addoption(parser):
+    parser.addoption("--all-shapes", action="store_true", help="check the shapes of all calls")
+
+
+def pytest_configure(config):
+    if not config.getoption("--all-shapes"):
+        jaxtyping.jaxtyped = ShapeChecks(_CHECKED)
+        config.pluginmanager.register(jaxtyping.jaxtyped)
 
 
 def pytest_collection_modifyitems(items):
