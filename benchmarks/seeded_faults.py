@@ -80,7 +80,7 @@ def read_faults(only: str = "") -> list[Fault]:
 class Copy:
     """A copy of the tree, into which one fault after the other is put."""
 
-    def __init__(self, folder: Path, tests: Path) -> None:
+    def __init__(self, folder: Path, tests: Path, but: list[str]) -> None:
         tracked = subprocess.run(
             ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
             cwd=ROOT,
@@ -95,6 +95,7 @@ class Copy:
         ignored = shutil.ignore_patterns("__pycache__", ".hypothesis")
         shutil.copytree(tests, folder / "tests", ignore=ignored)
         self.folder, self.package = folder, folder / "src" / "pullback"
+        self.but = [f"--deselect=tests/{name}" for name in but]
 
     def look_for(self, fault: Fault, kinds: list[str]) -> Finding:
         """Put a fault in, run its tests until one fails, and take it out."""
@@ -115,7 +116,7 @@ class Copy:
         """Return the first test that fails, or nothing, and the seconds of CPU until then."""
         paths = [f"tests/{path}" for path in fault.tests if (self.folder / "tests" / path).exists()]
         # The examples come last: by itself, pytest would import the file beside the package.
-        words = ["-m", chosen, *paths, f"src/pullback/{fault.file}"]
+        words = ["-m", chosen, *self.but, *paths, f"src/pullback/{fault.file}"]
         (self.folder / SPENT).write_text(str(CPU_SECONDS))
         process = PROCESSES.Process(target=_run_tests, args=(self.folder, words))
         process.start()
@@ -165,11 +166,11 @@ def _name_of_failure(output: str) -> str:
 
 
 def look_for_all(
-    faults: list[Fault], *, tests: Path, kinds: list[str], jobs: int, keep: Any
+    faults: list[Fault], *, tests: Path, but: list[str], kinds: list[str], jobs: int, keep: Any
 ) -> None:
     """Look for faults, as many at once as there are jobs, and keep each finding."""
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(jobs) as pool:
-        copies = [Copy(Path(folder) / str(job), tests) for job in range(jobs)]
+        copies = [Copy(Path(folder) / str(job), tests, but) for job in range(jobs)]
 
         def look(fault: Fault) -> None:
             copy = copies.pop()
@@ -226,6 +227,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="those with this in their name or file")
     parser.add_argument("--tests", choices=("all", "fast"), default="all", help="which run")
     parser.add_argument("--tests-from", type=Path, default=ROOT / "tests", help="another folder")
+    parser.add_argument("--but", nargs="*", default=[], help="tests that fail without any fault")
     parser.add_argument("--column", default="now", help="what the state of the tests is called")
     parser.add_argument("--missing", action="store_true", help="those the column lacks only")
     parser.add_argument("--jobs", type=int, default=1)
@@ -249,7 +251,8 @@ def main() -> None:
 
     os.environ.update(ONE_THREAD)
     kinds = ["fast", "slow"] if given.tests == "all" else ["fast"]
-    look_for_all(faults, tests=given.tests_from, kinds=kinds, jobs=given.jobs, keep=keep)
+    options = {"tests": given.tests_from, "but": given.but, "kinds": kinds, "jobs": given.jobs}
+    look_for_all(faults, **options, keep=keep)
     return print("\n" + table(faults, {given.column: column}))
 
 

@@ -77,7 +77,7 @@ def test_every_solver_obeys_the_laws(solver, rtol):
     check_solver(solver, rtol=rtol)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_shooting_obeys_the_laws():
     solver, rtol = SHOOTING
     check_solver(solver, metrics=[PARABOLOID], rtol=rtol)
@@ -307,8 +307,7 @@ def test_collocation_is_as_exact_as_its_tolerance_whatever_the_nodes(tol, n_segm
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("n_segments", [8, 32])
-@pytest.mark.parametrize("tol", [1e-6, 1e-9])
+@pytest.mark.parametrize(("tol", "n_segments"), [(1e-6, 32), (1e-9, 8)])
 def test_shooting_is_as_exact_as_its_tolerance_whatever_the_nodes(tol, n_segments):
     assert largest_error(Shooting(tol=tol, rtol=tol / 10), n_segments) < 10 * tol
 

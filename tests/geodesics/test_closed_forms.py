@@ -149,8 +149,18 @@ def known(request):
 
 # A velocity is refined by the derivative of a whole geodesic, which takes seconds.
 QUICK = "vertical lines of the half-plane"
+# Those whose like is among the others: a sphere in three dimensions, a torus, a paraboloid.
+ALIKE = {
+    "the sphere",
+    "meridians of the paraboloid in four dimensions",
+    "circles of the torus",
+    "the plane in curved coordinates",
+}
 some_slow = [
-    name if name == QUICK else pytest.param(name, marks=pytest.mark.slow) for name in SPACES
+    name
+    if name == QUICK
+    else pytest.param(name, marks=pytest.mark.exhaustive if name in ALIKE else pytest.mark.slow)
+    for name in SPACES
 ]
 
 

@@ -113,6 +113,25 @@ def test_saturated_pixels_stay_finite(logit):
     assert all(part.isfinite().all() for part in expansion)
 
 
+def test_chords_expand_as_autograd_says():
+    decoder = build("mlp", "rbf", 2)
+    metric, nodes = PullbackMetric.from_decoder(decoder), torch.randn(1, 5, 2).double()
+
+    def squared_sum(inner):
+        chain = torch.cat([nodes[0, :1], inner, nodes[0, -1:]])
+        return image(decoder, chain).diff(dim=0).square().sum()
+
+    found, inner = metric.expand_chords(nodes), nodes[0, 1:-1]
+    gradient = torch.func.grad(squared_sum)(inner)
+    hessian = torch.func.hessian(squared_sum)(inner)
+    torch.testing.assert_close(found.value[0], squared_sum(inner))
+    torch.testing.assert_close(found.gradient[0], gradient)
+    for i in range(3):
+        torch.testing.assert_close(found.diagonal[0, i], hessian[i, :, i])
+    for i in range(2):
+        torch.testing.assert_close(found.off_diagonal[0, i], hessian[i, :, i + 1])
+
+
 @pytest.mark.parametrize("batch", [(), (5,), (2, 3), (0,), (2, 0, 3)])
 def test_leading_dimensions_are_a_loop(batch):
     metric = PullbackMetric.from_decoder(build("mlp", "rbf", 2))

@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import numpy as np
@@ -41,6 +42,14 @@ def fit(X, *, std="rbf", latent_dim=2, epochs=6, **options):
 def same(first, second):
     one, two = first.state_dict(), second.state_dict()
     return all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_every_epoch_draws_anew(X):
+    """With nothing learned, epochs differ by the draws of z and the order of the batches alone."""
+    history = fit(X, std="constant", epochs=3, learning_rate=1e-12, kl_warmup=0.0).history
+    told = [row["reconstruction"] for row in history]
+    assert min(abs(a - b) for a, b in itertools.combinations(told, 2)) > 1e-3
+    assert [row["kl"] for row in history] == pytest.approx([history[0]["kl"]] * 3, rel=1e-5)
 
 
 def test_a_linear_model_reaches_the_maximum_likelihood_of_probabilistic_pca():
