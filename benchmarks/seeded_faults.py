@@ -18,7 +18,6 @@ import os
 import resource
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import tomllib
@@ -81,19 +80,12 @@ class Copy:
     """A copy of the tree, into which one fault after the other is put."""
 
     def __init__(self, folder: Path, tests: Path, but: list[str]) -> None:
-        tracked = subprocess.run(
-            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-            cwd=ROOT,
-            capture_output=True,
-            check=True,
-            text=True,
-        ).stdout
-        for name in filter(None, tracked.split("\0")):
-            if not name.startswith("tests/") and (ROOT / name).is_file():
-                (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(ROOT / name, folder / name)
         ignored = shutil.ignore_patterns("__pycache__", ".hypothesis")
+        for name in ("benchmarks", "docs", "examples", "src"):
+            shutil.copytree(ROOT / name, folder / name, ignore=ignored)
         shutil.copytree(tests, folder / "tests", ignore=ignored)
+        for path in filter(Path.is_file, ROOT.iterdir()):
+            shutil.copy2(path, folder)
         self.folder, self.package = folder, folder / "src" / "pullback"
         self.but = [f"--deselect=tests/{name}" for name in but]
 
