@@ -21,6 +21,7 @@ import signal
 import sys
 import tempfile
 import tomllib
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -89,14 +90,20 @@ class Copy:
         self.folder, self.package = folder, folder / "src" / "pullback"
         self.but = [f"--deselect=tests/{name}" for name in but]
 
-    def look_for(self, fault: Fault, kinds: list[str]) -> Finding:
-        """Put a fault in, run its tests until one fails, and take it out."""
+    def look_for(self, fault: Fault, kinds: list[str], known: Finding | None = None) -> Finding:
+        """Put a fault in, run its tests until one fails, and take it out.
+
+        A test that is known to have found it is asked first.
+        """
         path = self.package / fault.file
         right, seconds = path.read_text(), 0.0
         path.write_text(fault.seeded(self.package))
+        asked = [(kind, self._paths_of(fault)) for kind in kinds]
+        if known is not None and known.kind in kinds and self._has(known.by):
+            asked.insert(0, (known.kind, [f"tests/{known.by}"]))
         try:
-            for kind in kinds:
-                by, spent = self._first_failure(fault, KINDS[kind])
+            for kind, paths in asked:
+                by, spent = self._first_failure(fault.name, paths, KINDS[kind])
                 seconds += spent
                 if by:
                     return Finding(by, kind, round(seconds, 1))
@@ -104,11 +111,19 @@ class Copy:
             path.write_text(right)
         return Finding(NOTHING, "", round(seconds, 1))
 
-    def _first_failure(self, fault: Fault, chosen: str) -> tuple[str, float]:
-        """Return the first test that fails, or nothing, and the seconds of CPU until then."""
-        paths = [f"tests/{path}" for path in fault.tests if (self.folder / "tests" / path).exists()]
+    def _has(self, test: str) -> bool:
+        file, *_, name = test.split("[")[0].split("::")
+        path = self.folder / "tests" / file
+        return path.is_file() and f"def {name}(" in path.read_text()
+
+    def _paths_of(self, fault: Fault) -> list[str]:
+        there = [f"tests/{path}" for path in fault.tests if (self.folder / "tests" / path).exists()]
         # The examples come last: by itself, pytest would import the file beside the package.
-        words = ["-m", chosen, *self.but, *paths, f"src/pullback/{fault.file}"]
+        return [*there, f"src/pullback/{fault.file}"]
+
+    def _first_failure(self, name: str, paths: list[str], chosen: str) -> tuple[str, float]:
+        """Return the first test that fails, or nothing, and the seconds of CPU until then."""
+        words = ["-m", chosen, *self.but, *paths]
         (self.folder / SPENT).write_text(str(CPU_SECONDS))
         process = PROCESSES.Process(target=_run_tests, args=(self.folder, words))
         process.start()
@@ -121,7 +136,7 @@ class Copy:
         output = (self.folder / OUTPUT).read_text()
         by = _name_of_failure(output)
         if not by:
-            raise RuntimeError(f"The tests of {fault.name!r} could not be run:\n{output}")
+            raise RuntimeError(f"The tests of {name!r} could not be run:\n{output}")
         return by, spent
 
 
@@ -158,7 +173,14 @@ def _name_of_failure(output: str) -> str:
 
 
 def look_for_all(
-    faults: list[Fault], *, tests: Path, but: list[str], kinds: list[str], jobs: int, keep: Any
+    faults: list[Fault],
+    *,
+    tests: Path,
+    but: list[str],
+    kinds: list[str],
+    jobs: int,
+    known: dict[str, Finding],
+    keep: Callable[[Fault, Finding], None],
 ) -> None:
     """Look for faults, as many at once as there are jobs, and keep each finding."""
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(jobs) as pool:
@@ -167,7 +189,7 @@ def look_for_all(
         def look(fault: Fault) -> None:
             copy = copies.pop()
             try:
-                keep(fault, copy.look_for(fault, kinds))
+                keep(fault, copy.look_for(fault, kinds, known.get(fault.name)))
             finally:
                 copies.append(copy)
 
@@ -244,7 +266,8 @@ def main() -> None:
     os.environ.update(ONE_THREAD)
     kinds = ["fast", "slow"] if given.tests == "all" else ["fast"]
     options = {"tests": given.tests_from, "but": given.but, "kinds": kinds, "jobs": given.jobs}
-    look_for_all(faults, **options, keep=keep)
+    known = {name: Finding(*finding) for other in found.values() for name, finding in other.items()}
+    look_for_all(faults, **options, known=known, keep=keep)
     return print("\n" + table(faults, {given.column: column}))
 
 

@@ -270,6 +270,14 @@ def test_points_that_no_centre_reaches_have_no_label():
 
 
 @pytest.mark.parametrize("method", ["graph", "log"])
+def test_a_centre_is_the_mean_and_not_the_median(method):
+    """Of three points at 0 and one at 4 the squares of distances are least from 1."""
+    Z = np.array([[0.0, 0.0], [0.0, 1e-3], [1e-3, 0.0], [4.0, 0.0]])
+    centre = KMeans(Manifold(lambda z: z, dim=2), 1, method=method, random_state=0).fit(Z)
+    np.testing.assert_allclose(centre.cluster_centers_[0], [1, 0], atol=0.06)  # half a cell
+
+
+@pytest.mark.parametrize("method", ["graph", "log"])
 @pytest.mark.cpu_seconds(30)
 def test_hostile_data_are_refused_or_clustered_in_time(method):
     k_means = KMeans(CURVED, 2, method=method, n_init=1, random_state=0)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy.integrate import quad
 from scipy.sparse import issparse
 from sklearn import neighbors
 from sklearn.cluster import DBSCAN, SpectralClustering
@@ -154,6 +155,28 @@ def test_a_grid_search_over_the_number_of_neighbours():
     theirs.fit(Z, LABELS)
     assert search.best_params_ == theirs.best_params_
     assert search.best_score_ == pytest.approx(theirs.best_score_)
+
+
+@pytest.mark.parametrize("method", ["graph", "newton"])
+def test_of_equally_near_neighbours_the_first_is_taken(method):
+    """Copies of one point are equally near, whatever the rounding: the order of the data counts."""
+    Z = np.array([[5.0, 0.0], [1.0, 0.0], [1.0, 0.0], [1.0, 0.0], [0.0, 4.0]])
+    search = KNeighborsClassifier(FLAT, 2, method=method).fit(Z, [0, 1, 2, 3, 4])
+    assert search.kneighbors([[0.0, 0.0]], return_distance=False).tolist() == [[1, 2]]
+
+
+@pytest.mark.parametrize("k", [1, 2])
+def test_what_is_near_in_space_may_be_far_along_the_surface(k):
+    """On a spiral the next turn is nearer through the air than what comes next on the way."""
+    spiral = Manifold(lambda z: torch.cat([z * z.cos(), z * z.sin()], -1), dim=1)
+    t = 4 * np.pi + np.array([0.0, 0.9, -0.9, 2 * np.pi, -2 * np.pi])
+    images = np.stack([t * np.cos(t), t * np.sin(t)], -1)
+    assert np.linalg.norm(images[1:] - images[0], axis=1).argmin() in (2, 3)
+    search = KNeighborsClassifier(spiral, k, method="newton").fit(t[1:, None], [0, 1, 2, 3])
+    length, index = search.kneighbors(t[:1, None])
+    assert index[0].tolist() == [1, 0][:k]  # inwards a turn is shorter
+    way = [quad(lambda s: np.hypot(1, s), *sorted(t[[0, i]]))[0] for i in (2, 1)]
+    np.testing.assert_allclose(length[0], way[:k], rtol=1e-4)
 
 
 @pytest.mark.cpu_seconds(20)
