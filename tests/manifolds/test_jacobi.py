@@ -9,7 +9,7 @@ from scipy.integrate import solve_ivp
 
 from pullback.errors import ConvergenceWarning, InvalidDataError, InvalidParameterError
 from pullback.geodesics import Status, shoot
-from pullback.manifolds import Manifold
+from pullback.manifolds import Manifold, injectivity
 from pullback.manifolds.conjugate import conjugate_points
 from pullback.manifolds.injectivity import injectivity_radius
 from pullback.manifolds.jacobi import jacobi_field
@@ -163,6 +163,18 @@ def test_a_geodesic_that_is_lost_before_is_said_to_be():
     points = conjugate_points(PLANE, [0.0, 1.0], v, max_steps=6)
     assert points.followed[0] < 9
     assert points.status.tolist() == [Status.MAX_STEPS, Status.CONVERGED]
+
+
+def test_the_nearer_of_cut_and_conjugate_points_is_the_radius(monkeypatch):
+    """On a plane, of which we say that beyond 1.3 there is always a shorter way."""
+    monkeypatch.setattr(
+        injectivity, "_is_shorter", lambda metric, z, ends, lengths, graph: lengths > 1.3
+    )
+    flat = PullbackMetric(lambda z: 2 * z)
+    found = injectivity_radius(flat, [0.0, 0.0], 2.0, n_directions=3, n_lengths=4)
+    assert found.conjugate.isinf().all()
+    assert found.radius == float(found.cut.min())
+    assert found.radius == pytest.approx(1.3, abs=0.5 / 2**7)  # a step, halved seven times
 
 
 @pytest.mark.exhaustive
