@@ -52,6 +52,11 @@ def test_every_epoch_draws_anew(X):
     assert [row["kl"] for row in history] == pytest.approx([history[0]["kl"]] * 3, rel=1e-5)
 
 
+@pytest.mark.parametrize("std", ["constant", "network", "rbf"])
+def test_a_trained_model_is_in_evaluation_mode(X, std):
+    assert not any(module.training for module in fit(X, std=std, epochs=1).modules())
+
+
 def test_a_linear_model_reaches_the_maximum_likelihood_of_probabilistic_pca():
     """Tipping and Bishop (1999): the noise is the mean of the eigenvalues left over."""
     rng = np.random.default_rng(0)
