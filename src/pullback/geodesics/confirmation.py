@@ -79,7 +79,8 @@ def confirmed(search: "Search", result: GeodesicResult) -> GeodesicResult:
     if result.curve.nodes.shape[-1] == 1:
         return _confirmed_on_a_line(search, result)
     if result.curve.nodes.shape[-1] > 2:
-        result = explored(search, result)
+        near = search if search.metric.is_near else search._replace(metric=search.metric.exact)
+        result = explored(near, result)
     rows = (result.converged & ~_is_certain(result)).nonzero().squeeze(-1)
     for attempt in range(_AGAIN + 1):
         if len(rows) == 0:

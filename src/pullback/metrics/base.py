@@ -195,6 +195,11 @@ class Metric(ABC):
         return self
 
     @property
+    def is_near(self) -> bool:
+        """Whether the metric is near enough to the exact one to look for other ways on it."""
+        return True
+
+    @property
     def single(self) -> "Metric | None":
         """The same metric in single precision, for rough searches; None where there is none."""
         return None

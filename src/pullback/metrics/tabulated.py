@@ -35,6 +35,7 @@ _GROWTH = 1.2  # more cells than the order of the error asks for, so that one mo
 _PROBES = 1024
 _BEYOND = 512  # points beyond the table that are asked of the exact metric at once
 _CHUNK = 4096  # points evaluated at once: what they gather stays in the cache
+_NEAR = 0.02  # relative error of v^T M v, twice that of lengths, for ways that differ by 1 %
 _BAND = 0.5  # of the margin: there the table passes over into the exact metric
 
 
@@ -140,6 +141,11 @@ class TabulatedMetric(Metric):
     def exact(self) -> Metric:
         """The metric that the table stands in for, see `Metric.exact`."""
         return self._metric.exact
+
+    @property
+    def is_near(self) -> bool:
+        """Whether lengths err by less than the ways that are told apart, see `Metric.is_near`."""
+        return self.error() <= _NEAR
 
     @property
     def single(self) -> "TabulatedMetric | None":
