@@ -15,6 +15,7 @@ CHAIN = [
     ["version"],
     ["shapes"],
     ["display", "errors", "progress"],
+    ["exclusive"],
     ["autodiff", "linalg"],
     ["datasets", "models"],
     ["metrics"],
@@ -31,7 +32,7 @@ CHAIN = [
 RANK = {name: rank for rank, group in enumerate(CHAIN) for name in group}
 
 # Tighter than the chain: a data set is arrays, so it needs nothing of the mathematics.
-ONLY = {"datasets": {"display", "errors"}}
+ONLY = {"datasets": {"display", "errors", "exclusive"}}
 
 
 def wrong_arrows(package: Path) -> list[str]:

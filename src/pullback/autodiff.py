@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 from torch.overrides import TorchFunctionMode
 
+from pullback.exclusive import exclusive
 from pullback.shapes import Ambient, Jacobian, Latent, MetricMatrix, Tangent
 
 __all__ = [
@@ -176,6 +177,7 @@ def unvalidated_distributions() -> Iterator[None]:
     """Build distributions without a check of their arguments while the context lasts.
 
     The check branches on values, which vmap cannot follow, and one bad row would end a whole batch.
+    Whether there is one is a state of the whole process: see `exclusive`.
 
     Example:
         >>> with unvalidated_distributions():
@@ -183,12 +185,13 @@ def unvalidated_distributions() -> Iterator[None]:
         >>> p.loc
         tensor(nan)
     """
-    validate = Distribution._validate_args
-    Distribution.set_default_validate_args(False)
-    try:
-        yield
-    finally:
-        Distribution.set_default_validate_args(validate)
+    with exclusive():
+        validate = Distribution._validate_args
+        try:
+            Distribution.set_default_validate_args(False)
+            yield
+        finally:
+            Distribution.set_default_validate_args(validate)
 
 
 @contextmanager
@@ -196,7 +199,8 @@ def differentiable() -> Iterator[None]:
     """Use only kernels that have derivatives in forward mode while the context lasts.
 
     Attention is computed by its formula: the fused kernels cannot be differentiated twice.
-    Distributions are built as by `unvalidated_distributions`.
+    Distributions are built as by `unvalidated_distributions`. Every transform of `torch.func` must
+    stand in such a context, for their levels are counted for the whole process: see `exclusive`.
 
     Example:
         >>> attention = torch.nn.functional.scaled_dot_product_attention
@@ -205,22 +209,21 @@ def differentiable() -> Iterator[None]:
         torch.Size([1, 2, 3])
     """
     cuda, mha = torch.backends.cuda, torch.backends.mha
-    before = cuda.flash_sdp_enabled(), cuda.mem_efficient_sdp_enabled(), cuda.math_sdp_enabled()
-    fast = mha.get_fastpath_enabled()
-    _choose_attention(False, False, True)
-    mha.set_fastpath_enabled(False)
-    try:
-        with unvalidated_distributions():
+    with unvalidated_distributions():
+        before = cuda.flash_sdp_enabled(), cuda.mem_efficient_sdp_enabled(), cuda.math_sdp_enabled()
+        fast = mha.get_fastpath_enabled()
+        try:
+            _choose_attention(False, False, True, fast=False)
             yield
-    finally:
-        _choose_attention(*before)
-        mha.set_fastpath_enabled(fast)
+        finally:
+            _choose_attention(*before, fast=fast)
 
 
-def _choose_attention(flash: bool, efficient: bool, formula: bool) -> None:
+def _choose_attention(flash: bool, efficient: bool, formula: bool, *, fast: bool) -> None:
     torch.backends.cuda.enable_flash_sdp(flash)
     torch.backends.cuda.enable_mem_efficient_sdp(efficient)
     torch.backends.cuda.enable_math_sdp(formula)
+    torch.backends.mha.set_fastpath_enabled(fast)
 
 
 def decomposed() -> AbstractContextManager[Any]:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from pullback.errors import InvalidDataError, InvalidParameterError
+from pullback.exclusive import exclusive
 from pullback.models import Decoder
 from pullback.models.likelihoods import Likelihood
 
@@ -76,7 +77,7 @@ class _Program(nn.Module):
         self.training = False
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "_Program":
-        with warnings.catch_warnings():
+        with exclusive(), warnings.catch_warnings():
             # PyTorch's copy of a program makes objects of a class that it has deprecated.
             warnings.simplefilter("ignore", FutureWarning)
             return _Program(copy.deepcopy(self.graph, memo))

@@ -14,6 +14,7 @@ import pandas as pd
 
 from pullback.datasets.labels import listed
 from pullback.errors import InvalidDataError
+from pullback.exclusive import exclusive
 
 __all__ = ["UnreadableTextError", "is_index", "read_text"]
 
@@ -177,7 +178,7 @@ def _parse(path: Path, n_columns: int, *, header: int | None, label: int) -> pd.
     """Read columns by their numbers: of words "NA" is one, so the labels have no gaps but ''."""
     gaps: Any = {i: _GAPS for i in range(n_columns) if i != label}
     try:
-        with warnings.catch_warnings():
+        with exclusive(), warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
             frame = pd.read_csv(
                 path,

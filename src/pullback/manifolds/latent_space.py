@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from pullback.display import html_table, summary
 from pullback.errors import InvalidParameterError, check_data, check_dtype, check_points
+from pullback.exclusive import exclusive
 from pullback.geodesics import LatentGraph
 from pullback.metrics import AmbientMetric, Metric, TabulatedMetric, metric_of, output_mean
 from pullback.models import VAE, EnsembleDecoder
@@ -253,7 +254,7 @@ class LatentSpace:
                 "decoder", "given to decode points", "a manifold made from a metric"
             )
         z = self._points("point", point)
-        with torch.no_grad():
+        with exclusive(), torch.no_grad():
             mean = output_mean(self.decoder(z.reshape(-1, z.shape[-1])))
         rows = mean.flatten(1)
         return rows.reshape(*z.shape[:-1], rows.shape[-1])
@@ -273,6 +274,10 @@ class LatentSpace:
         return self._graph_for(points.reshape(-1, points.shape[-1]))
 
     def _graph_for(self, points: Tensor) -> LatentGraph:
+        with exclusive():  # else another thread may put its own in the place of what is returned
+            return self._kept_graph(points)
+
+    def _kept_graph(self, points: Tensor) -> LatentGraph:
         cheap = isinstance(self.metric, TabulatedMetric) and points.shape[-1] == 2
         resolution = _TABLE_RESOLUTION if cheap else None
         if self.data is not None:

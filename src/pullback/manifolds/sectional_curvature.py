@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from pullback import linalg
-from pullback.autodiff import Map, gradient, jvp
+from pullback.autodiff import Map, differentiable, gradient, jvp
 from pullback.display import as_html, as_line
 from pullback.errors import InvalidParameterError, check_integer
 from pullback.manifolds.jet import ENTRY, blocks, jet, push_along
@@ -220,7 +220,8 @@ def _of_immersion(immersion: Map, items: Tensor) -> Tensor:
     axes = torch.eye(z.shape[-1], dtype=z.dtype, device=z.device)
     columns = push_along(immersion, z, axes)[1].movedim(0, 1)
     L, _ = linalg.cholesky(columns @ columns.mT)
-    bends = torch.func.vmap(bend)(torch.cat([a, a, b]), torch.cat([a, b, b]))
+    with differentiable():
+        bends = torch.func.vmap(bend)(torch.cat([a, a, b]), torch.cat([a, b, b]))
     aa, ab, bb = normal_part(bends.movedim(0, 1), columns, L).chunk(3, 1)
     K: Tensor = torch.sum(aa * bb - ab.square(), -1)
     return K
@@ -243,7 +244,8 @@ def _of_metric(metric: Metric, items: Tensor) -> Tensor:
     M, change = push_along(metric.metric_matrix, z, along)
     change = vectors.unsqueeze(1) @ change.movedim(0, 1)  # (D_a M) b at entry (a, b)
     rows = torch.eye(4, dtype=z.dtype, device=z.device).unsqueeze(1).expand(4, len(z), 4)
-    pull = torch.func.vmap(lambda row: gradient(gram, z, row)[1])(rows).movedim(0, 1)
+    with differentiable():
+        pull = torch.func.vmap(lambda row: gradient(gram, z, row)[1])(rows).movedim(0, 1)
     lowered = (change + change.transpose(1, 2)).flatten(1, 2) / 2 - pull / 2
     L, _ = linalg.cholesky(M)
     gamma = torch.linalg.solve_triangular(L, lowered.mT, upper=False)

@@ -1,6 +1,7 @@
 """Metrics that stretch all directions alike: the cost of being somewhere."""
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -73,7 +74,7 @@ class ConformalMetric(DiagonalMetric):
         alpha = check_number("alpha", alpha, 0, open_low=True)
         beta = check_number("beta", beta, 0, open_low=True)
         check_function("density", density)
-        return cls(lambda z: 1 / (alpha * density(z) + beta), dim)
+        return cls(partial(_inverse_density, density, alpha, beta), dim)
 
     def diagonal(self, z: Latent) -> Latent:
         """Repeat c(z) d times, see `DiagonalMetric.diagonal`."""
@@ -87,3 +88,9 @@ class ConformalMetric(DiagonalMetric):
 
     def _cost(self, z: Tensor) -> Tensor:
         return checked("cost", self.cost(z), z.shape[:-1])
+
+
+def _inverse_density(
+    density: Callable[[Tensor], Tensor], alpha: float, beta: float, z: Tensor
+) -> Tensor:
+    return 1 / (alpha * density(z) + beta)

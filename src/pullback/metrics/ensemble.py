@@ -116,7 +116,7 @@ class DecorrelatedEnergy(Metric):
             raise InvalidParameterError("ensemble", allowed, ", ".join(kinds))
         self.expected = ensemble
         self._immersions = [member.immersion for member in flat]
-        self.mean = PullbackMetric(lambda z: self._images(z).mean(0), ensemble.dim)
+        self.mean = PullbackMetric(self._mean_image, ensemble.dim)
 
     def variance(self, z: Latent) -> Scalars:
         """Compute V(z) = mean_s |phi_s(z) - m(z)|^2, shape `(*batch,)`."""
@@ -155,6 +155,9 @@ class DecorrelatedEnergy(Metric):
 
     def _images(self, z: Tensor) -> Tensor:
         return torch.stack([immersion(z) for immersion in self._immersions])
+
+    def _mean_image(self, z: Tensor) -> Tensor:
+        return self._images(z).mean(0)
 
     def _variance_column(self, z: Tensor) -> Tensor:
         return self.variance(z).unsqueeze(-1)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from pullback import linalg
-from pullback.autodiff import Map, gradient, jacobian, jvp, second_order
+from pullback.autodiff import Map, differentiable, gradient, jacobian, jvp, second_order
 from pullback.errors import InvalidParameterError
 from pullback.metrics.ambient import AmbientMetric
 from pullback.metrics.base import ChordExpansion, Metric
@@ -171,7 +171,8 @@ class FieldMetric(PullbackMetric):
         def along(columns: Tensor) -> Tensor:
             return jvp(lambda ends: gradient(self._squared_of_ends, ends)[1], ends, columns)[1]
 
-        moved = torch.func.vmap(along, in_dims=-1, out_dims=-1)(torch.cat([a, b], -2))
+        with differentiable():
+            moved = torch.func.vmap(along, in_dims=-1, out_dims=-1)(torch.cat([a, b], -2))
         on_a, on_b = moved.chunk(2, -2)
         return on_a, on_b
 

@@ -77,8 +77,7 @@ class RestrictedMetric(Metric):
     @property
     def decoder(self) -> Callable[[Tensor], Any] | None:
         """The decoder of the metric, on the subspace; None if it has none."""
-        decode = getattr(self.metric, "decoder", None)
-        return None if decode is None else lambda w: decode(self.embed(w))
+        return None if getattr(self.metric, "decoder", None) is None else self._decode
 
     def embed(self, w: Latent) -> Ambient:
         """Map coordinates of the subspace to the whole space: z = o + B w.
@@ -142,6 +141,10 @@ class RestrictedMetric(Metric):
         at = self.metric.expand_chords(self.embed(nodes))
         matrices = (self._both(H) for H in (at.diagonal, at.off_diagonal, at.metric))
         return ChordExpansion(at.value, at.gradient @ self.basis.to(nodes), *matrices)
+
+    def _decode(self, w: Tensor) -> Any:
+        decoder: Any = getattr(self.metric, "decoder", None)
+        return decoder(self.embed(w))
 
     def _along(self, w: Tensor) -> Tensor:
         return w @ self.basis.to(w).mT

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from pullback.errors import InvalidDataError, check_integer, check_number
+from pullback.exclusive import exclusive
 from pullback.models.precision import RBFPrecision
 from pullback.models.randomness import seeded
 from pullback.shapes import Codes
@@ -80,7 +81,7 @@ def fit_centers(
             "Lower `constant_std` or lengthen `kl_warmup`, so that the latent space is used."
         )
     # Threads sum in any order, but the same seed must give the same bits.
-    with threadpool_limits(1), warnings.catch_warnings():
+    with exclusive(), threadpool_limits(1), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Number of distinct clusters", ConvergenceWarning)
         means = KMeans(n_centers, n_init=4, random_state=random_state).fit(points)
     centers = codes.new_tensor(means.cluster_centers_)

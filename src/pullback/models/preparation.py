@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from pullback.autodiff import decomposed, jvp, second_order
 from pullback.errors import InvalidParameterError, check_device, check_integer
+from pullback.exclusive import exclusive
 from pullback.models.output import flatten_output
 
 __all__ = ["as_model", "is_method", "prepare_decoder", "read_dim", "where_to_compute"]
@@ -78,7 +79,7 @@ def _is_differentiable(
 
     z, v = draw(4, dim), draw(4, dim)
     try:
-        with torch.no_grad(), warnings.catch_warnings():
+        with exclusive(), torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", UserWarning)  # of what is done point by point
             r = draw(*value(z).shape)  # at random: the parts of a normalised layer add up to 0
@@ -164,7 +165,8 @@ class _Follower:
             name: value.to(z) if value.is_floating_point() else value.to(z.device)
             for name, value in state.items()
         }
-        return torch.func.functional_call(self._twin, cast, (z,))
+        with exclusive():  # for the time of the call the twin holds these weights
+            return torch.func.functional_call(self._twin, cast, (z,))
 
 
 def where_to_compute(decoder: object, device: str | torch.device | None = None) -> torch.device:

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from pullback.exclusive import exclusive
+
 __all__ = ["draw", "seed_from", "seeded"]
 
 
@@ -31,6 +33,8 @@ def seed_from(*words: int) -> int:
 def seeded(seed: int, device: torch.device | str = "cpu") -> Iterator[None]:
     """Seed torch's global generators within a `with` block, and restore them after it.
 
+    All threads draw from them, so no other enters such a block, or `draw`s, before this one ends.
+
     Args:
         seed: the seed.
         device: the device whose generator is used besides the CPU's; no other is touched.
@@ -44,7 +48,7 @@ def seeded(seed: int, device: torch.device | str = "cpu") -> Iterator[None]:
     """
     device = torch.device(device)
     forked = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=forked, device_type="cuda"):
+    with exclusive(), torch.random.fork_rng(devices=forked, device_type="cuda"):
         torch.default_generator.manual_seed(seed)
         if device.type == "cuda":
             with torch.cuda.device(device):
@@ -77,7 +81,8 @@ def draw(
     """
     sample = distribution.rsample if distribution.has_rsample else distribution.sample
     if generator is None:
-        return sample(torch.Size(shape))
+        with exclusive():
+            return sample(torch.Size(shape))
     seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
     with seeded(seed, _device_of(distribution)):
         return sample(torch.Size(shape))

@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
 
 from pullback.errors import check_choice
+from pullback.exclusive import exclusive
 
 __all__ = [
     "CATEGORICAL",
@@ -99,7 +100,7 @@ def new_axes(width: float = 4.4, height: float = 3.4, *, bare: bool = False) -> 
         >>> new_axes(3.0, 2.0).figure.get_size_inches().tolist()
         [3.0, 2.0]
     """
-    with matplotlib.rc_context(_settings()):
+    with exclusive(), matplotlib.rc_context(_settings()):
         figure = Figure(figsize=(width, height), dpi=200, layout=None if bare else "constrained")
         FigureCanvasAgg(figure)
         _drawn_for[figure] = _theme.get()
@@ -126,7 +127,7 @@ def styled(plot: Callable[P, R]) -> Callable[P, R]:
         own = given is None or given.get_figure(root=True) in _drawn_for
         if not own:
             return plot(*args, **kwargs)
-        with matplotlib.rc_context(_settings()):
+        with exclusive(), matplotlib.rc_context(_settings()):
             return plot(*args, **kwargs)
 
     return wrapped

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pullback.errors import ConvergenceWarning, InvalidDataError, StorageError
+from pullback.exclusive import exclusive
 from pullback.geodesics import GeodesicResult
 from pullback.manifolds import Manifold
 from pullback.metrics import TabulatedMetric
@@ -213,7 +214,7 @@ def manifold_over(
     exact = Manifold(vae, data=Z_train[order[:_MOST_NODES].tolist()])
     if vae.latent_dim > 3:
         return exact
-    with warnings.catch_warnings():
+    with exclusive(), warnings.catch_warnings():
         warnings.simplefilter("error", ConvergenceWarning)
         try:
             codes = torch.cat([Z_train, Z_test])

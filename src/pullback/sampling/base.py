@@ -13,6 +13,7 @@ from pullback.errors import (
     check_integer,
     check_points,
 )
+from pullback.exclusive import exclusive
 from pullback.manifolds import Manifold
 from pullback.progress import progress_bar
 from pullback.sampling.samples import ChainStatus, Samples
@@ -256,7 +257,8 @@ def generator_from(
             raise InvalidParameterError("random_state", allowed, random_state.device)
         return random_state
     if random_state is None:
-        random_state = int(torch.randint(2**62, ()))
+        with exclusive():
+            random_state = int(torch.randint(2**62, ()))
     seed = check_integer("random_state", random_state, 0, 2**63 - 1)
     return torch.Generator(device).manual_seed(seed)
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pullback import plots
 from pullback.errors import ConvergenceWarning
+from pullback.exclusive import exclusive
 from pullback.manifolds import Manifold
 from pullback.metrics import TabulatedMetric
 from pullback.plots.style import EUCLIDEAN, RIEMANNIAN
@@ -103,7 +104,7 @@ def _land(study: Study) -> LAND:
         max_iter=_TURNS,
         random_state=study.seed,
     )
-    with warnings.catch_warnings():
+    with exclusive(), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # which the chapter tells of itself
         return land.fit(_fitted_codes(study))
 

@@ -1,0 +1,64 @@
+"""One thread at a time where all threads share a state, and what a fork makes of it.
+
+PyTorch keeps for the whole process, not for a thread: the levels of nested derivatives in forward
+mode, the choice of kernels for attention, whether distributions check their arguments, and the
+global random state. Python's filters of warnings and matplotlib's settings are shared as well. Two
+threads that alter one of them get each other's numbers, and leave it altered.
+"""
+
+import os
+import threading
+import warnings
+from contextlib import AbstractContextManager
+
+import torch
+
+__all__ = ["exclusive"]
+
+_lock = threading.RLock()
+_lost_threads = 0  # of the process that forked this one, until somebody was told
+
+
+def exclusive() -> AbstractContextManager[bool]:
+    """Keep all other threads out of every such block, in the whole process, until this one ends.
+
+    A block may stand in another. Never wait for another thread inside of one.
+
+    Example:
+        >>> with exclusive(), exclusive():
+        ...     torch.rand(2, generator=torch.Generator().manual_seed(0)).shape
+        torch.Size([2])
+    """
+    if _lost_threads:
+        _tell_of_fork()
+    return _lock
+
+
+def _tell_of_fork() -> None:
+    global _lost_threads
+    lost, _lost_threads = _lost_threads, 0
+    warnings.warn(
+        f"This process was forked from one that computes with {lost} threads. They do not survive "
+        "a fork, and PyTorch would wait for them for ever, so this process computes with one. For "
+        "more, start processes by 'spawn' or 'forkserver' (joblib's 'loky' does).",
+        RuntimeWarning,
+        stacklevel=3,
+    )
+
+
+def _after_fork_in_child() -> None:
+    global _lost_threads
+    if torch.get_num_threads() > 1:
+        _lost_threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+    _lock.release()
+
+
+# The thread that forks takes the lock first: no other is then in the middle of altering what the
+# child inherits, and the lock has an owner that the child has too.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_lock.acquire,
+        after_in_parent=_lock.release,
+        after_in_child=_after_fork_in_child,
+    )
