@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from pullback.errors import ConvergenceWarning
+from pullback.errors import ConvergenceWarning, InvalidParameterError
 from pullback.geodesics import LBFGS, connect, differentiable_length
+from pullback.geodesics.end_hessian import distance_hessian
 from pullback.manifolds import Manifold
 from pullback.manifolds.reference import HalfPlane, great_circle_dist, paraboloid, stereographic
 from pullback.models import ConstantStd, Decoder, NormalLikelihood, RBFPrecision, mlp
@@ -210,3 +211,70 @@ def test_descent_finds_the_mean_of_three_points():
     truth = great_circle_dist(point.expand(3, 2), corners).square().sum()
     (slope,) = torch.autograd.grad(truth, point)
     assert slope.norm() < 1e-4
+
+
+def hessians(dist, a, b):
+    """Second derivatives of single distances by both ends, `(n, 2, d, 2, d)`."""
+    hessian = torch.autograd.functional.hessian
+    ends = torch.stack([a, b], 1).detach()
+    return torch.stack([hessian(lambda e: dist(e[:1], e[1:]).sum(), pair) for pair in ends])
+
+
+@pytest.mark.parametrize(
+    ("space", "dist", "shift"),
+    [
+        (Manifold(stereographic, dim=2), great_circle_dist, 0.0),
+        (Manifold(stereographic, dim=3), great_circle_dist, 0.0),
+        (Manifold(HalfPlane()), HalfPlane().dist, 2.0),
+        (Manifold(lambda z: 3 * z, dim=2), lambda a, b: 3 * (a - b).norm(dim=-1), 0.0),
+    ],
+)
+def test_twice_by_the_ends_as_in_closed_form(space, dist, shift):
+    a, b = pairs(space.dim, n=2, shift=shift)
+    # The error of a chain of 64 segments is 1e-4 of the derivative, less its leading term.
+    torch.testing.assert_close(
+        hessians(space.dist, a, b), hessians(dist, a, b), rtol=1e-6, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("d", [1, 2, 4])
+def test_twice_by_the_ends_as_finite_differences_of_the_slope_say(d):
+    M = Manifold(mlp([d, 16, 12]), dim=d)
+    (a, b), way = pairs(d, n=3), torch.randn(3, d, dtype=torch.float64)
+    by_a, by_b = torch.autograd.grad(M.dist(a, b).sum(), (a, b), create_graph=True)
+    penalty = (by_a * way).sum() + 2 * (by_b * way).sum()
+    found = torch.autograd.grad(penalty, (a, b))
+
+    def slopes(h):
+        moved_a, moved_b = (a + h * way).detach(), (b + 2 * h * way).detach()
+        return torch.stack(gradients(M, moved_a.requires_grad_(), moved_b.requires_grad_()))
+
+    difference = (slopes(1e-4) - slopes(-1e-4)) / 2e-4
+    torch.testing.assert_close(torch.stack(found), difference, rtol=1e-4, atol=1e-5)
+
+
+def test_a_second_derivative_that_there_is_not_is_refused():
+    a, b = pairs()
+    trainable = Manifold(mlp([2, 8, 4]), dim=2, trainable=True)
+    with pytest.raises(InvalidParameterError, match=r"`create_graph` must be False.*`trainable`"):
+        torch.autograd.grad(trainable.dist(a, b).sum(), a, create_graph=True)
+    sphere = Manifold(stereographic, dim=2)
+    (slope,) = torch.autograd.grad(sphere.dist(a, b).sum(), a, create_graph=True)
+    (bend,) = torch.autograd.grad(slope.sum(), a, create_graph=True)
+    with pytest.raises(InvalidParameterError, match="no third derivative"):
+        torch.autograd.grad(bend.sum(), a)
+
+
+def test_beyond_a_conjugate_point_the_second_derivatives_are_unknown():
+    # On the equator of the sphere, half as far again as to the antipode.
+    angle = torch.linspace(0, 1.5 * torch.pi, 65, dtype=torch.float64)
+    equator = torch.stack([angle.cos(), angle.sin()], -1).unsqueeze(0)
+    assert bool(distance_hessian(Manifold(stereographic, dim=2).metric, equator).isnan().all())
+
+
+def test_many_derivatives_at_once():
+    M = Manifold(stereographic, dim=2)
+    a, b = pairs()
+    jacobian = torch.autograd.functional.jacobian
+    rows = [jacobian(lambda a: M.dist(a, b.detach()), a.detach(), vectorize=v) for v in (0, 1)]
+    torch.testing.assert_close(rows[0], rows[1], rtol=1e-12, atol=1e-12)

@@ -1,8 +1,12 @@
-"""Derivatives of geodesic distances, by the formula of first variation."""
+"""Derivatives of geodesic distances, by the formulas of first and second variation."""
+
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from pullback.errors import InvalidParameterError
+from pullback.geodesics.end_hessian import distance_hessian
 from pullback.geodesics.measure import fine_points, measure
 from pullback.geodesics.result import GeodesicResult, through
 from pullback.metrics import Metric
@@ -21,6 +25,9 @@ def differentiable_length(
     along the fixed curve. It is computed as the derivative of the length of the curve moved along
     with its ends, c + (1 - t) da + t db: nothing is propagated through the solver.
 
+    A second derivative by the ends, as of `torch.autograd.functional.hessian` or a penalty on the
+    gradient, is that of `distance_hessian`. By what the metric depends on there is only the first.
+
     Args:
         metric: the metric, with whatever it depends on attached.
         result: the geodesics from a to b, with flat or other batch shape `(*batch,)`.
@@ -30,6 +37,10 @@ def differentiable_length(
     Returns:
         The lengths of the result, with their derivatives, shape `(*batch,)`. Between equal points
         the distance has none, and 0 is given.
+
+    Raises:
+        InvalidParameterError: when a derivative that there is not is asked for, by `backward` or
+            `grad` with `create_graph`: a third, or a second where the metric has parameters.
 
     Source:
         do Carmo, Riemannian Geometry (1992), chapter 9.
@@ -51,10 +62,94 @@ def differentiable_length(
     if len(apart) == 0:
         return result.length + 0 * (a - b).sum(-1).reshape(result.length.shape)
     fixed = result.curve.nodes.detach().reshape(len(a), -1, d)[apart]
-    points = fine_points(through(fixed))
+    ends = torch.stack([a, b], 1)[apart]
+    if metric.requires_grad:
+        moved = _FirstOnly.apply(_moved_length(metric, fixed, ends))
+        moved = moved - moved.detach()
+    else:
+        moved = _Change.apply(ends, _slope(ends, metric, fixed), metric, fixed)
+    attached: Tensor = length.index_add(0, apart, moved)
+    return attached.reshape(result.length.shape)
+
+
+def _moved_length(metric: Metric, nodes: Tensor, ends: Tensor) -> Tensor:
+    """Measure curves that move along with their ends `(batch, 2, d)`."""
+    points = fine_points(through(nodes))
     t = torch.linspace(0, 1, points.shape[1], dtype=points.dtype, device=points.device)
     t = t.reshape(-1, 1)
-    shift_a, shift_b = ((p - p.detach())[apart].unsqueeze(1) for p in (a, b))
-    moved = measure(metric, points + (1 - t) * shift_a + t * shift_b)[0]
-    attached: Tensor = length.index_add(0, apart, moved - moved.detach())
-    return attached.reshape(result.length.shape)
+    shift_a, shift_b = (ends - ends.detach()).unsqueeze(2).unbind(1)
+    return measure(metric, points + (1 - t) * shift_a + t * shift_b)[0]
+
+
+class _Change(torch.autograd.Function):
+    """What the lengths of geodesics gain as their ends move: zero, with its derivatives."""
+
+    @staticmethod
+    def forward(ctx: Any, ends: Tensor, slope: Tensor, metric: Metric, nodes: Tensor) -> Tensor:
+        ctx.save_for_backward(ends, slope)
+        ctx.geodesics = metric, nodes
+        return torch.zeros_like(ends[:, 0, 0])
+
+    @staticmethod
+    def backward(ctx: Any, *weights: Tensor) -> Any:
+        ends, slope = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            slope = _Slope.apply(ends, slope, *ctx.geodesics)
+        return weights[0][:, None, None] * slope, None, None, None
+
+
+class _Slope(torch.autograd.Function):
+    """The first derivative of the lengths by the ends, and the second."""
+
+    @staticmethod
+    def forward(ctx: Any, ends: Tensor, slope: Tensor, metric: Metric, nodes: Tensor) -> Tensor:
+        ctx.save_for_backward(ends)
+        ctx.geodesics = metric, nodes
+        return slope.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *weights: Tensor) -> Any:
+        (ends,) = ctx.saved_tensors
+        hessian = distance_hessian(*ctx.geodesics).unflatten(2, (2, -1)).unflatten(1, (2, -1))
+        turned = torch.einsum("nikjl,njl->nik", hessian, weights[0])
+        return _Last.apply(turned, ends), None, None, None
+
+
+class _Last(torch.autograd.Function):
+    """Derivatives that have none themselves."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, ends: Tensor) -> Tensor:
+        del ends  # what they would depend on
+        return values.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *weights: Tensor) -> Any:
+        allowed = "False for second derivatives of a geodesic distance"
+        raise InvalidParameterError("create_graph", allowed, True, "There is no third derivative.")
+
+
+class _FirstOnly(torch.autograd.Function):
+    """Lengths that depend on parameters of the metric."""
+
+    @staticmethod
+    def forward(ctx: Any, lengths: Tensor) -> Tensor:
+        return lengths.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *weights: Tensor) -> Any:
+        if torch.is_grad_enabled():
+            raise InvalidParameterError(
+                "create_graph",
+                "False for the derivatives of distances on a `trainable` manifold",
+                True,
+                "They have no second ones; those of a fixed manifold have, by the end points.",
+            )
+        return weights[0]
+
+
+def _slope(ends: Tensor, metric: Metric, nodes: Tensor) -> Tensor:
+    ends = ends.detach().requires_grad_()
+    length = _moved_length(metric, nodes, ends)
+    (slope,) = torch.autograd.grad(length.sum(), ends)
+    return slope

@@ -99,8 +99,9 @@ class Manifold(ConnectedSpace):
     def dist(self, point_a: Any, point_b: Any, *, samples: bool = False, **options: Any) -> Tensor:
         """Measure the geodesic distances from points a to points b.
 
-        The distance has derivatives by both points, and by the decoder's parameters if the
-        manifold is `trainable`: by the first variation, with no propagation through the solver.
+        The distance has first and second derivatives by both points; if the manifold is
+        `trainable` first ones by them and by the decoder's parameters. They come from the first and
+        second variation, with no propagation through the solver.
 
         Warns with `ConvergenceWarning` if a pair did not converge; `geodesic` says which.
 
