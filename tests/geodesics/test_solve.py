@@ -256,3 +256,14 @@ def test_flat_space_in_bent_coordinates_is_walked_at_constant_speed(dim):
     torch.testing.assert_close(2 * result.energy, result.length**2, rtol=1e-3, atol=0.0)
     half_way = result.points(3)[1].exp()
     torch.testing.assert_close(half_way, (a.exp() + b.exp()) / 2, rtol=1e-3, atol=0.0)
+
+
+def test_equal_ends_are_equal_by_their_coordinates_wherever_they_stand_in_a_batch():
+    def by_place(z):  # as kernels do that round equal rows of a batch in different ways
+        rows = torch.arange(z[..., 0].numel(), dtype=z.dtype).reshape(z.shape[:-1])
+        return torch.cat([z, z.square()], -1) + 1e-14 * rows.unsqueeze(-1)
+
+    point = torch.tensor([[0.3, -0.2]], dtype=torch.float64).expand(3, 2)
+    result = connect(PullbackMetric(by_place, dim=2), point, point)
+    assert result.length.tolist() == [0.0, 0.0, 0.0]
+    assert bool(result.converged.all())

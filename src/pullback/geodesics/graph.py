@@ -146,6 +146,7 @@ class LatentGraph:
         near = torch.cdist(point_a, point_b) <= self._reach(point_a).unsqueeze(-1)
         i, j = near.nonzero().T
         direct = _segment_lengths(self.metric, point_a[i], point_b[j]).to(distances)
+        direct = torch.where((point_a[i] == point_b[j]).all(-1), 0.0, direct)
         distances[i, j] = torch.minimum(distances[i, j], direct)
         return distances
 

@@ -104,8 +104,10 @@ class Search(NamedTuple):
         line = straight_line(a, b, n_segments)
         points = fine_points(Polyline(line))
         length, _, speed_variation = measure(self.metric, points)
+        same = (a == b).all(-1)
+        length = _none_if(same, length)
         straight = Candidates.of_starts([line])._replace(length=length)
-        lower_bound = self.metric.chord_floor(a, b)
+        lower_bound = _none_if(same, self.metric.chord_floor(a, b))
         scatter = self.metric.chord_rounding(line[:, [0, -1]]).amax(-1) * points.shape[1]
         certain = _is_shortest(length, speed_variation, lower_bound, scatter)
         finished = [self._regular(straight.where(certain))]
@@ -338,6 +340,8 @@ class Search(NamedTuple):
         length, energy, speed_variation = measure(self.metric.exact, points)
         inside = self.metric.exact.contains(points).all(-1)
         same = (curves.nodes[:, 0] == curves.nodes[:, -1]).all(-1)
+        stays = (curves.nodes == curves.nodes[:, :1]).all(-1).all(-1)
+        length, energy = _none_if(stays, length), _none_if(stays, energy)
         still = length <= 0
         off = (curves.length - length).abs() / length
         status = curves.status.clone()
@@ -369,6 +373,11 @@ class Search(NamedTuple):
             rival_length=torch.full_like(length, torch.nan),
             starts=("straight",),
         )
+
+
+def _none_if(same: Tensor, lengths: Tensor) -> Tensor:
+    """Put 0 where both ends are one point: rounding may place its images apart, row by row."""
+    return torch.where(same & lengths.isfinite(), 0.0, lengths)
 
 
 def _known(values: Tensor, known: Tensor) -> Tensor:

@@ -131,6 +131,8 @@ def _search(metric: Metric, a: Tensor, b: Tensor, start: Tensor | None) -> Short
         nodes = torch.where(shorter[:, None, None], start, nodes)
         chords = torch.where(shorter[:, None], start_chords, chords)
     length = chords.sum(-1)
+    # Rounding may place the images of one point apart, row by row.
+    length = torch.where((a == b).all(-1) & length.isfinite(), 0.0, length)
     nodes = at_constant_speed(nodes, chords, _LEVELS[0] + 1)
     found = resample(nodes, _LEVELS[-1] + 1)
     rows = (length > 0).nonzero().squeeze(-1)
