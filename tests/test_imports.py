@@ -15,7 +15,7 @@ CHAIN = [
     ["version"],
     ["shapes"],
     ["display", "errors", "progress"],
-    ["exclusive"],
+    ["exclusive", "formulas"],
     ["autodiff", "linalg"],
     ["datasets", "models"],
     ["metrics"],

@@ -5,16 +5,18 @@ row on its own. A decoder has far fewer inputs than outputs, so one forward swee
 directions is the least that a Jacobian can cost.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Lock, local
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.distributions import Distribution
-from torch.overrides import TorchFunctionMode
 
+from pullback.errors import InvalidDataError
 from pullback.exclusive import exclusive
+from pullback.formulas import decomposed
 from pullback.shapes import Ambient, Jacobian, Latent, MetricMatrix, Tangent
 
 __all__ = [
@@ -26,6 +28,7 @@ __all__ = [
     "jacobian",
     "jvp",
     "second_order",
+    "unmoved_modules",
     "unvalidated_distributions",
 ]
 
@@ -198,9 +201,10 @@ def unvalidated_distributions() -> Iterator[None]:
 def differentiable() -> Iterator[None]:
     """Use only kernels that have derivatives in forward mode while the context lasts.
 
-    Attention is computed by its formula: the fused kernels cannot be differentiated twice.
-    Distributions are built as by `unvalidated_distributions`. Every transform of `torch.func` must
-    stand in such a context, for their levels are counted for the whole process: see `exclusive`.
+    Attention is computed by its formula: the fused kernels cannot be differentiated twice. So are
+    recurrent networks, without oneDNN. Distributions are built as by `unvalidated_distributions`,
+    and modules stay as they are, see `unmoved_modules`. Every transform of `torch.func` must stand
+    in such a context, for their levels are counted for the whole process: see `exclusive`.
 
     Example:
         >>> attention = torch.nn.functional.scaled_dot_product_attention
@@ -209,7 +213,7 @@ def differentiable() -> Iterator[None]:
         torch.Size([1, 2, 3])
     """
     cuda, mha = torch.backends.cuda, torch.backends.mha
-    with unvalidated_distributions():
+    with unvalidated_distributions(), _without_onednn(), unmoved_modules():
         before = cuda.flash_sdp_enabled(), cuda.mem_efficient_sdp_enabled(), cuda.math_sdp_enabled()
         fast = mha.get_fastpath_enabled()
         try:
@@ -226,94 +230,75 @@ def _choose_attention(flash: bool, efficient: bool, formula: bool, *, fast: bool
     torch.backends.mha.set_fastpath_enabled(fast)
 
 
-def decomposed() -> AbstractContextManager[Any]:
-    """Compute operations by their formulas where PyTorch's derivatives of derivatives fail.
+@contextmanager
+def _without_onednn() -> Iterator[None]:
+    """Its recurrent layer, in single precision, has no derivative in forward mode."""
+    onednn: Any = torch.backends.mkldnn
+    before = onednn.enabled
+    onednn.enabled = False
+    try:
+        yield
+    finally:
+        onednn.enabled = before
 
-    Those are SiLU, Mish, gated linear units and group normalisation, which have none in forward
-    mode, and layer and instance normalisation, whose second one is wrong (in PyTorch 2.13).
+
+@contextmanager
+def unmoved_modules() -> Iterator[None]:
+    """Refuse to move or to cast a module in this thread while the context lasts.
+
+    A decoder that does so, as by `module.to(z)`, gives its module weights that live no longer than
+    the derivatives: PyTorch then ends the whole process.
+
+    Raises:
+        InvalidDataError: a module is moved or cast.
 
     Example:
-        >>> def f(z):
-        ...     with decomposed():
-        ...         return torch.nn.functional.silu(z)
-        >>> round(second_order(f, torch.zeros(1), torch.ones(1)).hessian.item(), 4)
-        0.5
+        >>> with unmoved_modules():
+        ...     torch.nn.Linear(2, 3).double()
+        Traceback (most recent call last):
+        pullback.errors.InvalidDataError: `decoder` must not move or cast a module ...
     """
-    return _Decomposition()
+    _Unmoved.enter()
+    try:
+        yield
+    finally:
+        _Unmoved.leave()
 
 
-class _Decomposition(TorchFunctionMode):
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
-    ) -> Any:
-        return _FORMULAS.get(func, func)(*args, **(kwargs or {}))
+class _Unmoved(local):
+    """Who is in the context: the threads that are, and this one how deep."""
+
+    depth = 0  # of this thread, for others may move their modules
+    _lock, _n_contexts = Lock(), 0  # of the whole process
+    _move: Any = torch.nn.Module._apply
+
+    @classmethod
+    def enter(cls) -> None:
+        with cls._lock:
+            if cls._n_contexts == 0:
+                cls._move = torch.nn.Module._apply
+                torch.nn.Module._apply = _refuse_to_move  # type: ignore[assignment,method-assign]
+            cls._n_contexts += 1
+        _unmoved.depth += 1
+
+    @classmethod
+    def leave(cls) -> None:
+        _unmoved.depth -= 1
+        with cls._lock:
+            cls._n_contexts -= 1
+            if cls._n_contexts == 0:
+                torch.nn.Module._apply = cls._move  # type: ignore[method-assign]
 
 
-def _silu(x: Tensor, inplace: bool = False) -> Tensor:
-    return x * torch.sigmoid(x)
+_unmoved = _Unmoved()
 
 
-def _mish(x: Tensor, inplace: bool = False) -> Tensor:
-    return x * torch.tanh(torch.nn.functional.softplus(x))
-
-
-def _glu(x: Tensor, dim: int = -1) -> Tensor:
-    value, gate = x.chunk(2, dim)
-    return value * torch.sigmoid(gate)
-
-
-def _group_norm(
-    x: Tensor,
-    num_groups: int,
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
-    eps: float = 1e-5,
-) -> Tensor:
-    grouped = x.unflatten(1, (num_groups, -1))
-    dims = tuple(range(2, grouped.ndim))
-    centred = grouped - grouped.mean(dims, keepdim=True)
-    scaled = centred * (centred.square().mean(dims, keepdim=True) + eps).rsqrt()
-    shape = (1, -1, *[1] * (x.ndim - 2))
-    normal: Tensor = scaled.flatten(1, 2)
-    normal = normal if weight is None else normal * weight.reshape(shape)
-    return normal if bias is None else normal + bias.reshape(shape)
-
-
-def _instance_norm(
-    x: Tensor,
-    running_mean: Tensor | None = None,
-    running_var: Tensor | None = None,
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
-    use_input_stats: bool = True,
-    momentum: float = 0.1,
-    eps: float = 1e-5,
-) -> Tensor:
-    if use_input_stats:
-        return _group_norm(x, x.shape[1], weight, bias, eps)
-    normalize = torch.nn.functional.batch_norm
-    return normalize(x, running_mean, running_var, weight, bias, False, momentum, eps)
-
-
-def _layer_norm(
-    x: Tensor,
-    normalized_shape: Sequence[int],
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
-    eps: float = 1e-5,
-) -> Tensor:
-    dims = tuple(range(-len(normalized_shape), 0))
-    centred = x - x.mean(dims, keepdim=True)
-    normal: Tensor = centred * (centred.square().mean(dims, keepdim=True) + eps).rsqrt()
-    normal = normal if weight is None else normal * weight
-    return normal if bias is None else normal + bias
-
-
-_FORMULAS: dict[Any, Callable[..., Tensor]] = {
-    torch.nn.functional.silu: _silu,
-    torch.nn.functional.mish: _mish,
-    torch.nn.functional.glu: _glu,
-    torch.nn.functional.group_norm: _group_norm,
-    torch.nn.functional.instance_norm: _instance_norm,
-    torch.nn.functional.layer_norm: _layer_norm,
-}
+def _refuse_to_move(module: torch.nn.Module, *args: Any, **kwargs: Any) -> Any:
+    if _unmoved.depth == 0:
+        return _Unmoved._move(module, *args, **kwargs)
+    raise InvalidDataError(
+        "`decoder` must not move or cast a module while it is evaluated, but it calls `.to()`, "
+        f"`.double()` or the like of a {type(module).__name__}: PyTorch cannot differentiate that. "
+        "Give the module itself, as in `pb.Manifold(module, dim=...)`, which copies it into the "
+        "right precision and place; or move it before."
+    )

@@ -1,6 +1,5 @@
 """Auto-encoders of pythae: decoders, read as the losses that they were trained with say."""
 
-import copy
 from typing import Any
 
 import torch
@@ -10,6 +9,7 @@ from pullback import linalg
 from pullback.errors import InvalidDataError, InvalidParameterError, MissingExtraError
 from pullback.metrics import RHVAEMetric
 from pullback.models import Decoder
+from pullback.models.copying import copy_module
 
 __all__ = ["from_pythae", "rhvae_metric"]
 
@@ -58,7 +58,7 @@ def from_pythae(model: Any) -> Decoder:
     if isinstance(model, SVAE):
         cure = "A pull-back metric needs coordinates, and the codes of an SVAE lie on a sphere."
         raise InvalidParameterError("model", "one whose codes fill R^d", "an SVAE", cure)
-    network = copy.deepcopy(model.decoder).eval()
+    network = copy_module(model.decoder).eval()
     likelihood = "normal"
     if getattr(model.model_config, "reconstruction_loss", "mse") == "bce":
         bare = _without_sigmoid(network, model.latent_dim)
@@ -115,10 +115,11 @@ def _without_sigmoid(network: nn.Module, latent_dim: int) -> nn.Module | None:
     sigmoids = [name for name, module in network.named_modules() if type(module) is nn.Sigmoid]
     if not sigmoids:
         return None
-    bare = copy.deepcopy(network)
+    bare = copy_module(network)
     bare.set_submodule(sigmoids[-1], nn.Identity())
     like = next(network.parameters(), torch.zeros(()))
-    noise = torch.randn(8, latent_dim, generator=torch.Generator().manual_seed(0))
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(8, latent_dim, generator=generator, device="cpu")
     with torch.no_grad():
         mean, logits = (part(noise.to(like))["reconstruction"] for part in (network, bare))
     return bare if torch.allclose(torch.sigmoid(logits), mean, atol=1e-6) else None

@@ -1,6 +1,5 @@
 """Single-cell models of scvi-tools: their generative decoders, batch and library size fixed."""
 
-import copy
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ from torch.distributions import Distribution, Independent
 
 from pullback.errors import InvalidParameterError, MissingExtraError, check_choice, check_number
 from pullback.models import Decoder
+from pullback.models.copying import copy_module
 from pullback.models.zero_inflated import ZeroInflatedNegativeBinomial
 
 __all__ = ["from_scvi"]
@@ -84,7 +84,7 @@ class _Generative(nn.Module):
 
     def __init__(self, module: Any, *, batch: int, size: float) -> None:
         super().__init__()
-        self.decoder = copy.deepcopy(module.decoder).eval()
+        self.decoder = copy_module(module.decoder).eval()
         self.dispersion = module.dispersion
         self.likelihood = module.gene_likelihood
         like = next(module.decoder.parameters())

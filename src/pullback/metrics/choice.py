@@ -1,7 +1,7 @@
 """Which metric do I want? The choice by name, and the default of each family of distributions."""
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -28,7 +28,7 @@ from pullback.metrics.fisher_rao import FisherRaoMetric
 from pullback.metrics.kl import KLMetric
 from pullback.metrics.pullback import PullbackMetric
 from pullback.models import EnsembleDecoder
-from pullback.models.door import attempt, check_parameters
+from pullback.models.door import look
 from pullback.models.preparation import as_model, prepare_decoder, read_dim, where_to_compute
 
 __all__ = ["metric_of"]
@@ -93,21 +93,55 @@ def metric_of(
     as_model(decoder)  # which refuses what cannot be called
     if isinstance(decoder, EnsembleDecoder):
         return _ensemble(decoder, metric, ambient, options)
-    options["dim"] = read_dim(decoder, options.get("dim"))
-    outputs = _look(decoder, options)
-    name = metric or _default(outputs)
-    families = set(_families(outputs))
-    chosen: PullbackMetric | KLMetric
-    if name == "kl":
-        chosen = KLMetric.from_decoder(decoder, **options)
-    elif name == "expected":
+    return _measure(decoder, _look(decoder, options), metric, ambient, options)
+
+
+class _Look(NamedTuple):
+    """A decoder as it is measured, and what it returns.
+
+    Attributes:
+        prepared: what `prepare_decoder` made of it.
+        origin: the origin of its latent space.
+        outputs: what it returned at some points.
+    """
+
+    prepared: Callable[[Tensor], Any]
+    origin: Tensor
+    outputs: Any
+
+
+def _look(decoder: Callable[[Tensor], Any], options: dict[str, Any]) -> _Look:
+    """Prepare a decoder and evaluate it at some points, to see what it returns."""
+    dim = read_dim(decoder, options.get("dim"))
+    known = options | {"dim": dim, "device": where_to_compute(decoder, options.get("device"))}
+    prepared = prepare_decoder(decoder, **known)
+    dtype = known.get("dtype", torch.float64)
+    origin = torch.zeros(dim, dtype=dtype, device=known["device"])
+    return _Look(prepared, origin, look(prepared, origin))
+
+
+def _measure(
+    decoder: Callable[[Tensor], Any],
+    at: _Look,
+    metric: str | None,
+    ambient: AmbientMetric | None,
+    options: dict[str, Any],
+) -> Metric:
+    name = metric or _default(at.outputs)
+    families = set(_families(at.outputs))
+    kind: type[PullbackMetric | FisherRaoMetric] = FisherRaoMetric
+    chosen: PullbackMetric | KLMetric | FisherRaoMetric
+    if name == "expected":
         _require(families, _EXPECTED, "expected", "tensors, Normal and LogNormal")
-        chosen = PullbackMetric.from_decoder(decoder, **options)
-    elif all(issubclass(family, _FLAT) for family in families) and _is_fixed(outputs):
-        chosen = PullbackMetric.from_decoder(decoder, **options)
+        kind = PullbackMetric
+    elif all(issubclass(family, _FLAT) for family in families) and _is_fixed(at.outputs):
+        kind = PullbackMetric
+    if name == "kl":  # which computes in double precision whatever was asked for
+        chosen = KLMetric.from_decoder(decoder, **options | {"dim": len(at.origin)})
     else:
-        chosen = FisherRaoMetric.from_decoder(decoder, **options)
-    return chosen if ambient is None else _enrich(chosen, ambient, name, options)
+        trainable = options.get("trainable", False)
+        chosen = kind.from_prepared(at.prepared, at.origin, trainable=trainable)
+    return chosen if ambient is None else _enrich(chosen, ambient, name, at.origin)
 
 
 def _ensemble(
@@ -117,7 +151,8 @@ def _ensemble(
     options: dict[str, Any],
 ) -> EnsembleMetric:
     options["dim"] = read_dim(ensemble, options.get("dim"))
-    names = {metric or _default(_look(part, options)) for part in ensemble.decoders}
+    looks = [_look(part, options) for part in ensemble.decoders]
+    names = {metric or _default(at.outputs) for at in looks}
     if len(names) > 1:
         raise InvalidParameterError(
             "metric",
@@ -125,36 +160,25 @@ def _ensemble(
             f"None for members measured by {' and '.join(sorted(names))}",
             "These are in different units.",
         )
-    parts = [metric_of(part, metric, ambient=ambient, **options) for part in ensemble.decoders]
+    parts = [
+        _measure(part, at, metric, ambient, options)
+        for part, at in zip(ensemble.decoders, looks, strict=True)
+    ]
     prepared = [getattr(part, "decoder", None) for part in parts]
     return EnsembleMetric(parts, EnsembleDecoder(prepared, latent_dim=options["dim"]))
 
 
 def _enrich(
-    metric: PullbackMetric | KLMetric, ambient: AmbientMetric, name: str, options: dict[str, Any]
+    metric: PullbackMetric | KLMetric | FisherRaoMetric,
+    ambient: AmbientMetric,
+    name: str,
+    origin: Tensor,
 ) -> Metric:
     if isinstance(metric, KLMetric):
         raise InvalidParameterError(
             "ambient", "None for the metric 'kl'", type(ambient).__name__, "It measures no x."
         )
-    dtype, device = options.get("dtype", torch.float64), options.get("device")
-    origin = torch.zeros(
-        options["dim"], dtype=dtype, device=where_to_compute(metric.decoder, device)
-    )
     return with_ambient(metric, ambient, origin)
-
-
-def _look(decoder: Callable[[Tensor], Any], options: dict[str, Any]) -> Any:
-    """Evaluate the decoder at some points, to see what it returns."""
-    dtype = options.get("dtype", torch.float64)
-    device = where_to_compute(decoder, options.get("device"))
-    prepared = prepare_decoder(decoder, dim=options["dim"], dtype=dtype, device=device)
-    generator = torch.Generator().manual_seed(1)
-    z = torch.randn(4, options["dim"], generator=generator, dtype=torch.float64)
-    with torch.no_grad():
-        outputs = attempt(lambda: prepared(z.to(device, dtype)), "be evaluated", z)
-        check_parameters(outputs)
-        return outputs
 
 
 def _default(outputs: Any) -> str:

@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from pullback.autodiff import Map, jacobian, unvalidated_distributions
 from pullback.metrics.field import FieldMetric
 from pullback.metrics.fisher_information import StatisticalModel, holding, statistical_model
-from pullback.models.door import check_map
+from pullback.models.door import check_map, look, probes
 from pullback.models.preparation import prepare_decoder, read_dim, where_to_compute
 
 __all__ = ["FisherRaoMetric"]
@@ -96,13 +96,30 @@ class FisherRaoMetric(FieldMetric):
         dim = read_dim(decoder, dim)
         device = where_to_compute(decoder, device)
         decoder = prepare_decoder(decoder, dim=dim, dtype=dtype, device=device, trainable=trainable)
-        of_output = partial(_parameters_of_output, decoder)
         origin = torch.zeros(dim, dtype=dtype, device=device)
+        look(decoder, origin)
+        return cls.from_prepared(decoder, origin, trainable=trainable)
+
+    @classmethod
+    def from_prepared(
+        cls, decoder: Callable[[Tensor], Any], origin: Tensor, *, trainable: bool = False
+    ) -> "FisherRaoMetric":
+        """Pull the information back through what was prepared, see `PullbackMetric`.
+
+        Args:
+            decoder: from points `(n, d)` to a distribution; it is not copied.
+            origin: a point of the latent space, which says dimension, dtype and device.
+            trainable: derivatives reach its weights.
+
+        Raises:
+            InvalidDataError: the decoder is broken, see `from_decoder`.
+        """
+        of_output = partial(_parameters_of_output, decoder)
         check_map(of_output, origin)
         field = _model_of_output(decoder, origin.expand(2, -1)).field
         if not trainable:
             field = holding(field, _still(of_output, origin))
-        metric = cls(of_output, field, dim)
+        metric = cls(of_output, field, len(origin))
         metric.decoder = decoder
         metric.requires_grad = trainable
         return metric
@@ -110,10 +127,9 @@ class FisherRaoMetric(FieldMetric):
 
 def _still(parameters: Map, origin: Tensor) -> Tensor:
     """Say which parameters have no derivative wherever they are looked at: shape `(m,)`."""
-    generator = torch.Generator().manual_seed(0)
-    z = 2 * torch.randn(32, len(origin), generator=generator, dtype=torch.float64)
+    z = 2 * probes(torch.zeros_like(origin), 32) + origin
     with torch.no_grad():
-        return ~jacobian(parameters, origin + z.to(origin))[1].any(-1).any(0)
+        return ~jacobian(parameters, z)[1].any(-1).any(0)
 
 
 def _model_of_output(decoder: Callable[[Tensor], Any], z: Tensor) -> StatisticalModel:

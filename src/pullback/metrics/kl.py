@@ -15,9 +15,9 @@ from torch.distributions import (
 )
 
 from pullback.autodiff import unvalidated_distributions
-from pullback.errors import InvalidParameterError, check_number
+from pullback.errors import InvalidParameterError, check_dtype, check_number
 from pullback.metrics.base import Metric
-from pullback.models.door import check_map
+from pullback.models.door import check_map, look
 from pullback.models.preparation import (
     as_model,
     prepare_decoder,
@@ -121,9 +121,10 @@ class KLMetric(Metric):
                 does not depend on z at all; or distributions are infinitely far apart.
         """
         dim = read_dim(decoder, dim)
-        device = where_to_compute(decoder, device)
+        device, dtype = where_to_compute(decoder, device), check_dtype("dtype", dtype)
         inner = torch.float64 if isinstance(as_model(decoder), nn.Module) else dtype
         decoder = prepare_decoder(decoder, dim=dim, dtype=inner, device=device, trainable=trainable)
+        look(decoder, torch.zeros(dim, dtype=inner, device=device))
         metric = cls(decoder, dim, kl=kl, step=step)
         metric._dtype = inner
         metric.requires_grad = trainable

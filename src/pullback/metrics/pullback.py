@@ -1,6 +1,5 @@
 """The metric that an immersion pulls back into the latent space."""
 
-import copy
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -20,7 +19,9 @@ from pullback.autodiff import (
 )
 from pullback.metrics.base import ChordExpansion, Metric
 from pullback.metrics.immersions import immersion as immersion_of
-from pullback.models.door import check_map
+from pullback.models.copying import cast_module, copy_module
+from pullback.models.door import check_map, look, probes
+from pullback.models.laws import is_rough_copy
 from pullback.models.preparation import prepare_decoder, read_dim, where_to_compute
 from pullback.shapes import (
     Ambient,
@@ -39,6 +40,7 @@ __all__ = ["PullbackMetric"]
 # again: three times faster than larger ones. An accelerator wants as much work at once as it holds.
 _IMAGE_BYTES = 3 * 2**20
 _ACCELERATOR_BYTES = 2**30
+_PROBES = 4  # points at which the copy in single precision is held against the exact metric
 _BLOCK_IMAGES = 8  # batches of images that are held at once where many chords share their ends
 
 
@@ -73,6 +75,7 @@ class PullbackMetric(Metric):
         self.decoder: Callable[[Tensor], Any] | None = None
         self._ambient_dim: int | None = None
         self._single: PullbackMetric | None = None
+        self._is_single_tried = False
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what is found again when it is asked for."""
@@ -118,20 +121,56 @@ class PullbackMetric(Metric):
         dim = read_dim(decoder, dim)
         device = where_to_compute(decoder, device)
         decoder = prepare_decoder(decoder, dim=dim, dtype=dtype, device=device, trainable=trainable)
+        origin = torch.zeros(dim, dtype=dtype, device=device)
+        look(decoder, origin)
+        return cls.from_prepared(decoder, origin, trainable=trainable)
+
+    @classmethod
+    def from_prepared(
+        cls, decoder: Callable[[Tensor], Any], origin: Latent, *, trainable: bool = False
+    ) -> "PullbackMetric":
+        """Pull the metric back through what `prepare_decoder` returned and `look` has passed.
+
+        Args:
+            decoder: from points `(n, d)` to a distribution or a tensor; it is not copied.
+            origin: a point of the latent space, which says dimension, dtype and device.
+            trainable: derivatives reach its weights.
+
+        Raises:
+            InvalidDataError: the decoder is broken, see `from_decoder`.
+
+        Example:
+            >>> PullbackMetric.from_prepared(torch.tanh, torch.zeros(2)).dim
+            2
+        """
         of_output = partial(_immersion_of_output, decoder)
-        check_map(of_output, torch.zeros(dim, dtype=dtype, device=device))
-        metric = cls(of_output, dim)
+        check_map(of_output, origin)
+        metric = cls(of_output, len(origin))
         metric.decoder = decoder
         metric.requires_grad = trainable
         return metric
 
     @property
     def single(self) -> "PullbackMetric | None":
-        """A copy of the module in single precision, see `Metric.single`; None for a function."""
-        if self._single is None and isinstance(self.decoder, nn.Module):
-            decoder = copy.deepcopy(self.decoder).float()
-            self._single = PullbackMetric(partial(_immersion_of_output, decoder), self.dim)
+        """A copy of the module in single precision, see `Metric.single`.
+
+        None for a function, and where the copy cannot be evaluated or is far off, as of a module
+        that holds numbers in double precision besides its weights.
+        """
+        if not self._is_single_tried and isinstance(self.decoder, nn.Module):
+            self._single = self._find_single(self.decoder)
+            self._is_single_tried = True
         return self._single
+
+    def _find_single(self, decoder: nn.Module) -> "PullbackMetric | None":
+        twin = cast_module(copy_module(decoder), torch.float32)
+        immersion = partial(_immersion_of_output, twin)
+        origin = torch.zeros(self.dim or 1, dtype=torch.float64, device=where_to_compute(twin))
+        try:
+            rough = is_rough_copy(immersion, self.immersion, probes(origin, _PROBES))
+        except Exception:  # of whatever kind: the search does without, in double precision
+            return None
+        return PullbackMetric(immersion, self.dim) if rough else None
 
     def metric_matrix(self, z: Latent) -> MetricMatrix:
         """Compute J^T J, shape `(*batch, d, d)`, see `Metric.metric_matrix`."""

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution, Independent
 
 from pullback.errors import InvalidDataError, InvalidParameterError, check_choice, check_integer
-from pullback.models.door import attempt, check_map, check_parameters, warn_of_kinks
+from pullback.models.copying import copy_module
+from pullback.models.door import attempt, check_map, check_parameters, probes, warn_of_kinks
 from pullback.models.likelihoods import Likelihood
-from pullback.models.output import flatten_output, map_output
+from pullback.models.output import check_output, flatten_output, map_output
 from pullback.models.preparation import as_model, is_method, prepare_decoder
 from pullback.models.readings import READINGS, read
 from pullback.shapes import Latent
@@ -105,10 +106,11 @@ class Decoder(nn.Module):
         """Look at every number that describes p(x|z), as a function of z in double precision."""
         origin = torch.zeros(self.latent_dim, dtype=torch.float64, device=self._like().device)
         twin = prepare_decoder(self, dim=self.latent_dim)
-        generator = torch.Generator().manual_seed(0)
-        noise = torch.randn(64, self.latent_dim, generator=generator, dtype=torch.float64)
+        noise = probes(origin, 64)
         with torch.no_grad():
-            check_parameters(attempt(lambda: twin(noise.to(origin)), "be evaluated", noise))
+            output = attempt(lambda: twin(noise), "be evaluated", noise)
+        check_output(output, len(noise))
+        check_parameters(output)
         check_map(partial(_flat_output, twin), origin)
         warn_of_kinks(partial(_flat_output, twin), origin)
 
@@ -122,13 +124,10 @@ class Decoder(nn.Module):
 
     def _probe_data_dim(self) -> int:
         z = self._like().new_zeros(1, self.latent_dim)
-        modes = {module: module.training for module in self.modules()}
-        try:
-            with torch.no_grad():  # eval: a look must not move running statistics
-                output = attempt(lambda: self.eval()(z), "be evaluated", z)
-        finally:
-            for module, training in modes.items():
-                module.training = training
+        twin = copy_module(self).eval()  # for a look must not change what the model keeps
+        with torch.no_grad():
+            output = attempt(lambda: twin(z), "be evaluated", z)
+        check_output(output, 1)
         if isinstance(output, Distribution):
             shape = output.event_shape if output.event_shape else output.batch_shape[1:]
             base = output.base_dist if isinstance(output, Independent) else output

@@ -10,16 +10,46 @@ import torch
 from torch import Tensor
 from torch.distributions.constraints import is_dependent
 
-from pullback.autodiff import Map, jvp, second_order
+from pullback.autodiff import Map, jvp, second_order, unmoved_modules
 from pullback.errors import InvalidDataError, PullbackError, SmoothnessWarning
-from pullback.models.output import distributions_in, parameters_of
+from pullback.models.laws import broken_laws
+from pullback.models.output import check_output, distributions_in, parameters_of
+from pullback.models.suspects import describe_breach
 
-__all__ = ["attempt", "check_map", "check_parameters", "warn_of_kinks"]
+__all__ = [
+    "attempt",
+    "check_images",
+    "check_map",
+    "check_parameters",
+    "look",
+    "probes",
+    "warn_of_kinks",
+]
 
 _SAME = 1e-4  # single precision may sum in another order for another batch
 
 
 def check_map(f: Map, origin: Tensor) -> None:
+    """Look at what a decoder makes of points drawn from N(0, I), and at its derivatives there.
+
+    Args:
+        f: the decoder with all that follows it, from points `(n, d)` to images `(n, m)`.
+        origin: a point of the latent space, which says dimension, dtype and device, shape `(d,)`.
+
+    Raises:
+        InvalidDataError: see `check_images`; or its derivatives break a law of `broken_laws`.
+
+    Example:
+        >>> check_map(lambda z: 2 * z, torch.zeros(2))
+    """
+    check_images(f, origin)
+    z = probes(origin, 8)
+    broken = attempt(lambda: broken_laws(f, z), "be differentiated twice", z)
+    if broken:
+        raise InvalidDataError(describe_breach(broken[0], f, z))
+
+
+def check_images(f: Map, origin: Tensor) -> None:
     """Look at what a decoder makes of points drawn from N(0, I): images, one row for each point.
 
     Args:
@@ -31,9 +61,9 @@ def check_map(f: Map, origin: Tensor) -> None:
             is not deterministic, or does not depend on z at all.
 
     Example:
-        >>> check_map(lambda z: 2 * z, torch.zeros(2))
+        >>> check_images(lambda z: 2 * z, torch.zeros(2))
     """
-    z = _probes(origin, 8)
+    z = probes(origin, 8)
     with torch.no_grad():
         value = attempt(lambda: f(z), "be evaluated", z)
         if value.ndim != 2 or len(value) != len(z):
@@ -52,7 +82,9 @@ def check_map(f: Map, origin: Tensor) -> None:
             lambda: second_order(f, z, torch.ones_like(value)), "be differentiated twice", z
         )
         _refuse_non_finite(at.jacobian)
-    if not torch.allclose(value, alone, rtol=_SAME, atol=_SAME * float(value.abs().max())):
+    if value.shape != alone.shape or not torch.allclose(
+        value, alone, rtol=_SAME, atol=_SAME * float(value.abs().max())
+    ):
         raise InvalidDataError(
             "`decoder` must map each point on its own, but a point's image changed with the other "
             "points of its batch. Batch statistics, as of a batch-norm layer, must be fixed first, "
@@ -63,6 +95,31 @@ def check_map(f: Map, origin: Tensor) -> None:
             "`decoder` does not depend on z: its derivative is zero at every point tried. It has "
             "collapsed, so train it again with a weaker KL term; or its output is detached from z."
         )
+
+
+def look(decoder: Callable[[Tensor], Any], origin: Tensor) -> Any:
+    """Evaluate a decoder at some points, and check what it returns.
+
+    Args:
+        decoder: from points `(n, d)` to whatever it returns.
+        origin: a point of the latent space, which says dimension, dtype and device, shape `(d,)`.
+
+    Returns:
+        Its output.
+
+    Raises:
+        InvalidDataError: it fails, or returns what is no decoder's output.
+
+    Example:
+        >>> look(torch.tanh, torch.zeros(2)).shape
+        torch.Size([5, 2])
+    """
+    z = probes(origin, 5)
+    with torch.no_grad():
+        output = attempt(lambda: decoder(z), "be evaluated", z)
+        check_output(output, len(z))
+        check_parameters(output)
+    return output
 
 
 def check_parameters(output: Any) -> None:
@@ -103,7 +160,7 @@ def warn_of_kinks(f: Map, origin: Tensor) -> None:
     Example:
         >>> warn_of_kinks(torch.tanh, torch.zeros(2).double())
     """
-    start, toward = _probes(origin, 2 * _WAYS).chunk(2)
+    start, toward = probes(origin, 2 * _WAYS).chunk(2)
     v = _WAY * torch.nn.functional.normalize(toward, dim=-1)
     t = torch.linspace(0, 1, _PLACES, dtype=origin.dtype, device=origin.device)[:, None, None]
     z, v = (start + t * v).flatten(0, 1), v.expand(_PLACES, *v.shape).flatten(0, 1)
@@ -124,9 +181,15 @@ def warn_of_kinks(f: Map, origin: Tensor) -> None:
         )
 
 
-def _probes(origin: Tensor, n: int) -> Tensor:
+def probes(origin: Tensor, n: int) -> Tensor:
+    """Draw n points from N(0, I) about an origin, always the same, shape `(n, d)`.
+
+    Example:
+        >>> probes(torch.zeros(2), 3).shape
+        torch.Size([3, 2])
+    """
     generator = torch.Generator().manual_seed(0)
-    noise = torch.randn(n, len(origin), generator=generator, dtype=torch.float64)
+    noise = torch.randn(n, len(origin), generator=generator, dtype=torch.float64, device="cpu")
     return origin + noise.to(origin)
 
 
@@ -146,7 +209,8 @@ def attempt(call: Callable[[], Any], purpose: str, z: Tensor) -> Any:
         1
     """
     try:
-        return call()
+        with unmoved_modules():
+            return call()
     except PullbackError:
         raise
     except Exception as error:
@@ -160,15 +224,16 @@ def attempt(call: Callable[[], Any], purpose: str, z: Tensor) -> Any:
         ) from error
 
 
-_FOREIGN = (f"{os.sep}torch{os.sep}", f"{os.sep}pullback{os.sep}")
+_FOREIGN = tuple(f"{os.sep}{name}{os.sep}" for name in ("torch", "pullback", "jaxtyping"))
 _CURES = {
     "be evaluated": "Does z have the right dimension, and are all tensors that it closes over of "
-    "that type? Give the module itself rather than a function around it, or "
-    "`pb.Decoder(model, inputs=...)`, which moves both; the first dimension of "
-    "such inputs is 1.",
+    "that type? Tensors that a module holds must be buffers, see `register_buffer`. Give the "
+    "module itself rather than a function around it, or `pb.Decoder(model, inputs=...)`, which "
+    "moves both; the first dimension of such inputs is 1.",
     "be differentiated twice": "`torch.func` must be able to follow it: no writing into tensors in "
     "place, no `if` on values of tensors (use `torch.where`), no `.item()`, `.numpy()` or "
-    "`.backward()`, and only operations with a forward-mode derivative.",
+    "`.backward()`, no backward hooks on modules in a closure, and only operations with a "
+    "forward-mode derivative.",
 }
 _WAYS, _WAY, _PLACES = 64, 0.05, 9
 _KINKED = 0.05  # share of a change of slope that the second derivative does not explain

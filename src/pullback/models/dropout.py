@@ -1,6 +1,5 @@
 """Monte-Carlo dropout: one network with its dropout layers on, as an ensemble of decoders."""
 
-import copy
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -9,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from pullback.errors import InvalidParameterError, check_integer
+from pullback.models.copying import copy_module
 from pullback.models.ensemble import DecoderSampler
 from pullback.shapes import Ambient, Data
 
@@ -162,5 +162,4 @@ def _mask(layer: nn.Module, shape: torch.Size, generator: torch.Generator) -> Te
 
 
 def _share_weights(module: nn.Module) -> nn.Module:
-    tensors = [*module.parameters(), *module.buffers()]
-    return copy.deepcopy(module, {id(tensor): tensor for tensor in tensors})
+    return copy_module(module, share=[*module.parameters(), *module.buffers()])

@@ -1,6 +1,6 @@
 """The output of a decoder: a tensor, a distribution, or a tuple, list or dict of these."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -15,7 +15,7 @@ from torch.distributions import (
 from pullback.errors import InvalidDataError
 from pullback.shapes import Ambient
 
-__all__ = ["distributions_in", "flatten_output", "map_output", "parameters_of"]
+__all__ = ["check_output", "distributions_in", "flatten_output", "map_output", "parameters_of"]
 
 
 def flatten_output(output: Any) -> Ambient:
@@ -38,6 +38,56 @@ def flatten_output(output: Any) -> Ambient:
         torch.Size([5, 18])
     """
     return torch.cat([part.reshape(len(part), -1) for part in _tensors(output)], -1)
+
+
+def check_output(output: Any, n: int) -> None:
+    """Look whether a decoder returned real numbers for each of n points, and nothing else.
+
+    Args:
+        output: what it returned for points `(n, d)`.
+        n: the number of points.
+
+    Raises:
+        InvalidDataError: a part of the output is something else; the message says which.
+
+    Example:
+        >>> check_output({"mean": torch.zeros(5, 3)}, 5)
+    """
+    for place, part in _parts(output, ""):
+        named = f"its part `{place}` is" if place else "it returned"
+        if isinstance(part, Distribution):
+            shape, kind = (*part.batch_shape, *part.event_shape), type(part).__name__
+        elif isinstance(part, Tensor):
+            shape, kind = tuple(part.shape), "tensor"
+            if part.is_complex():
+                raise InvalidDataError(
+                    f"`decoder` must return real numbers, but {named} a tensor of {part.dtype}. "
+                    "Return real and imaginary parts side by side, as by `torch.view_as_real`."
+                )
+        else:
+            raise _unknown(part, place)
+        if shape[:1] != (n,):
+            raise InvalidDataError(
+                f"`decoder` must return one row for each point, but of {n} points {named} a {kind} "
+                f"of shape {shape}. Keep the batch first, and choose the parts that describe x, "
+                "not a loss, with `pb.Decoder(model, output=...)`: a key, an index or a function."
+            )
+        if 0 in shape:
+            raise InvalidDataError(
+                f"`decoder` must return at least one number for each point, but {named} a {kind} "
+                f"of shape {shape}."
+            )
+
+
+def _parts(output: Any, place: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(output, Mapping):
+        for key, part in output.items():
+            yield from _parts(part, f"{place}[{key!r}]")
+    elif isinstance(output, tuple | list):
+        for i, part in enumerate(output):
+            yield from _parts(part, f"{place}[{i}]")
+    else:
+        yield place, output
 
 
 def parameters_of(distribution: Distribution) -> dict[str, Tensor]:
@@ -146,9 +196,11 @@ def _tensors(output: Any) -> Iterator[Tensor]:
         raise _unknown(output)
 
 
-def _unknown(output: object) -> InvalidDataError:
+def _unknown(output: object, place: str = "") -> InvalidDataError:
+    named = f"its part `{place}` is" if place else "it returned"
     return InvalidDataError(
         "`decoder` must return a tensor, a torch distribution with parameters, or a tuple, list or "
-        f"dict of these, but it returned a {type(output).__name__}. Choose the part that counts "
-        "with `pb.Decoder(model, output=...)`: a key, an index or a function."
+        f"dict of these, but {named} a {type(output).__name__}. Choose the part that counts "
+        "with `pb.Decoder(model, output=...)`: a key, an index or a function, such as "
+        "`lambda output: output.mean`."
     )
