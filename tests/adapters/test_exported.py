@@ -107,3 +107,26 @@ def test_pytorch_still_differentiates_torchscript_wrongly(network):
 def test_what_is_no_program_is_refused(program):
     with pytest.raises(InvalidParameterError, match=r"`program` must be a `torch.export` program"):
         from_exported(program, latent_dim=2)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.LayerNorm(8),
+        nn.SiLU(),
+        nn.Mish(),
+        nn.Sequential(nn.GLU(), nn.Linear(4, 8)),
+        nn.Sequential(nn.Unflatten(1, (4, 2)), nn.GroupNorm(2, 4), nn.Flatten()),
+        nn.Sequential(nn.Unflatten(1, (4, 2)), nn.InstanceNorm1d(4), nn.Flatten()),
+    ],
+)
+def test_a_program_bends_as_its_module(layer):
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(2, 8), layer, nn.Tanh(), nn.Linear(8, 4)).eval()
+    M = Manifold(from_exported(export(network, dynamic_shapes=ANY), latent_dim=2))
+    expected = Manifold(network, dim=2)
+    z = torch.tensor([0.4, -0.7], dtype=torch.float64)
+    torch.testing.assert_close(M.christoffels(z), expected.christoffels(z), rtol=1e-8, atol=1e-9)
+    torch.testing.assert_close(
+        M.scalar_curvature(z), expected.scalar_curvature(z), rtol=1e-7, atol=1e-9
+    )

@@ -401,3 +401,163 @@ def test_the_owner_of_a_method_may_say_the_latent_dimension():
             return self.decoder(z)
 
     assert Decoder(Model().decode).latent_dim == 3
+
+
+def turned(z):
+    return torch.stack([z, torch.stack([-z[:, 1], z[:, 0]], -1)], -2)  # its determinant is |z|^2
+
+
+def test_a_determinant_bends_the_space_as_the_paraboloid_that_it_is():
+    by_det = Manifold(lambda z: torch.cat([z, torch.linalg.det(turned(z))[:, None]], -1), dim=2)
+    plain = Manifold(lambda z: torch.cat([z, z.square().sum(-1, keepdim=True)], -1), dim=2)
+    z = torch.tensor([0.6, -0.4], dtype=torch.float64)
+    torch.testing.assert_close(by_det.scalar_curvature(z), plain.scalar_curvature(z))
+    torch.testing.assert_close(by_det.christoffels(z), plain.christoffels(z))
+
+
+def solved(z):
+    A = turned(z) + 2 * torch.eye(2, dtype=z.dtype)
+    return torch.stack([torch.linalg.tensorsolve(a, torch.ones_like(a[0])) for a in A])
+
+
+@pytest.mark.parametrize(
+    ("decoder", "words"),
+    [
+        (lambda z: Normal(z, (1 + z.square()).detach()), "'J v is the slope'.*detach"),
+        (lambda z: z + ((3 * z).round() - 3 * z).detach(), "'J v is the slope'.*round"),
+        (solved, "'the second derivative, forward over forward.*tensorsolve"),
+    ],
+)
+def test_wrong_derivatives_are_refused_by_law_and_operation(decoder, words):
+    for make, name in ((Manifold, "dim"), (Decoder, "latent_dim")):
+        with pytest.raises(InvalidDataError, match=words):
+            make(decoder, **{name: 2})
+
+
+class Autoencoder(nn.Module):
+    """The blocks of a decoder of latent diffusion: residual, attention after a transpose."""
+
+    latent_dim = 2
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.stem = nn.Linear(2, 8 * 4)
+        self.norms = nn.ModuleList(nn.GroupNorm(2, 8, eps=1e-6) for _ in range(3))
+        self.convolutions = nn.ModuleList(nn.Conv2d(8, 8, 3, padding=1) for _ in range(2))
+        self.query, self.key, self.value = (nn.Linear(8, 8) for _ in range(3))
+        self.last = nn.Conv2d(8, 3, 3, padding=1)
+
+    def forward(self, z):
+        x = self.stem(z).view(-1, 2, 2, 8).permute(0, 3, 1, 2)
+        h = x
+        for norm, convolution in zip(self.norms, self.convolutions, strict=False):
+            h = convolution(torch.nn.functional.silu(norm(h)))
+        x = x + h
+        tokens = self.norms[2](x.flatten(2)).transpose(1, 2)
+        parts = (layer(tokens).unsqueeze(1) for layer in (self.query, self.key, self.value))
+        seen = torch.nn.functional.scaled_dot_product_attention(*parts).squeeze(1)
+        x = x + seen.transpose(1, 2).reshape(x.shape)
+        x = torch.nn.functional.interpolate(x, scale_factor=2.0, mode="nearest")
+        return self.last(x)
+
+
+class Sequence(nn.Module):
+    latent_dim = 2
+
+    def __init__(self, kind, **options):
+        super().__init__()
+        torch.manual_seed(0)
+        self.cell = kind(2, 4, batch_first=True, **options)
+
+    def forward(self, z):
+        return self.cell(z.unsqueeze(1).expand(-1, 3, -1))[0].flatten(1)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        Autoencoder,
+        lambda: Sequence(nn.LSTM),
+        lambda: Sequence(nn.LSTM, bidirectional=True, num_layers=2),
+        lambda: Sequence(nn.GRU),
+        lambda: Sequence(nn.RNN),
+    ],
+)
+def test_stock_models_are_measured_in_both_precisions(make):
+    onednn = torch.backends.mkldnn.enabled
+    model = make()
+    M = Manifold(model)
+    z, v = torch.tensor([[0.4, -0.3], [0.2, 0.5]], dtype=torch.float64)
+    twin = prepare_decoder(model)
+    h = 1e-4
+    ends = [
+        torch.func.jvp(lambda z: flatten_output(twin(z[None])), (p,), (v,))
+        for p in (z + h * v, z - h * v)
+    ]
+    slope, bend = ((a - b).squeeze(0) / (2 * h) for a, b in zip(*ends, strict=True))
+    torch.testing.assert_close(M.norm(z, v), slope.norm(), rtol=1e-6, atol=0)
+    _, found = jvp(lambda z: jvp(M.metric.immersion, z, v)[1], z, v)
+    torch.testing.assert_close(found, bend, rtol=1e-5, atol=1e-6)
+    single = M.metric.single
+    torch.testing.assert_close(
+        single.norm(z.float(), v.float()).double(), M.norm(z, v), rtol=1e-4, atol=0
+    )
+    assert torch.backends.mkldnn.enabled == onednn
+
+
+@pytest.mark.parametrize(
+    "move", [lambda m, z: m.to(z), lambda m, z: m.double(), lambda m, z: m.cpu()]
+)
+def test_a_module_is_not_moved_inside_a_decoder(move):
+    layer, before = nn.Linear(2, 3), nn.Module._apply
+    for make, name in ((Manifold, "dim"), (Decoder, "latent_dim")):
+        with pytest.raises(InvalidDataError, match=r"must not move or cast.*Linear.*module itself"):
+            make(lambda z: move(layer, z)(z), **{name: 2})
+    assert layer.weight.dtype == torch.float32
+    assert nn.Module._apply is before
+
+
+class Answer:
+    def __init__(self, mean):
+        self.mean = mean
+
+
+@pytest.mark.parametrize(
+    ("decoder", "words"),
+    [
+        (Answer, r"returned a Answer.*output\.mean"),
+        (lambda z: {"x": z, "extra": z.detach().numpy()}, r"part `\['extra'\]` is a ndarray"),
+        (lambda z: {"x": z, "loss": z.sum()}, r"part `\['loss'\]` is a tensor of shape \(\)"),
+        (lambda z: (z, torch.ones(2)), r"part `\[1\]` is a tensor of shape \(2,\)"),
+        (lambda z: torch.complex(z, z), "real numbers.*complex128.*view_as_real"),
+        (lambda z: z[:, :0], r"at least one number.*, 0\)"),
+        (lambda z: torch.cat([z, z], -1).T, "Keep the batch first"),
+        (lambda z: z @ z.T, "each point on its own"),
+        (lambda z: z.sum(), r"shape \(\)"),
+        (lambda z: None, "returned a NoneType"),
+    ],
+)
+def test_what_is_no_output_is_said(decoder, words):
+    for make, name in ((Manifold, "dim"), (Decoder, "latent_dim")):
+        with pytest.raises(InvalidDataError, match=words):
+            make(decoder, **{name: 2})
+
+
+@pytest.mark.parametrize("dtype", ["float64", float, int, None, torch.float16, torch.complex128])
+def test_a_type_that_is_no_precision_is_refused(dtype):
+    for metric in ("expected", "kl"):
+        with pytest.raises(InvalidParameterError, match=r"`dtype` must be torch\.float64 or"):
+            Manifold(lambda z: Normal(z, 1.0), dim=2, metric=metric, dtype=dtype)
+
+
+def test_another_default_device_does_not_matter():
+    network = nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 5))
+    expected = Manifold(network, dim=2).metric_matrix(torch.zeros(2))
+    z = torch.zeros(2, dtype=torch.float64)
+    torch.set_default_device("meta")
+    try:
+        M = Manifold(Decoder(network))
+    finally:
+        torch.set_default_device(None)
+    assert torch.equal(M.metric_matrix(z), expected)

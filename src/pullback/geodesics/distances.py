@@ -152,7 +152,7 @@ def refine_sample(
     """
     generator = torch.Generator().manual_seed(0)
     n_pairs = distances.numel()
-    chosen = torch.randperm(n_pairs, generator=generator)[:n].to(a.device)
+    chosen = torch.randperm(n_pairs, generator=generator, device="cpu")[:n].to(a.device)
     sample = torch.stack([chosen // len(b), chosen % len(b)], -1)
     sample = sample[(a[sample[:, 0]] != b[sample[:, 1]]).any(-1)]
     if len(sample) == 0:

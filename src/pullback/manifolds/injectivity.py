@@ -120,11 +120,12 @@ def injectivity_radius(
 
 def _directions(z: Tensor, n: int, generator: torch.Generator | None) -> Tensor:
     generator = generator or torch.Generator().manual_seed(0)
+    kind = {"dtype": torch.float64, "device": generator.device}
     if len(z) == 2:
-        shift = torch.rand(1, generator=generator, dtype=torch.float64)
-        angle = 2 * math.pi / n * (torch.arange(n) + shift)
+        shift = torch.rand(1, generator=generator, **kind)
+        angle = 2 * math.pi / n * (torch.arange(n, **kind) + shift)
         return torch.stack([angle.cos(), angle.sin()], -1).to(z)
-    x = torch.randn(n, len(z), generator=generator, dtype=torch.float64)
+    x = torch.randn(n, len(z), generator=generator, **kind)
     unit: Tensor = (x / x.norm(dim=-1, keepdim=True)).to(z)
     return unit
 

@@ -17,6 +17,7 @@ from pullback.metrics.field import FieldMetric
 from pullback.metrics.immersions import output_mean
 from pullback.metrics.information_blocks import BlockInformation
 from pullback.metrics.pullback import PullbackMetric
+from pullback.models.door import probes
 
 __all__ = ["with_ambient"]
 
@@ -62,9 +63,7 @@ def with_ambient(metric: Metric, ambient: AmbientMetric, origin: Tensor) -> Pull
     """
     check_kinds(metric, ambient)
     assert isinstance(metric, PullbackMetric)
-    generator = torch.Generator().manual_seed(0)
-    noise = torch.randn(4, len(origin), generator=generator, dtype=torch.float64)
-    z = origin + noise.to(origin)
+    z = probes(origin, 4)
     with torch.no_grad():
         image, mean = metric.immersion(z), _mean(metric, z)
     layout = _lay_out(metric, ambient, image, mean)
@@ -231,7 +230,8 @@ def _try_out(ambient: AmbientMetric, points: Tensor) -> None:
     """Look at U^T G U for orthonormal directions U: all of them in few dimensions."""
     D = points.shape[-1]
     generator = torch.Generator().manual_seed(0)
-    draws = torch.randn(D, min(D, _DIRECTIONS), generator=generator, dtype=torch.float64)
+    shape = (D, min(D, _DIRECTIONS))
+    draws = torch.randn(shape, generator=generator, dtype=torch.float64, device="cpu")
     U = torch.linalg.qr(draws).Q.to(points)
     G = ambient.apply(points.unsqueeze(-2), U.mT.expand(len(points), -1, -1)) @ U
     name = type(ambient).__name__

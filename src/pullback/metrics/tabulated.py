@@ -114,7 +114,8 @@ class TabulatedMetric(Metric):
         width = (margin * (high - low).amax()).clamp(min=1e-6).expand(d)
         low, high = low - width, high + width
         generator = generator or torch.Generator().manual_seed(0)
-        draws = torch.rand(_PROBES, d, generator=generator, dtype=torch.float64).to(codes)
+        kind = {"dtype": torch.float64, "device": generator.device}
+        draws = torch.rand(_PROBES, d, generator=generator, **kind).to(codes)
         probes = low + (high - low) * draws
         with torch.no_grad():
             exact = metric.metric_matrix(probes)

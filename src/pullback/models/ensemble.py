@@ -148,7 +148,7 @@ class EnsembleDecoder(nn.Module):
             >>> ensemble.draw_member(torch.Generator().manual_seed(0)) in ensemble.members
             True
         """
-        device = None if generator is None else generator.device
+        device = "cpu" if generator is None else generator.device
         index = torch.randint(len(self.members), (), generator=generator, device=device)
         return self.members[int(index)]
 

@@ -15,8 +15,10 @@ __all__ = ["Breach", "broken_laws", "is_rough_copy"]
 # 6e-4 in single precision. The largest suits maps that round, the smallest walls and narrow bumps.
 _STEPS = (0.19, 0.255, 0.32, 0.385, 0.47)  # powers of eps
 _SHARE = 0.25  # power of eps, by which derivatives may differ: 1e-4 in double, 0.02 in single
-_ENDS, _INSIDE = 8.0, 1000.0  # units of rounding in a value, and in what it was computed from
+_ENDS = 8.0  # units of rounding in each value
+_INSIDE = 1e3, 1e5  # such units that are left in a first and in a second derivative
 _SURE = 10.0  # by how much more differences must agree with each other than with the derivative
+_KNOWN = 0.01  # share of a derivative that rounding may spoil in a difference that counts
 _NUMBERS = 2**19  # of all images that are differentiated at once: some megabytes
 _ROUGH = 0.05  # share by which derivatives in single precision may be off, for a rough search
 
@@ -120,9 +122,16 @@ def _judge(f: Map, z: Tensor, v: Tensor, share: float) -> Iterator[Breach]:
     value, slope = (
         (a - b) / (2 * steps[:, None, None]) for a, b in zip(ahead, behind, strict=True)
     )
-    yield _compare("J v is the slope", of.slope, of.at.value, value, steps, share)
+    size, steep = of.at.value.norm(dim=-1), of.slope.norm(dim=-1)
+    inside = _INSIDE[0] * eps * size
+    scale = steep + value[-2].norm(dim=-1).nan_to_num(0)
+    error = _off(of.slope, value, steps, size, scale) - inside
+    yield _worst("J v is the slope", error, scale, share)
+    inside = _INSIDE[1] * eps * size + _INSIDE[0] * eps * steep
+    scale = of.bend.norm(dim=-1) + slope[-2].norm(dim=-1).nan_to_num(0) + share * steep
+    error = _off(of.bend, slope, steps, steep, scale) - inside
     law = "the second derivative, forward over forward, is the slope of J v"
-    yield _compare(law, of.bend, of.slope, slope, steps, share)
+    yield _worst(law, error, scale, share)
     yield from _compare_orders(of, share)
 
 
@@ -136,39 +145,38 @@ def _along(f: Map, z: Tensor, v: Tensor, steps: Tensor) -> tuple[Tensor, Tensor]
     return torch.cat(values).reshape(shape), torch.cat(slopes).reshape(shape)
 
 
-def _compare(
-    law: str, stated: Tensor, lower: Tensor, quotients: Tensor, steps: Tensor, share: float
-) -> Breach:
-    """Compare a derivative with difference quotients of the lower one, shape `(steps, n, m)`."""
-    eps, size = torch.finfo(lower.dtype).eps, lower.norm(dim=-1)
+def _off(stated: Tensor, quotients: Tensor, steps: Tensor, size: Tensor, scale: Tensor) -> Tensor:
+    """Say how far a derivative is off the difference quotients at falling steps, `(steps, n, m)`.
+
+    Where these do not agree with each other far better, it counts as right.
+    """
     h, apart = steps[:, None], quotients.diff(dim=0).norm(dim=-1).nan_to_num(torch.inf)
     # Of rounded values small steps see nothing, and so agree; of constant ones all steps do.
     apart = torch.where((apart == 0) & apart.any(0), torch.inf, apart)
     # The smallest steps show how far values are rounded, as where large numbers cancel inside.
-    rounding = (
-        (apart * h[1:])[-2:].nan_to_num(posinf=0).amax(0).clamp(min=_ENDS * eps * float(size.max()))
-    )
-    error = ((quotients - stated).norm(dim=-1) - rounding / h).nan_to_num(torch.inf).amin(0)
+    seen = (apart * h[1:])[-2:].nan_to_num(posinf=0).amax(0)
+    rounding = seen.clamp(min=_ENDS * torch.finfo(size.dtype).eps * float(size.max())) / h
+    error = ((quotients - stated).norm(dim=-1) - rounding).nan_to_num(torch.inf)
+    error = torch.where(rounding < _KNOWN * scale, error, torch.inf).amin(0)
     # A kink between the ends spoils a difference; that two pairs agree by chance is unlikely.
-    error = torch.where(error > _SURE * apart.sort(0).values[1], error, 0)
-    error = torch.where(stated.isfinite().all(-1), error, torch.nan)
-    scale = stated.norm(dim=-1) + quotients[-2].norm(dim=-1).nan_to_num(0) + share * size
-    return _worst(law, error, scale, share)
+    sure = error.isfinite() & (error > _SURE * apart.sort(0).values[1])
+    error = torch.where(sure, error, 0)
+    return torch.where(stated.isfinite().all(-1), error, torch.nan)
 
 
 def _compare_orders(of: _Derivatives, share: float) -> Iterator[Breach]:
     """Compare what several orders of differentiation say of the same."""
     at, v, r = of.at, of.v, of.r
     eps, weight, far = torch.finfo(v.dtype).eps, r.norm(dim=-1), v.norm(dim=-1)
-    inside = _INSIDE * eps * at.value.norm(dim=-1)  # what is left of numbers of that size
+    first, second = (units * eps * at.value.norm(dim=-1) for units in _INSIDE)
     steep = at.jacobian.norm(dim=(-1, -2)) * far
     pushed = torch.einsum("nmd,nd->nm", at.jacobian, v)
-    error = (pushed - of.slope).norm(dim=-1) - inside
+    error = (pushed - of.slope).norm(dim=-1) - first
     yield _worst("all sweeps give the same J", error, steep, share)
     pulled = torch.einsum("nmd,nm->nd", at.jacobian, r)
-    error = (pulled - at.gradient).norm(dim=-1) * far - weight * inside
+    error = (pulled - at.gradient).norm(dim=-1) * far - weight * first
     yield _worst("J^T r is that of J", error, weight * steep, share)
-    inside = weight * (inside + _INSIDE * eps * steep)
+    inside = weight * (second + _INSIDE[0] * eps * steep)
     along = torch.einsum("ni,nij,nj->n", v, at.hessian, v)
     error = (along - (r * of.bend).sum(-1)).abs() - inside
     size = weight * (of.bend.norm(dim=-1) + share * steep)

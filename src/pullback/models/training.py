@@ -122,7 +122,7 @@ class Trainer:
     def _split(self) -> None:
         n, options = len(self.samples), self.options
         with seeded(seed_from(options.random_state, _SPLIT)):
-            order = torch.randperm(n)
+            order = torch.randperm(n, device="cpu")
         n_validation = min(int(options.validation_fraction * n), n - 2)
         self.validation, self.training = order[:n_validation], order[n_validation:]
         settings = self.vae.settings
@@ -198,7 +198,7 @@ class Trainer:
         totals = torch.zeros(2, dtype=vae.like.dtype, device=vae.like.device)
         self.recipe.modules.train()
         with seeded(seed, vae.like.device):
-            order = self.training[torch.randperm(len(self.training))]
+            order = self.training[torch.randperm(len(self.training), device="cpu")]
             for x in self.samples.blocks(order, options.batch_size):
                 parts = elbo(x, vae.encoder, _in_turn(stage.decoder), vae.prior, beta=beta)
                 self._step(stage, optimizer, -parts.value.mean())

@@ -258,7 +258,7 @@ def generator_from(
         return random_state
     if random_state is None:
         with exclusive():
-            random_state = int(torch.randint(2**62, ()))
+            random_state = int(torch.randint(2**62, (), device="cpu"))
     seed = check_integer("random_state", random_state, 0, 2**63 - 1)
     return torch.Generator(device).manual_seed(seed)
 

@@ -54,8 +54,8 @@ def small_problems() -> list[Problem]:
         ['sphere', 'half-plane', 'paraboloid', 'random decoder']
     """
     generator = torch.Generator().manual_seed(7)
-    A = torch.randn(2, 8, generator=generator, dtype=torch.float64)
-    B = torch.randn(8, 5, generator=generator, dtype=torch.float64)
+    A = torch.randn(2, 8, generator=generator, dtype=torch.float64, device="cpu")
+    B = torch.randn(8, 5, generator=generator, dtype=torch.float64, device="cpu")
     plane = HalfPlane()
     return [
         Problem("sphere", PullbackMetric(stereographic, dim=2), great_circle_dist),
@@ -86,7 +86,8 @@ def draw_points(metric: Metric, n: int, *, generator: torch.Generator | None = N
     """
     d = 2 if metric.dim is None else metric.dim
     generator = generator or torch.Generator().manual_seed(0)
-    draws = torch.rand(100 * n, d, generator=generator, dtype=torch.float64)
+    kind = {"dtype": torch.float64, "device": generator.device}
+    draws = torch.rand(100 * n, d, generator=generator, **kind)
     z = _REACH * (2 * draws - 1)
     around = _MARGIN * torch.cat([torch.eye(d), -torch.eye(d)]).to(z)
     inside = metric.contains(z.unsqueeze(1) + around).all(-1)
