@@ -110,7 +110,7 @@ def test_dropout_masks_stand_in_modules_that_keep_results():
 
 
 class Holding(nn.Module):
-    """Holds tensors that are no buffers: one of the type of its weights, one in double precision."""
+    """Holds a tensor that is no buffer."""
 
     latent_dim = 2
 

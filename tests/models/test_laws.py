@@ -1,5 +1,7 @@
 """The laws find wrong derivatives, and leave right ones alone."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -16,7 +18,7 @@ CODES = torch.sin(torch.arange(80.0, dtype=torch.float64) ** 2).reshape(40, 2)
 def network(make, *, gain=1.0, n_layers=2):
     torch.manual_seed(0)
     sizes = [2, *[48] * n_layers]
-    layers = [nn.Linear(a, b) for a, b in zip(sizes, sizes[1:], strict=False)]
+    layers = [nn.Linear(a, b) for a, b in pairwise(sizes)]
     for layer in layers:
         layer.weight.data *= gain
     hidden = [part for layer in layers for part in (layer, make())]
