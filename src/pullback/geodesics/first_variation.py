@@ -64,12 +64,17 @@ def differentiable_length(
     fixed = result.curve.nodes.detach().reshape(len(a), -1, d)[apart]
     ends = torch.stack([a, b], 1)[apart]
     if metric.requires_grad:
-        moved = _FirstOnly.apply(_moved_length(metric, fixed, ends))
+        moved = _apply(_FirstOnly, _moved_length(metric, fixed, ends))
         moved = moved - moved.detach()
     else:
-        moved = _Change.apply(ends, _slope(ends, metric, fixed), metric, fixed)
+        moved = _apply(_Change, ends, _slope(ends, metric, fixed), metric, fixed)
     attached: Tensor = length.index_add(0, apart, moved)
     return attached.reshape(result.length.shape)
+
+
+def _apply(function: type[torch.autograd.Function], *args: Any) -> Any:
+    """PyTorch's own `apply` carries no types."""
+    return function.apply(*args)
 
 
 def _moved_length(metric: Metric, nodes: Tensor, ends: Tensor) -> Tensor:
@@ -94,7 +99,7 @@ class _Change(torch.autograd.Function):
     def backward(ctx: Any, *weights: Tensor) -> Any:
         ends, slope = ctx.saved_tensors
         if torch.is_grad_enabled():
-            slope = _Slope.apply(ends, slope, *ctx.geodesics)
+            slope = _apply(_Slope, ends, slope, *ctx.geodesics)
         return weights[0][:, None, None] * slope, None, None, None
 
 
@@ -112,7 +117,7 @@ class _Slope(torch.autograd.Function):
         (ends,) = ctx.saved_tensors
         hessian = distance_hessian(*ctx.geodesics).unflatten(2, (2, -1)).unflatten(1, (2, -1))
         turned = torch.einsum("nikjl,njl->nik", hessian, weights[0])
-        return _Last.apply(turned, ends), None, None, None
+        return _apply(_Last, turned, ends), None, None, None
 
 
 class _Last(torch.autograd.Function):

@@ -120,7 +120,7 @@ def injectivity_radius(
 
 def _directions(z: Tensor, n: int, generator: torch.Generator | None) -> Tensor:
     generator = generator or torch.Generator().manual_seed(0)
-    kind = {"dtype": torch.float64, "device": generator.device}
+    kind: Any = {"dtype": torch.float64, "device": generator.device}
     if len(z) == 2:
         shift = torch.rand(1, generator=generator, **kind)
         angle = 2 * math.pi / n * (torch.arange(n, **kind) + shift)

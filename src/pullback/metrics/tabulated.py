@@ -3,7 +3,7 @@
 import os
 import warnings
 from collections.abc import Callable
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import safetensors.torch
 import torch
@@ -114,7 +114,7 @@ class TabulatedMetric(Metric):
         width = (margin * (high - low).amax()).clamp(min=1e-6).expand(d)
         low, high = low - width, high + width
         generator = generator or torch.Generator().manual_seed(0)
-        kind = {"dtype": torch.float64, "device": generator.device}
+        kind: Any = {"dtype": torch.float64, "device": generator.device}
         draws = torch.rand(_PROBES, d, generator=generator, **kind).to(codes)
         probes = low + (high - low) * draws
         with torch.no_grad():

@@ -1,7 +1,7 @@
 """Small problems to try a method on: spaces, points in them, and other coordinates for them."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -86,7 +86,7 @@ def draw_points(metric: Metric, n: int, *, generator: torch.Generator | None = N
     """
     d = 2 if metric.dim is None else metric.dim
     generator = generator or torch.Generator().manual_seed(0)
-    kind = {"dtype": torch.float64, "device": generator.device}
+    kind: Any = {"dtype": torch.float64, "device": generator.device}
     draws = torch.rand(100 * n, d, generator=generator, **kind)
     z = _REACH * (2 * draws - 1)
     around = _MARGIN * torch.cat([torch.eye(d), -torch.eye(d)]).to(z)
