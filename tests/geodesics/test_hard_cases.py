@@ -395,3 +395,13 @@ def test_rtol_must_be_positive(rtol):
 def test_bad_ends_are_refused(a, b, message):
     with pytest.raises(InvalidDataError, match=message):
         connect(PARABOLOID, a, b)
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+def test_points_nearer_than_rounding_tells_are_as_far_apart_as_the_norm_says(scale):
+    metric = PullbackMetric(lambda z: scale * (1 + torch.tanh(z @ torch.ones(2, 2).to(z) + z)))
+    a = torch.zeros(3, 2, dtype=torch.float64)
+    b = torch.tensor([[0.0, 1e-30], [1e-17, 0.0], [0.0, 1e-219]], dtype=torch.float64)
+    found = connect(metric, a, b)
+    assert found.converged.all()
+    torch.testing.assert_close(found.length, metric.norm(a, b - a), rtol=1e-9, atol=0)

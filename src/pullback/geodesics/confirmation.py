@@ -81,7 +81,7 @@ def confirmed(search: "Search", result: GeodesicResult) -> GeodesicResult:
     if result.curve.nodes.shape[-1] > 2:
         near = search if search.metric.is_near else search._replace(metric=search.metric.exact)
         result = explored(near, result)
-    rows = (result.converged & ~_is_certain(result)).nonzero().squeeze(-1)
+    rows = (result.converged & ~_is_certain(search, result)).nonzero().squeeze(-1)
     for attempt in range(_AGAIN + 1):
         if len(rows) == 0:
             break
@@ -102,7 +102,7 @@ def confirmed(search: "Search", result: GeodesicResult) -> GeodesicResult:
 def _confirmed_on_a_line(search: "Search", result: GeodesicResult) -> GeodesicResult:
     """Measure until lengths settle: on a line there is one way, so that is all there is to know."""
     known = result.converged | (result.status == Status.UNRESOLVED)
-    rows = (known & ~_is_certain(result)).nonzero().squeeze(-1)
+    rows = (known & ~_is_certain(search, result)).nonzero().squeeze(-1)
     if len(rows) == 0:
         return result
     before = result.take(rows)
@@ -117,9 +117,11 @@ def _confirmed_on_a_line(search: "Search", result: GeodesicResult) -> GeodesicRe
     )
 
 
-def _is_certain(result: GeodesicResult) -> Tensor:
-    """Mark curves as long as the straight line between their images: nothing is shorter."""
-    return result.length <= result.lower_bound * (1 + 1e-6)
+def _is_certain(search: "Search", result: GeodesicResult) -> Tensor:
+    """Mark curves as long as the straight line between their images, but for rounding."""
+    nodes = result.curve.nodes
+    rounding = nodes.shape[1] * search.metric.exact.chord_rounding(nodes[:, 0])
+    return result.length <= result.lower_bound * (1 + 1e-6) + rounding
 
 
 def _look(search: "Search", result: GeodesicResult) -> SecondLook:
