@@ -83,6 +83,7 @@ def refusal(result):
     return err
 
 
+@pytest.mark.slow
 def test_clusters_are_those_of_the_estimator(run, subject, ask):
     from pullback.statistics import KMeans, clustering_scores
 
@@ -101,6 +102,7 @@ def test_clusters_are_those_of_the_estimator(run, subject, ask):
     assert is_png(picture)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["k-medoids", "hierarchical", "spectral", "dbscan"])
 def test_every_clustering_names_a_cluster_for_each_sample(run, ask, method):
     words = () if method == "dbscan" else ("--n-clusters", "3")
@@ -194,6 +196,7 @@ def test_walks_have_a_row_for_each_step(run, subject, ask):
     assert is_png(picture)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "method",
     [
@@ -246,6 +249,7 @@ def test_distances_and_geodesics_agree(run, subject, ask):
     assert is_png(drawn)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words",
     [

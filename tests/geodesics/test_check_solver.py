@@ -83,11 +83,13 @@ def test_shooting_obeys_the_laws():
     check_solver(solver, metrics=[PARABOLOID], rtol=rtol)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("solver", "rtol"), OTHERS, **NAMES)
 def test_others_obey_the_laws_in_one_space(solver, rtol):
     check_solver(solver, metrics=[PLANE], rtol=rtol)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("solver", "rtol"), [COLLOCATION, SHOOTING], **NAMES)
 def test_the_slow_ones_find_the_true_length_at_least(solver, rtol):
     check_length(solver, PLANE, A[:1], B[:1], PLANE.dist(A[:1], B[:1]), rtol=rtol)

@@ -169,6 +169,7 @@ def test_dist(known):
     torch.testing.assert_close(found, known.length, rtol=1e-6, atol=0)
 
 
+@pytest.mark.slow
 def test_exp(known):
     all_the_way, some_way = known.velocity, known.t.unsqueeze(-1) * known.velocity
     found = known.manifold.exp(known.a, torch.stack([all_the_way, some_way]))
@@ -208,6 +209,7 @@ def random_pairs(name, d):
     return Manifold(paraboloid, dim=d), a, b, (meridian_length(end) - meridian_length(begin)).abs()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rtol", [1e-4, 1e-6])
 @pytest.mark.parametrize(
     ("name", "d"),

@@ -79,6 +79,7 @@ def test_the_ends_stay_and_the_input_is_left_alone():
     assert relaxed.n_steps.tolist() == [1] * 3
 
 
+@pytest.mark.slow
 def test_a_batch_is_a_loop():
     nodes = lines()
     relaxed = Collocation().relax(DECODER, nodes)
@@ -94,6 +95,7 @@ def test_a_geodesic_is_left_as_it_is():
     torch.testing.assert_close(relaxed.nodes, geodesics, rtol=0, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_what_is_near_or_in_other_units_is_solved_as_well():
     a, b = torch.tensor([[[-0.6, 0.4]], [[0.7, 0.6]]], dtype=torch.float64)
     plain = Collocation().relax(SPHERE, straight_line(a, b, 16))

@@ -65,6 +65,7 @@ def constant_decoder():
     return Decoder(mlp([3, 8, 4]), NormalLikelihood(ConstantStd(4)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [rbf_decoder, constant_decoder, lambda: mlp([2, 16, 6])])
 def test_by_the_parameters_as_finite_differences_say(make):
     module = make().double()
@@ -184,6 +185,7 @@ def test_the_values_stay_those_of_the_search():
     torch.testing.assert_close(shaped.diagonal(), attached, rtol=1e-6, atol=0)
 
 
+@pytest.mark.slow
 def test_a_loss_with_distances_falls_by_training():
     module = nn.Sequential(nn.Linear(2, 16), nn.Tanh(), nn.Linear(16, 5)).double()
     M = Manifold(module, dim=2, trainable=True)

@@ -79,6 +79,7 @@ def test_closed_forms(metric, dist, shift):
     torch.testing.assert_close(measured(metric, relaxed.nodes), dist(a, b), rtol=1e-6, atol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("metric", [PARABOLOID, DECODER])
 def test_the_length_converges_at_second_order_to_that_of_newton(metric):
     a = torch.tensor([[-1.0, 0.4], [0.5, 0.3]], dtype=torch.float64)
@@ -117,6 +118,7 @@ def test_it_never_ends_on_a_longer_curve_if_the_nodes_are_many():
     assert longer.min() < 0.999
 
 
+@pytest.mark.slow
 def test_a_batch_is_a_loop():
     nodes = lines()
     relaxed = GEORCE().relax(DECODER, nodes)

@@ -63,6 +63,7 @@ def test_the_process_integrates_its_second_derivative(n_mesh):
     torch.testing.assert_close(again, maps.nodes @ bend, rtol=0, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_length_converges_quickly_in_the_mesh():
     a = torch.tensor([[-1.0, 0.8, 0.2], [0.5, 0.3, 0.1]], dtype=torch.float64)
     b = torch.tensor([[1.0, 0.9, -0.1], [-0.6, 1.0, 0.6]], dtype=torch.float64)

@@ -235,6 +235,7 @@ def ring(zeta=1e-4, n_codes=24):
 ACROSS = tensor([[1.0, 0.0], [0.0, -1.0]]), tensor([[-1.0, 0.1], [0.1, 1.0]])
 
 
+@pytest.mark.slow
 @exact_and_tabulated
 @pytest.mark.parametrize("zeta", [1e-2, 1e-4, 1e-6, 1e-8])
 def test_the_way_leads_round_a_hole_in_the_data(zeta, tabulated):
@@ -277,6 +278,7 @@ def test_points_far_off_the_data(tabulated):
     assert result.status[3] == Status.DEGENERATE  # nothing changes any more out there
 
 
+@pytest.mark.slow
 @exact_and_tabulated
 def test_a_point_outside_the_space_has_left_it(tabulated):
     plane = HalfPlane()

@@ -43,6 +43,7 @@ def relative(error, v):
     return (error.norm(dim=-1) / v.norm(dim=-1)).max().item()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("metric", "d"),
     [(network(2), 2), (network(5), 5), (PullbackMetric(torus), 2), (PullbackMetric(paraboloid), 3)],
@@ -87,6 +88,7 @@ def test_the_end_is_the_closed_form(metric, exp, d):
     assert bool((path.speed_variation < 1e-8).all())
 
 
+@pytest.mark.slow
 def test_a_smaller_tolerance_gives_a_smaller_error():
     a, v = doubles(0.3, -0.2), doubles(0.9, 0.6)
     truth = great_circle_exp(a, v)
@@ -97,6 +99,7 @@ def test_a_smaller_tolerance_gives_a_smaller_error():
     assert paths[0].n_evaluations < paths[1].n_evaluations < paths[2].n_evaluations
 
 
+@pytest.mark.slow
 def test_what_an_axis_of_symmetry_conserves_stays():
     """Clairaut: the squared distance to the axis times the angular velocity about it."""
     t = torch.linspace(0, 1, 9, dtype=torch.float64)
@@ -112,6 +115,7 @@ def test_one_dimension_is_run_through_at_constant_speed():
     torch.testing.assert_close(meridian_length(path.end.abs()), v.abs())
 
 
+@pytest.mark.slow
 def test_there_and_back_again():
     metric = network(2)
     z, v = torch.randn(2, 4, 2, dtype=torch.float64)
@@ -120,6 +124,7 @@ def test_there_and_back_again():
     torch.testing.assert_close(back.end, z, rtol=0, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_the_unit_of_the_coordinates_does_not_matter():
     scale = 1e6
     z, v = torch.randn(2, 4, 2, dtype=torch.float64)
@@ -129,6 +134,7 @@ def test_the_unit_of_the_coordinates_does_not_matter():
     torch.testing.assert_close(same.end / scale - 1000, path.end, rtol=0, atol=1e-8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("shape_a", "shape_v"), [((2,), (2,)), ((3, 2), (2,)), ((2, 1, 2), (2, 2))]
 )
@@ -157,6 +163,7 @@ def test_a_batch_may_be_empty():
     assert "0 of 0" in str(path)
 
 
+@pytest.mark.slow
 def test_single_precision_is_near_double():
     metric = PullbackMetric(stereographic)
     z, v = torch.randn(2, 10, 2) / 2

@@ -35,6 +35,7 @@ def test_a_hyperbolic_circle_is_a_circle_higher_up(radius):
     assert not ball.status.any()
 
 
+@pytest.mark.slow
 def test_a_ball_of_the_sphere_has_its_radius():
     center = torch.tensor([0.7, -0.4], dtype=torch.float64)
     ball = geodesic_ball(SPHERE, center, 1.2, n=16)

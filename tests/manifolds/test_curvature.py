@@ -182,6 +182,7 @@ def test_the_total_curvature_of_a_torus_is_zero_whatever_its_shape():
     assert abs(share.sum()) < 1e-9
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(
     d=st.integers(2, 4),

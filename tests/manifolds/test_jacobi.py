@@ -52,6 +52,7 @@ def test_fields_in_constant_curvature(metric, point, size, slope):
     torch.testing.assert_close(change, slope(t).abs(), rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("metric", "point"), [(TORUS, (0.3, 0.5)), (BOWL, (0.7, -0.2))])
 def test_fields_in_changing_curvature_are_scipy_s(metric, point):
     def curvature(z):
@@ -75,6 +76,7 @@ def test_fields_in_changing_curvature_are_scipy_s(metric, point):
     np.testing.assert_allclose(metric.norm(c, J.at(TIMES)), np.abs(truth), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_field_that_begins_at_zero_is_the_differential_of_exp():
     a, v = torch.randn(2, 3, 2, dtype=torch.float64) / 2
     D = shoot(BOWL, a, v).differential()
@@ -82,6 +84,7 @@ def test_a_field_that_begins_at_zero_is_the_differential_of_exp():
     torch.testing.assert_close(J.at(TIMES[-1:]).squeeze(-2), D[..., 1], rtol=1e-6, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_a_field_is_the_difference_of_geodesics():
     a, v, w = vector(0.0, 1.0), vector(0.5, 0.4), vector(0.3, 0.2)
     # Along x the space looks everywhere the same: moving there is a field with J' = 0 but turning.
@@ -93,6 +96,7 @@ def test_a_field_is_the_difference_of_geodesics():
     torch.testing.assert_close(J.at(TIMES), truth, rtol=1e-6, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_tangential_fields_are_linear():
     a, v = vector(0.5, 0.2), vector(0.8, -0.3)
     J = jacobi_field(BOWL, a, v, 2 * v, -v)
@@ -101,6 +105,7 @@ def test_tangential_fields_are_linear():
     torch.testing.assert_close(J.at(TIMES), wanted, rtol=1e-6, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_a_batch_of_fields_is_a_loop_and_the_manifold_s():
     a, v, J, change = torch.randn(4, 2, 2, dtype=torch.float64) / 2
     batch = jacobi_field(BOWL, a, v, J, change).at(TIMES)
@@ -149,12 +154,14 @@ def test_on_the_outer_equator_of_the_torus():
     assert inner.distance.isinf()
 
 
+@pytest.mark.slow
 def test_a_line_and_a_standstill_have_no_conjugate_points():
     line = PullbackMetric(lambda z: torch.cat([z.sin(), z.cos()], -1))
     assert conjugate_points(line, [0.0], [20.0]).distance.isinf()
     assert conjugate_points(BOWL, [0.0, 0.0], [0.0, 0.0]).distance.isinf()
 
 
+@pytest.mark.slow
 def test_a_geodesic_that_is_lost_before_is_said_to_be():
     v = [[9.0, 0.0], [0.01, 0.0]]
     with pytest.warns(ConvergenceWarning, match="1 of 2 geodesics could not be followed"):

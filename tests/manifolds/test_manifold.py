@@ -144,6 +144,7 @@ def test_inner_products_norms_and_volumes(sphere):
         sphere.norm(z[0], v[0, :3])
 
 
+@pytest.mark.slow
 def test_distances_and_matrices_of_distances(sphere):
     Z = 0.7 * torch.randn(6, 2, dtype=torch.float64)
     truth = great_circle_dist(Z[:, None].expand(6, 6, 2), Z.expand(6, 6, 2))

@@ -43,6 +43,7 @@ def test_distances_of_scaled_members_are_scaled(M, points):
     torch.testing.assert_close(M.dist(a, b), alone * mean_square**0.5, rtol=2e-4, atol=0)
 
 
+@pytest.mark.slow
 def test_every_member_answers_as_it_would_alone(points):
     torch.manual_seed(1)
     nets = [mlp([2, 16, 6]).double() for _ in range(3)]
@@ -98,6 +99,7 @@ def test_intervals_are_quantiles():
             interval(samples, level=level)
 
 
+@pytest.mark.slow
 def test_intervals_of_sampled_decoders_hold_the_truth():
     """Scales exp(0.2 n) with n ~ N(0, 1): distances are log-normal, their quantiles known."""
 
@@ -168,6 +170,7 @@ def unsure_in_the_middle(sign):
     return decode
 
 
+@pytest.mark.slow
 def test_more_segments_avoid_more_what_is_not_known():
     M = Manifold([unsure_in_the_middle(sign) for sign in (-1.0, 1.0)], dim=2)
     a, b = [-1.0, 0.15], [1.0, 0.15]

@@ -83,6 +83,7 @@ coordinate = st.floats(-1.5, 1.5)
 nodes = st.lists(st.tuples(coordinate, coordinate), min_size=2, max_size=5)
 
 
+@pytest.mark.slow
 @settings(max_examples=15)
 @given(nodes)
 def test_transport_is_an_isometry_and_backwards_its_inverse(rows):
@@ -159,6 +160,7 @@ def test_the_pole_ladder_s_error_falls_with_the_square_of_the_rungs():
     assert math.log2(coarse / fine) == pytest.approx(2, abs=0.2)
 
 
+@pytest.mark.slow
 def test_a_ladder_down_leads_back():
     line = points([0.0, 1.0], [0.0, 2.0])
     up = pole_ladder(PLANE, AXES, line, n_rungs=3)
@@ -177,6 +179,7 @@ def test_a_curve_that_leaves_the_space_is_said_to(carry):
     assert moved.status[1] == 0
 
 
+@pytest.mark.slow
 def test_a_failed_curve_carries_nothing():
     flight = shoot(PLANE, points([0.0, 1.0], [0.0, 1.0]), points([1.0, 0.0], [0.0, -900.0]))
     moved = transport(PLANE, AXES[0], flight)
@@ -193,6 +196,7 @@ def test_a_kinked_metric_is_not_trusted():
     assert moved.defect > 0.1
 
 
+@pytest.mark.slow
 def test_the_manifold_carries_and_warns():
     M = Manifold(PLANE)
     line = [[0.0, 1.0], [0.0, 2.0]]

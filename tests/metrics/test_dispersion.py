@@ -23,6 +23,7 @@ def information(mean, theta, dtype=torch.float64):
     return dispersion_information(odds, dispersion.log()).item()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mean", [1e-3, 0.1, 1.0, 30.0, 1e3, 1e4])
 @pytest.mark.parametrize("theta", [3e-2, 0.3, 1.0, 10.0, 1e2, 1e4])
 def test_it_is_the_sum_over_counts(mean, theta):

@@ -102,6 +102,7 @@ def test_chords_are_symmetric_divergences():
         torch.testing.assert_close(metric.chords(points)[i], truth)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["Normal", "Beta", "Gamma"])
 def test_geodesics_have_the_length_of_the_exact_metric(name):
     a = torch.tensor([[-1.5, -1.0], [1.0, 1.5]], dtype=torch.float64)

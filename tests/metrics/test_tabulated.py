@@ -193,6 +193,7 @@ print(fast.dist(Z[:3], Z[3:6]).tolist())
 """
 
 
+@pytest.mark.slow
 def test_it_is_kept_with_its_model(tmp_path):
     first, second = (
         subprocess.run(

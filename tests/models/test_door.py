@@ -59,6 +59,7 @@ def test_second_derivatives_are_those_of_finite_differences(model):
         assert (along - (r * bend).sum(-1)).abs().max() < tolerance * r.abs().sum(-1).max()
 
 
+@pytest.mark.slow
 def test_every_kind_of_model_has_geodesics(model):
     decoder = Decoder(model, latent_dim=2)
     M = Manifold(decoder)
@@ -71,6 +72,7 @@ def test_every_kind_of_model_has_geodesics(model):
     torch.testing.assert_close(M.metric_matrix(a), jacobian.T @ jacobian)
 
 
+@pytest.mark.slow
 def test_a_formula_takes_the_place_of_silu_from_the_first_call_on():
     """In a process of its own: PyTorch warns of something else on its first forward derivative."""
     script = (

@@ -172,6 +172,7 @@ CASES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_a_model_learns_saves_and_comes_back(name, tmp_path):
     X, extra = CASES[name]

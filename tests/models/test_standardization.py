@@ -43,6 +43,7 @@ def test_the_maps_are_inverse_to_each_other():
     assert torch.allclose(destandardize(standardize(x)), x, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("std", ["constant", "network", "rbf"])
 def test_offset_and_scale_of_the_data_do_not_matter(std):
     unit = circle()

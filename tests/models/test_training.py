@@ -95,6 +95,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_does_not(X):
     assert not same(first, fit(X, random_state=2))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("std", "options"),
     [("network", {}), ("rbf", {}), ("rbf", {"precision_fit": "regression"})],
@@ -140,6 +141,7 @@ def test_warm_up_leaves_the_kl_term_for_later(X):
     assert warm.history[2]["kl"] > cold.history[2]["kl"]
 
 
+@pytest.mark.slow
 def test_early_stopping_waits_and_keeps_the_best_weights(X):
     vae = fit(X, std="constant", epochs=300, patience=3, kl_warmup=0.02, learning_rate=0.05)
     values = [row["validation_elbo"] for row in vae.history]
@@ -202,6 +204,7 @@ def test_datasets_give_the_same_weights_as_arrays(X):
         assert same(vae, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [0.15, 0.4, 0.6, 0.8, 0.98])
 @pytest.mark.parametrize(
     ("std", "options"),

@@ -65,6 +65,7 @@ class TestTheSphere:
         cosines = self.cosines(d, n_steps=40, n_chains=4000)
         assert abs(errors(cosines, math.exp(-d * self.TIME / 2))) < ALARM
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("d", [2, 3])
     def test_geodesic_steps_turn_as_the_law_of_cosines_says(self, d):
         n = 8
@@ -90,6 +91,7 @@ class TestTheHalfPlane:
 
     TIME, N = 0.5, 50
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("method", ["ito", "driftless"])
     def test_both_walks_have_the_moments_of_their_steps(self, method):
         # In the plane M = m(z) I, so that there is no drift, and moments multiply from step to
@@ -160,6 +162,7 @@ def test_without_drift_it_moves_in_curved_coordinates():
     assert min(errors(part, 0) for part in gap.T) > 2 * ALARM
 
 
+@pytest.mark.slow
 def test_the_error_falls_with_the_square_of_the_step():
     # On the line with M = cosh^2 z the image sinh z is a flat Brownian motion: E sinh^2 = t.
     metric, time, n_chains = PullbackMetric(torch.sinh, dim=1), 1.0, 200_000
@@ -190,6 +193,7 @@ class TestTheTorus:
         )
         return torch.remainder(z[:, 1], 2 * math.pi)
 
+    @pytest.mark.slow
     def test_ito_is_uniform_by_volume(self):
         v = self.angles("ito")
         # e^{-t / 2} of the start is left, less than 1e-4; the steps are off by s^2 / 10 at most.
@@ -254,6 +258,7 @@ def test_a_table_walks_as_what_it_stands_for():
     torch.testing.assert_close(a, b, rtol=0, atol=2e-3)
 
 
+@pytest.mark.slow
 def test_a_step_that_is_too_long_leaves_the_half_plane():
     walk = BrownianMotion(Manifold(HalfPlane()), step_size=0.7)
     samples = walk.sample([[0.0, 1.0]] * 100, n_steps=20, random_state=0)

@@ -30,6 +30,7 @@ def density_on_the_sphere(time, r):
     return (terms * eval_legendre(k, np.cos(r))).sum(0)
 
 
+@pytest.mark.slow
 def test_the_density_on_the_sphere_is_right_to_first_order():
     z = torch.tensor([[0.1, -0.2], [0.3, 0.1], [0.5, -0.4]], dtype=torch.float64)
     r = great_circle_dist(START.expand_as(z), z)
@@ -45,6 +46,7 @@ def test_the_density_on_the_sphere_is_right_to_first_order():
     assert (stretch > 0.1 * r[1:].square() / 2).all()
 
 
+@pytest.mark.slow
 def test_the_density_in_the_half_plane_is_that_of_its_closed_form():
     # p = (2 pi t)^{-1} e^{-r^2 / 2t} sqrt(r / sinh r) (1 + O(t)), with R t / 12 = -t / 6 at r = 0.
     z = torch.tensor([[0.5, 1.5], [0.0, 1.0]], dtype=torch.float64)
@@ -66,6 +68,7 @@ def test_the_density_is_exact_in_a_flat_space():
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_draws_on_the_sphere_are_as_far_as_the_density_says():
     time, n = 0.3, 4000
     samples = HeatKernel(SPHERE, time=time, n_substeps=60).sample(START, n, random_state=1)

@@ -89,6 +89,7 @@ def test_every_public_sampler_is_here():
     assert here == public - {"Sampler", "MetropolisSampler"}
 
 
+@pytest.mark.slow
 @EVERY_CHAIN
 @pytest.mark.parametrize("shape", [(), (1,), (3, 4), (0,)])
 def test_any_number_of_chains(name, shape):
@@ -180,6 +181,7 @@ def drawn(name, random_state, dtype=torch.float64):
     return DRAWS[name](plane(dtype)).sample(6, random_state=random_state)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CHAINS | DRAWS)
 def test_a_seed_and_a_generator_fix_the_draws(name):
     first = drawn(name, 3).points

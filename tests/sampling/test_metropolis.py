@@ -66,6 +66,7 @@ def test_uniform_on_a_cap_of_the_sphere(sampler, options, n_steps):
     assert stats.kstest(angle, stats.uniform(-math.pi, 2 * math.pi).cdf).pvalue > LEVEL
 
 
+@pytest.mark.slow
 @BOTH
 def test_von_mises_fisher_on_the_sphere(sampler, options, n_steps):
     kappa = 3.0
@@ -81,6 +82,7 @@ def test_von_mises_fisher_on_the_sphere(sampler, options, n_steps):
     assert stats.kstest(t, cdf).pvalue > LEVEL
 
 
+@pytest.mark.slow
 @BOTH
 def test_riemannian_normal_on_the_half_plane_against_quadrature(sampler, options, n_steps):
     width, base = 0.7, torch.tensor([0.3, 1.5], dtype=torch.float64)
@@ -100,6 +102,7 @@ def test_riemannian_normal_on_the_half_plane_against_quadrature(sampler, options
     assert stats.kstest(cdf, stats.uniform.cdf).pvalue > LEVEL
 
 
+@pytest.mark.slow
 @BOTH
 def test_normal_on_the_flat_plane_in_curved_coordinates(sampler, options, n_steps):
     def log_density(z):
@@ -114,6 +117,7 @@ def test_normal_on_the_flat_plane_in_curved_coordinates(sampler, options, n_step
     assert stats.kstest(3 * z[:, 1], stats.norm.cdf).pvalue > LEVEL
 
 
+@pytest.mark.slow
 @BOTH
 def test_a_density_of_the_coordinates_does_not_depend_on_the_metric(sampler, options, n_steps):
     chains = sampler(
@@ -128,6 +132,7 @@ def test_a_density_of_the_coordinates_does_not_depend_on_the_metric(sampler, opt
     assert stats.kstest(z.square().sum(-1), stats.chi2(2).cdf).pvalue > LEVEL
 
 
+@pytest.mark.slow
 @BOTH
 def test_uniform_on_a_region(sampler, options, n_steps):
     # On the half-plane 1 / y is uniform in the strip 1 < y < 4, 0 < x < 1.
@@ -141,6 +146,7 @@ def test_uniform_on_a_region(sampler, options, n_steps):
     assert stats.kstest(z[:, 0], stats.uniform(0, 1).cdf).pvalue > LEVEL
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampler", [Langevin, partial(Hamiltonian, n_leapfrog=2)])
 @pytest.mark.parametrize("step_size", [1e-3, 30.0])
 def test_burn_in_finds_the_step_size(sampler, step_size):

@@ -78,6 +78,7 @@ def test_no_other_point_has_a_smaller_variance():
     assert mean.variance_ <= distances.square().mean(-1).min().item() * (1 + 1e-5)
 
 
+@pytest.mark.slow
 def test_weights_count_as_copies_and_one_point_is_its_own_mean():
     Z = 0.7 * torch.randn(3, 2, dtype=torch.float64)
     weighted = FrechetMean(SPHERE).fit(Z, sample_weight=[2, 1, 1])

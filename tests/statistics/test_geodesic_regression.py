@@ -64,6 +64,7 @@ def test_in_a_flat_space_it_is_linear_regression(k, weighted):
     assert ours.n_failed_ == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("k", [1, 2])
 def test_without_noise_point_and_velocities_are_recovered(name, k):
@@ -81,6 +82,7 @@ def test_without_noise_point_and_velocities_are_recovered(name, k):
     assert model.n_failed_ == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_with_noise_it_is_the_minimum_that_scipy_finds(name):
     manifold, exp, dist = CASES[name]
@@ -135,6 +137,7 @@ def test_units_and_isometries_do_not_matter(shift, scale, angle):
     )
 
 
+@pytest.mark.slow
 def test_weights_are_repetitions_and_nothing_is_drawn():
     x = centred(6, 1)
     Z = torch.cat([x + 0.2 * x.sin(), 1.5 + 0.3 * (5 * x).cos()], -1)
@@ -150,6 +153,7 @@ def test_weights_are_repetitions_and_nothing_is_drawn():
     torch.testing.assert_close(none.coef_, clone(model).fit(x[:5], Z[:5]).coef_, rtol=0, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_a_space_of_one_dimension_takes_a_column():
     X = np.arange(6.0)[:, None]
     model = GeodesicRegression(FLAT).fit(X, 3 * X[:, 0] + 1)
@@ -158,6 +162,7 @@ def test_a_space_of_one_dimension_takes_a_column():
     np.testing.assert_allclose(column.predict([[10.0]]), [[31.0]])
 
 
+@pytest.mark.slow
 def test_it_is_saved_and_read_in_a_new_process(tmp_path):
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(8, 2)), rng.normal(size=(8, 3))
@@ -207,6 +212,7 @@ def test_hostile_input_is_refused_at_once():
         GeodesicRegression(SPHERE).predict(X)
 
 
+@pytest.mark.slow
 def test_equal_targets_and_equal_covariates():
     X = np.array([[0.0], [0.0], [1.0], [1.0]])
     still = GeodesicRegression(SPHERE).fit(X, np.full((4, 2), 0.3))
@@ -216,6 +222,7 @@ def test_equal_targets_and_equal_covariates():
     assert 0 < two.r2_ < 1
 
 
+@pytest.mark.slow
 @pytest.mark.cpu_seconds(120)
 def test_targets_that_no_geodesic_reaches_are_left_out_and_counted():
     t = torch.tensor([0.0, 1.0, 2.0, 3.0, 4.0]).double()[:, None]
@@ -228,6 +235,7 @@ def test_targets_that_no_geodesic_reaches_are_left_out_and_counted():
     np.testing.assert_allclose(found.predict(t), without.predict(t), atol=1e-3)
 
 
+@pytest.mark.slow
 def test_a_geodesic_that_ends_within_the_data_predicts_nothing_beyond():
     """The decoder ends at x = 2, and the line towards it is followed no further."""
     M = Manifold(lambda z: torch.where(z[..., :1] > 2, torch.nan, z), dim=2)

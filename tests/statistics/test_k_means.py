@@ -215,6 +215,7 @@ def test_it_ends_where_lloyds_turns_end_in_closed_form(name, method):
     assert adjusted_rand_score(found.labels_, np.repeat([0, 1, 2], 12)) > 0.5
 
 
+@pytest.mark.slow
 def test_on_a_table_it_takes_geodesics():
     Z = blobs_of(great_circle_exp, PLACES["sphere"])
     k_means = KMeans(SPHERE.tabulated(Z), 3, n_init=2, random_state=0).fit(Z)
@@ -238,6 +239,7 @@ def test_scores_and_distances_belong_to_the_labels(method):
     assert (distances.min(1) ** 2).sum() == pytest.approx(k_means.inertia_, rel=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["graph", "log"])
 def test_weights_count_as_copies(method):
     Z = blobs(n=6, spread=0.5)
@@ -303,6 +305,7 @@ print(k_means.predict(np.load(sys.argv[2])).tolist(), k_means.inertia_)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["graph", "log"])
 def test_a_saved_one_predicts_the_same_in_a_new_process(tmp_path, method):
     Z = blobs_of(PLANE.exp, PLACES["half-plane"]).numpy()

@@ -157,6 +157,7 @@ print(medoids.predict(np.load(sys.argv[2])).tolist(), medoids.inertia_)
 """
 
 
+@pytest.mark.slow
 def test_a_saved_one_predicts_the_same_in_a_new_process(tmp_path):
     Z = on_half_plane(9)
     medoids = KMedoids(HALF_PLANE, 2, random_state=0).fit(Z)

@@ -166,6 +166,7 @@ def test_what_cannot_be_reached_adds_nothing_and_is_warned_of():
     assert log_p[1] == -np.inf
 
 
+@pytest.mark.slow
 @pytest.mark.cpu_seconds(60)
 def test_samples_that_leave_the_space_are_drawn_anew(monkeypatch):
     density = KernelDensity(BROKEN, bandwidth=0.5).fit([[2.8, 0.0]])
@@ -214,6 +215,7 @@ def test_one_point_and_single_precision():
     )
 
 
+@pytest.mark.slow
 def test_files(tmp_path):
     data = upper_points(12)
     fitted = KernelDensity(HALF_PLANE, method="newton").fit(data, sample_weight=np.arange(12))

@@ -83,6 +83,7 @@ def quadrature_truth(name, covariance):
 # ---- The normaliser.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SPACES)
 @pytest.mark.parametrize("sigma", [0.3, 0.9])
 def test_the_normaliser_is_the_integral_by_the_riemannian_volume(name, sigma):
@@ -384,6 +385,7 @@ def test_bad_data_are_refused(Z, n_components, message):
         LAND(PLANE, n_components).fit(Z)
 
 
+@pytest.mark.slow
 def test_an_unknown_measure_is_refused():
     land = LAND(PLANE, n_samples=8).fit([[0.0, 0.0], [1.0, 1.0], [1.0, 0.0]])
     with pytest.raises(InvalidParameterError, match="`measure` must be one of"):

@@ -214,6 +214,7 @@ def test_one_point(name):
     assert all(np.isfinite(value).all() for value in said.values())
 
 
+@pytest.mark.slow
 @EVERY
 def test_points_that_are_all_equal(name):
     Z = np.ones((8, 2))
@@ -225,6 +226,7 @@ def test_points_that_are_all_equal(name):
     assert all(np.isfinite(value).all() for value in said.values())
 
 
+@pytest.mark.slow
 @EVERY_WITH_TIME
 def test_duplicates(name):
     Z = np.repeat(CLOUD[:4], 2, axis=0)
@@ -286,6 +288,7 @@ def test_settings_of_a_wrong_kind(name):
             spoilt.fit(*data_for(name, CLOUD))
 
 
+@pytest.mark.slow
 @EVERY_WITH_TIME
 @pytest.mark.parametrize(
     "manifold",
