@@ -68,7 +68,7 @@ class Finding(NamedTuple):
 
     by: str
     kind: str
-    seconds: float
+    seconds: float | None
 
 
 def read_faults(only: str = "") -> list[Fault]:
@@ -215,10 +215,11 @@ def _cell(finding: list[Any] | None) -> str:
     if finding is None:
         return "-"
     by, kind, seconds = finding
-    if by == NOTHING:
-        return f"**nothing** ({seconds:.0f} s)"
-    slow = ", slow" if kind == "slow" else ""
-    return f"`{by.split('[')[0].replace('|', '/')}` ({seconds:.0f} s{slow})"
+    told = [] if seconds is None else [f"{seconds:.0f} s"]  # None: it was not measured by CPU
+    told += ["slow"] if kind == "slow" else []
+    note = f" ({', '.join(told)})" if told else ""
+    found = "**nothing**" if by == NOTHING else f"`{by.split('[')[0].replace('|', '/')}`"
+    return found + note
 
 
 def _count(faults: list[Fault], column: dict[str, list[Any]]) -> str:
