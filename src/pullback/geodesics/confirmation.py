@@ -89,7 +89,7 @@ def confirmed(search: "Search", result: GeodesicResult) -> GeodesicResult:
         look = _look(search, before)
         unseen, longer = _faults(before, look, search.rtol)
         failed = unseen | longer
-        result = _remeasured(result, rows, look)
+        result = _remeasured(result, rows, look, search.rtol)
         if attempt == _AGAIN:
             status = torch.where(unseen, int(Status.UNRESOLVED), int(Status.STALLED))
             return result.replace(status=result.status.index_put((rows[failed],), status[failed]))
@@ -110,7 +110,7 @@ def _confirmed_on_a_line(search: "Search", result: GeodesicResult) -> GeodesicRe
     settled = measured.error <= search.rtol
     status = torch.where(settled, int(Status.CONVERGED), int(Status.UNRESOLVED))
     look = SecondLook(measured, before.curve.nodes, measured.length)
-    result = _remeasured(result, rows, look)
+    result = _remeasured(result, rows, look, search.rtol)
     return result.replace(
         status=result.status.index_put((rows,), status),
         refinement=result.refinement.index_put((rows,), measured.error),
@@ -141,10 +141,13 @@ def _look(search: "Search", result: GeodesicResult) -> SecondLook:
     return SecondLook(measured, moved, look.descended.index_put((rows,), attacked.descended))
 
 
-def _remeasured(result: GeodesicResult, rows: Tensor, look: SecondLook) -> GeodesicResult:
+def _remeasured(
+    result: GeodesicResult, rows: Tensor, look: SecondLook, rtol: float
+) -> GeodesicResult:
     """Put in what many points measure, where that differs from what fewer did."""
     dense, before = look.measured, result.take(rows)
-    off = (dense.length / before.length - 1).abs() > before.refinement.clamp(min=_NOISE)
+    known = before.refinement.clamp(min=_NOISE, max=max(_NOISE, rtol))
+    off = (dense.length / before.length - 1).abs() > known
     values = {
         "length": torch.where(off, dense.length, before.length),
         "energy": torch.where(off, dense.energy, before.energy),
