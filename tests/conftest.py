@@ -33,6 +33,8 @@ class ShapeChecks:
             return functools.partial(self, typechecker=typechecker)
         if isinstance(fn, classmethod | staticmethod):
             return type(fn)(self(fn.__func__, typechecker=typechecker))
+        if fn.__name__.startswith("__torch_"):
+            return fn  # PyTorch calls it in the midst of the user's own lines, which errors name
         if not inspect.isfunction(fn):
             return _check(fn, typechecker=typechecker)
         calls, code, most, checked = self.calls, fn.__code__, self.most, None

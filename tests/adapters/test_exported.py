@@ -117,7 +117,7 @@ def test_what_is_no_program_is_refused(program):
         nn.Mish(),
         nn.Sequential(nn.GLU(), nn.Linear(4, 8)),
         nn.Sequential(nn.Unflatten(1, (4, 2)), nn.GroupNorm(2, 4), nn.Flatten()),
-        nn.Sequential(nn.Unflatten(1, (4, 2)), nn.InstanceNorm1d(4), nn.Flatten()),
+        nn.Sequential(nn.Unflatten(1, (2, 4)), nn.InstanceNorm1d(2), nn.Flatten()),
     ],
 )
 def test_a_program_bends_as_its_module(layer):

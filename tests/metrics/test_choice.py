@@ -68,7 +68,7 @@ def test_each_family_has_its_default(name):
     torch.testing.assert_close(M.metric_matrix(Z), metric.metric_matrix(Z))
     result = M.geodesic(Z[0], Z[1])
     assert bool(result.converged)
-    assert result.length <= result.straight_length * (1 + 1e-6)
+    assert result.length <= result.straight_length * (1 + 1e-4)  # the search's own `rtol`
 
 
 def test_the_normal_has_three_metrics():

@@ -493,11 +493,8 @@ def test_stock_models_are_measured_in_both_precisions(make):
     z, v = torch.tensor([[0.4, -0.3], [0.2, 0.5]], dtype=torch.float64)
     twin = prepare_decoder(model)
     h = 1e-4
-    ends = [
-        torch.func.jvp(lambda z: flatten_output(twin(z[None])), (p,), (v,))
-        for p in (z + h * v, z - h * v)
-    ]
-    slope, bend = ((a - b).squeeze(0) / (2 * h) for a, b in zip(*ends, strict=True))
+    ends = [jvp(lambda z: flatten_output(twin(z[None]))[0], p, v) for p in (z + h * v, z - h * v)]
+    slope, bend = ((a - b) / (2 * h) for a, b in zip(*ends, strict=True))
     torch.testing.assert_close(M.norm(z, v), slope.norm(), rtol=1e-6, atol=0)
     _, found = jvp(lambda z: jvp(M.metric.immersion, z, v)[1], z, v)
     torch.testing.assert_close(found, bend, rtol=1e-5, atol=1e-6)
@@ -546,7 +543,7 @@ def test_what_is_no_output_is_said(decoder, words):
             make(decoder, **{name: 2})
 
 
-@pytest.mark.parametrize("dtype", ["float64", float, int, None, torch.float16, torch.complex128])
+@pytest.mark.parametrize("dtype", ["half", int, None, torch.float16, torch.complex128])
 def test_a_type_that_is_no_precision_is_refused(dtype):
     for metric in ("expected", "kl"):
         with pytest.raises(InvalidParameterError, match=r"`dtype` must be torch\.float64 or"):

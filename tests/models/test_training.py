@@ -273,7 +273,8 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(X, tmp
     assert path.exists()
 
 
-def test_progress_shows_the_parts_of_the_elbo(X, capsys):
+def test_progress_shows_the_parts_of_the_elbo(X, capsys, monkeypatch):
+    monkeypatch.setattr("pullback.progress._is_watched", lambda: True)  # as on a terminal
     fit(X, std="constant", epochs=3, progress=True)
     shown = capsys.readouterr().err
     for word in ("mean", "3/3", "elbo=", "reconstruction=", "kl=", "validation_elbo="):

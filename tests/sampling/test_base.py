@@ -173,7 +173,8 @@ def test_no_chains_are_no_trouble(plane):
     assert "0 chains" in str(samples)
 
 
-def test_a_bar_shows_how_far_it_is(line, capsys):
+def test_a_bar_shows_how_far_it_is(line, capsys, monkeypatch):
+    monkeypatch.setattr("pullback.progress._is_watched", lambda: True)  # as on a terminal
     Walk(line).sample([0.0], n_steps=3, progress=True)
     assert "sampling" in capsys.readouterr().err
     Walk(line).sample([0.0], n_steps=3)

@@ -243,7 +243,7 @@ def test_duplicates(name):
 @EVERY
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_points_that_are_not_finite(name, value):
-    with pytest.raises(ValueError, match=r"`X` must be finite.*index \(3, 1\)|Input y contains"):
+    with pytest.raises(ValueError, match=r"`[Xy]` must be finite.*index \(3, 1\)|Input y contains"):
         fitted(name, PLANE, poisoned(value))
 
 
@@ -259,7 +259,7 @@ def test_points_that_are_not_finite_after_the_fit(name):
 
 @EVERY
 def test_points_of_another_dimension(name):
-    with pytest.raises(InvalidDataError, match=r"`(Z|y)` must have 2 features.* but got 3"):
+    with pytest.raises(InvalidDataError, match=r"`(X|y)` must have 2 features.* but got 3"):
         fitted(name, PLANE, np.ones((8, 3)) * np.arange(8)[:, None])
 
 

@@ -107,13 +107,17 @@ def _confirmed_on_a_line(search: "Search", result: GeodesicResult) -> GeodesicRe
         return result
     before = result.take(rows)
     measured = measure_densely(search.metric.exact, before.curve.nodes, rtol=search.rtol)
-    settled = measured.error <= search.rtol
+    rtol = max(search.rtol, _NOISE)
+    agrees = before.converged & ((measured.length / before.length - 1).abs() <= rtol)
+    settled = (measured.error <= rtol) | agrees
     status = torch.where(settled, int(Status.CONVERGED), int(Status.UNRESOLVED))
     look = SecondLook(measured, before.curve.nodes, measured.length)
     result = _remeasured(result, rows, look, search.rtol)
     return result.replace(
         status=result.status.index_put((rows,), status),
-        refinement=result.refinement.index_put((rows,), measured.error),
+        refinement=result.refinement.index_put(
+            (rows,), torch.where(agrees, before.refinement, measured.error)
+        ),
     )
 
 

@@ -74,6 +74,7 @@ class Search(NamedTuple):
         given_solver: the solver, None for the default.
         levels: numbers of segments, from coarse to fine.
         rtol: the relative error that lengths are to keep to.
+        explores: start from bent lines too, in more than two dimensions.
 
     Example:
         >>> from pullback.metrics import PullbackMetric
@@ -87,6 +88,7 @@ class Search(NamedTuple):
     given_solver: Solver | None
     levels: tuple[int, ...]
     rtol: float
+    explores: bool = True
 
     @property
     def _is_approximate(self) -> bool:
@@ -119,7 +121,9 @@ class Search(NamedTuple):
             starts["graph"] = found
         for name, curve in given.items():
             starts[name] = resample(curve[sought], n_segments + 1)
-        if a.shape[-1] > 2 and "found" not in given:  # of a plane, the graph sees all of it
+        if (
+            self.explores and a.shape[-1] > 2 and "found" not in given
+        ):  # of a plane, the graph sees all of it
             aside = shortest_bends(self.metric, line[sought])
             starts |= {f"bent {i}": curve for i, curve in enumerate(aside)}
         curves = Candidates.of_starts(list(starts.values()))
@@ -354,7 +358,7 @@ class Search(NamedTuple):
         stays = (curves.nodes == curves.nodes[:, :1]).all(-1).all(-1)
         length, energy = _none_if(stays, length), _none_if(stays, energy)
         unseen = (length <= 0) & ~same
-        if bool(unseen.any()):
+        if len(unseen.nonzero()) > 0:
             length, unseen = self._unseen(curves, length, unseen)
             energy = torch.maximum(energy, length.square() / 2)
         still = length <= 0

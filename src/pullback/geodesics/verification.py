@@ -20,7 +20,9 @@ _DENSE, _DENSEST = 512, 4096
 # Nodes of the chain that attacks a curve, and its steps: 12 steps of L-BFGS gain 0.1 % on all
 # curves of the campaign (benchmarks/honesty.py) on which 60 steps gain 0.2 %.
 _NODES, _STEPS = 65, 12
-_ROUNDING = 0.05  # rounding of chords, as a share of a chord, up to which single precision serves
+# Rounding of chords, as a share of a chord, up to which single precision serves: a chord that is
+# rounded by a share s is longer by s^2 / 2 on average, which adds up.
+_ROUNDING = 0.005
 
 
 class SecondLook(NamedTuple):

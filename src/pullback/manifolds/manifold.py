@@ -77,7 +77,7 @@ class Manifold(ConnectedSpace):
         Args:
             point_a: start points a, shape `(*batch, d)`.
             point_b: end points b, shape `(*batch, d)`; broadcast against a.
-            options: `initial`, `solver`, `levels`, `rtol`, `polish`, `throw` and `graph` of
+            options: `initial`, `solver`, `levels`, `rtol`, `polish`, `confirm`, `throw`, `graph` of
                 `geodesics.connect`; with `graph=None` only the straight line is tried as a start.
 
         Returns:

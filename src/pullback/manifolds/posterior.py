@@ -61,7 +61,7 @@ def interval(samples: Tensor, level: float = 0.9) -> Interval:
 
     Example:
         >>> interval(torch.arange(11.0), level=0.8)
-        Interval(low=tensor(1.), median=tensor(5.), high=tensor(9.))
+        Interval(low=1, median=5, high=9)
     """
     level = check_number("level", level, 0, 1, open_low=True)
     shares = torch.tensor([(1 - level) / 2, 0.5, (1 + level) / 2])

@@ -30,6 +30,11 @@ class Breach(NamedTuple):
         law: its words.
         error: by how much, as a share of the derivative; NaN if that is not finite.
         allowed: the share that is allowed.
+
+    Example:
+        >>> f = lambda z: z.square().detach() + z
+        >>> broken_laws(f, torch.ones(4, 1).double())[0].error > 0.4
+        True
     """
 
     law: str

@@ -1,6 +1,7 @@
 """The order of convergence of a solver, as it is measured."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -69,7 +70,8 @@ def convergence_order(
     errors = []
     for n in levels:
         if connected:
-            result = connect(metric, point_a, point_b, solver=solver, levels=(n,), rtol=_NEVER)
+            options: dict[str, Any] = {"levels": (n,), "rtol": _NEVER, "confirm": False}
+            result = connect(metric, point_a, point_b, solver=solver, **options)
             nodes = result.curve.nodes
         else:
             nodes = solver.relax(metric, straight_line(point_a, point_b, n)).nodes

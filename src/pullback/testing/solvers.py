@@ -6,6 +6,7 @@ numbers. `check_solver` tries all laws on small problems.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -420,7 +421,8 @@ def _geodesics(
     initial: list[Tensor] | None = None,
 ) -> GeodesicResult:
     """Connect the points, all of which must converge."""
-    result = connect(metric, a, b, solver=solver, initial=initial, rtol=_SETTLED * rtol)
+    options: dict[str, Any] = {"rtol": _SETTLED * rtol, "confirm": False}  # which would mend it
+    result = connect(metric, a, b, solver=solver, initial=initial, **options)
     status = {"status": result.status, "refinement": result.refinement}
     _hold("convergence", result.converged, a=a, b=b, **status)
     return result
