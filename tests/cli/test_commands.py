@@ -46,19 +46,25 @@ def test_from_a_file_to_a_report_and_again(start, pullback, table, tmp_path):
     assert "which holds another run (seed 0, not 1)" in err
 
 
+def wait_for_checkpoint(process, run):
+    """Wait until the process has written its first one, or its next."""
+    path = run / "checkpoint.safetensors"
+    before = path.stat().st_mtime_ns if path.exists() else None
+    while not path.exists() or path.stat().st_mtime_ns == before:
+        assert process.poll() is None
+        time.sleep(0.01)
+
+
 @pytest.mark.slow
 def test_interrupted_and_gone_on_with(start, tmp_path):
-    X = np.random.default_rng(0).normal(size=(400, 3)) @ np.random.default_rng(1).normal(
+    X = np.random.default_rng(0).normal(size=(120, 3)) @ np.random.default_rng(1).normal(
         size=(3, 12)
     )
     np.save(tmp_path / "data.npy", X)
     run = tmp_path / "run"
     words = ("train", tmp_path / "data.npy", "--epochs", "300", "--out", run)
     process = start(*words)
-    while not (run / "checkpoint.safetensors").exists():
-        assert process.poll() is None
-        time.sleep(0.05)
-    time.sleep(0.5)
+    wait_for_checkpoint(process, run)
     process.send_signal(signal.SIGINT)
     code, _, err = finish(process)
     assert code == 1
@@ -75,7 +81,7 @@ def test_interrupted_and_gone_on_with(start, tmp_path):
     assert "a run whose training has ended" in err
 
     process = start(*command.split())
-    time.sleep(4)  # somewhere in the middle of what is left
+    wait_for_checkpoint(process, run)
     process.kill()
     process.communicate()
 
