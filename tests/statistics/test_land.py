@@ -377,7 +377,7 @@ def test_bad_settings_are_refused(options):
         ([[0.0, 1.0], [np.nan, 0.0]], 1, "must be finite"),
         ([[0.0, 1.0], [1.0, 0.0]], 3, "`n_components` must be at most the number of points"),
         (torch.zeros(3, 3), 1, "must have 2 features"),
-        ([[0.0, 0.0], [1.0, 1.0]], 1, "more points than dimensions.* but has 2 for d = 2"),
+        ([[0.0, 0.0], [1.0, 1.0]], 1, "at least 3 points .* but has 2"),
     ],
 )
 def test_bad_data_are_refused(Z, n_components, message):

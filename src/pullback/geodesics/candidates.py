@@ -146,12 +146,13 @@ class Candidates(NamedTuple):
         return _smallest_of_pair((~mask).long(), self.pair) == 0
 
 
-def apart(nodes: Tensor, others: Tensor) -> Tensor:
+def apart(nodes: Tensor, others: Tensor, share: float = _DISTINCT) -> Tensor:
     """Mark curves that run apart from others, by more than a share of the extent of these.
 
     Args:
         nodes: curves, shape `(n, nodes, d)`.
         others: curves at the same times, shape `(n, nodes, d)`.
+        share: the share of the extent.
 
     Returns:
         A mask, shape `(n,)`.
@@ -162,7 +163,7 @@ def apart(nodes: Tensor, others: Tensor) -> Tensor:
         [True]
     """
     gap = (nodes - others).norm(dim=-1).amax(-1)
-    distinct: Tensor = gap > _DISTINCT * (others.amax(1) - others.amin(1)).norm(dim=-1)
+    distinct: Tensor = gap > share * (others.amax(1) - others.amin(1)).norm(dim=-1)
     return distinct
 
 

@@ -23,7 +23,7 @@ _AGAIN = 2  # times that an answer is searched again before it is given up
 # is worth another search. What is promised is 0.1 %.
 _SHARE, _TIMES = 3e-4, 3.0
 _SEGMENTS_ON_TABLES = 128  # that measure an answer of a table first, on the decoder
-_SPOILED = 1e-4  # share of the energy above the exact geodesic, estimated, that is worth an attack
+_SPOILED = 2e-5  # share of the energy above the exact geodesic, estimated, that is worth an attack
 _NOISE = 2e-5  # relative error of lengths that were measured in single precision
 
 
@@ -135,14 +135,19 @@ def _look(search: "Search", result: GeodesicResult) -> SecondLook:
         return look_again(exact, nodes, rtol=search.rtol)
     measured = measure_densely(exact, nodes, rtol=search.rtol, n_segments=_SEGMENTS_ON_TABLES)
     look = SecondLook(measured, nodes, measured.length.clone())
-    spoiled = excess_on(exact, search.metric, resample(nodes, _ENOUGH + 1)) > _SPOILED
+    spoiled = excess_on(exact, search.metric, nodes) > _SPOILED
     rows = spoiled.nonzero().squeeze(-1)
     if len(rows) == 0:
         return look
     attacked = look_again(exact, nodes[rows], rtol=search.rtol)
+    promised = measured.length[rows] * (1 - excess_on(exact, exact, nodes[rows]).clamp(max=1.0))
+    descended = torch.minimum(attacked.descended, promised)
+    # A promise is to be kept from where the answer is, a descent from where it led.
+    led = (attacked.descended <= promised)[:, None, None]
     n_nodes = attacked.nodes.shape[1]
-    moved = resample(nodes, n_nodes).index_put((rows,), attacked.nodes)
-    return SecondLook(measured, moved, look.descended.index_put((rows,), attacked.descended))
+    start = resample(nodes, n_nodes)
+    moved = start.index_put((rows,), torch.where(led, attacked.nodes, start[rows]))
+    return SecondLook(measured, moved, look.descended.index_put((rows,), descended))
 
 
 def _remeasured(

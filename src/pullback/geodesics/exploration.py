@@ -22,6 +22,7 @@ _NODES = 33  # of the curves that look for other ways
 _KEPT = 4  # bends of an answer that are followed
 _HEIGHT = 0.3  # of the bends of an answer, as a share of its chord
 _SHORTER = 2e-3  # by which share another way is shorter that is worth a search
+_ANOTHER = 0.1  # of its extent, off the answer: nearer curves may be the same, not yet relaxed
 _SCOUT = LBFGS(max_steps=30, tol=1e-3)
 
 
@@ -78,7 +79,7 @@ def _other_ways(search: "Search", answer: GeodesicResult) -> _Ways:
     relaxed = _SCOUT.relax(rough, starts if rough is metric else starts.float()).nodes.to(nodes)
     length = measure(metric, fine_points(through(relaxed)))[0].nan_to_num(nan=torch.inf)
     n_starts = len(starts) // len(nodes)
-    other = apart(relaxed, nodes.repeat(n_starts, 1, 1))
+    other = apart(relaxed, nodes.repeat(n_starts, 1, 1), _ANOTHER)
     rivals = torch.where(other, length, torch.inf).reshape(n_starts, -1)
     best = length.reshape(n_starts, -1).argmin(0)
     row = torch.arange(len(nodes), device=nodes.device)

@@ -17,8 +17,9 @@ __all__ = ["Measurement", "SecondLook", "look_again", "measure_densely"]
 # over: with 512, walls of RBF decoders whose bandwidth is a tenth of the spacing of their centres
 # are met, with 128 one answer in a hundred was wrong by more than 0.1 %.
 _DENSE, _DENSEST = 512, 4096
-# Nodes of the chain that attacks a curve, and its steps: 12 steps of L-BFGS gain 0.1 % on all
-# curves of the campaign (benchmarks/honesty.py) on which 60 steps gain 0.2 %.
+# Nodes of the chain that attacks a curve (up to twice as many for a curve of as many), and its
+# steps: 12 of L-BFGS gain 0.1 % on all curves of the campaign (benchmarks/honesty.py) on which 60
+# gain 0.2 %.
 _NODES, _STEPS = 65, 12
 # Rounding of chords, as a share of a chord, up to which single precision serves: a chord that is
 # rounded by a share s is longer by s^2 / 2 on average, which adds up.
@@ -91,7 +92,7 @@ def look_again(metric: Metric, nodes: Points, *, rtol: float) -> SecondLook:
     """
     measured = measure_densely(metric, nodes, rtol=rtol)
     rough = metric if metric.single is None else metric.single
-    start = resample(nodes, _NODES)
+    start = resample(nodes, min(max(nodes.shape[1], _NODES), 2 * _NODES - 1))
     start = start if rough is metric else start.float()
     found = LBFGS(max_steps=_STEPS, tol=rtol / 2).relax(rough, start).nodes.to(nodes)
     found = torch.cat([nodes[:, :1], found[:, 1:-1], nodes[:, -1:]], 1)

@@ -156,8 +156,8 @@ class LAND(RiemannianMixture):
 
         Raises:
             InvalidParameterError: a setting is out of range.
-            InvalidDataError: bad points or weights, fewer points than components, or no more
-                points than dimensions.
+            InvalidDataError: bad points or weights, fewer points than components, or fewer
+                than 3 (2 on a line).
             ConvergenceError: no draw of a component, or no point, could be reached.
         """
         del y
@@ -170,11 +170,10 @@ class LAND(RiemannianMixture):
                 f"`n_components` must be at most the number of points, but got {self.n_components} "
                 f"for n_samples = {int(counted.sum())}. Ask for fewer, or give more points."
             )
-        if int(counted.sum()) <= X.shape[1]:
+        if int(counted.sum()) <= min(X.shape[1], 2):  # a covariance of nothing but `reg_covar`
             raise InvalidDataError(
-                f"`X` must have more points than dimensions, or the covariance is that of "
-                f"`reg_covar` alone, but has {int(counted.sum())} for d = {X.shape[1]}. Give more "
-                "points."
+                f"`X` must have at least 3 points (2 on a line), but has {int(counted.sum())}. "
+                "Give more points."
             )
         rng = random_state_from(self.random_state)
         seeds = rng.randint(_SEEDS, size=self.n_init)
