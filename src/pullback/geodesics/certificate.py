@@ -96,7 +96,7 @@ def certify(
     return Certificate(found.nodes, found.excess, found.residual, regular, variation)
 
 
-def excess_on(exact: Metric, metric: Metric, nodes: Points) -> Scalars:
+def excess_on(exact: Metric, metric: Metric, nodes: Points, *, rough: bool = False) -> Scalars:
     """Estimate how far geodesics of an approximate metric lie above those of the exact one.
 
     The gradient is that of the exact energy, to fourth order; the Hessian, which has to be near
@@ -106,6 +106,7 @@ def excess_on(exact: Metric, metric: Metric, nodes: Points) -> Scalars:
         exact: the exact metric.
         metric: the approximate metric, which is cheap.
         nodes: chains at constant speed, shape `(batch, n, d)`.
+        rough: take the gradient in single precision where there is one.
 
     Returns:
         The estimated share of the energy that is to be gained, shape `(batch,)`; infinite where the
@@ -118,7 +119,11 @@ def excess_on(exact: Metric, metric: Metric, nodes: Points) -> Scalars:
         >>> excess_on(flat, flat, line).item() < 1e-20
         True
     """
-    value, force = exact.energy_gradient(nodes)
+    single = exact.single if rough else None
+    value, force = (
+        exact.energy_gradient(nodes) if single is None else single.energy_gradient(nodes.float())
+    )
+    value, force = value.to(nodes), force.to(nodes)
     hessian, _ = _second_variation(metric.expand_chords(nodes))
     excess = _excess(_correction(hessian, force), force, value)
     return torch.where(excess.isfinite(), excess, torch.where(value > 0, torch.inf, 0.0))
