@@ -23,9 +23,7 @@ _AGAIN = 2  # times that an answer is searched again before it is given up
 # is worth another search. What is promised is 0.1 %.
 _SHARE, _TIMES = 3e-4, 3.0
 _SEGMENTS_ON_TABLES = 128  # that measure an answer of a table first, on the decoder
-_SCREENED = (
-    65  # nodes at which the exact equation is looked at first; 33 suspect four times as many
-)
+_SCREENED = 65  # nodes at which the exact equation is looked at first: 33 suspect four times more
 _SPOILED = 1e-4  # share of the energy above the exact geodesic, estimated, that is worth an attack
 _NOISE = 2e-5  # relative error of lengths that were measured in single precision
 
@@ -192,12 +190,4 @@ def _search_again(
     levels = tuple(level for level in search.levels if level >= min(_ENOUGH, search.levels[-1]))
     exact = search._replace(metric=search.metric.exact, levels=levels)
     found = exact.run(curves[:, 0], curves[:, -1], graph=None, given={"found": curves})
-    found = found.replace(
-        n_steps=found.n_steps + before.n_steps,
-        start=before.start,
-        start_lengths=before.start_lengths,
-        rival_length=before.rival_length,
-        starts=before.starts,
-        straight_length=before.straight_length,
-    )
-    return result.put(rows, found)
+    return result.put(rows, found.following(before))

@@ -95,12 +95,6 @@ def _taken(
     before = result.take(rows)
     found = search.run(nodes[:, 0], nodes[:, -1], graph=None, given={"found": nodes})
     better = found.length < (1 - _SHORTER / 2) * before.length
-    found = found.replace(
-        n_steps=found.n_steps + before.n_steps,
-        start=before.start,
-        start_lengths=before.start_lengths,
-        rival_length=torch.fmin(before.length, before.rival_length),
-        starts=before.starts,
-        straight_length=before.straight_length,
-    )
+    rival_length = torch.fmin(before.length, before.rival_length)
+    found = found.following(before).replace(rival_length=rival_length)
     return result.put(rows[better], found.take(better.nonzero().squeeze(-1))), rows[better]

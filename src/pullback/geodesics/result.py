@@ -148,6 +148,12 @@ class GeodesicResult(Batch):
         nodes = self.curve.nodes
         return self.replace(curve=through(nodes.reshape(-1, *nodes.shape[-2:])[places]), **values)
 
+    def following(self, before: "GeodesicResult") -> "GeodesicResult":
+        """Return these answers as those of the search that `before` began, for the same pairs."""
+        kept = ("start", "start_lengths", "starts", "rival_length", "straight_length")
+        known = {name: getattr(before, name) for name in kept}
+        return self.replace(n_steps=self.n_steps + before.n_steps, **known)
+
     def put(self, rows: Tensor, others: "GeodesicResult") -> "GeodesicResult":
         """Return a flat batch with the pairs of some rows `(n,)` replaced by others."""
         kept = torch.ones_like(self.status, dtype=torch.bool).index_fill(0, rows, False)
