@@ -335,16 +335,20 @@ class Search(NamedTuple):
         answer = GeodesicResult.cat(results).take(order)
         return answer.replace(straight_length=straight_length, **known)
 
-    def _unseen(self, curves: Candidates, length: Tensor, unseen: Tensor) -> tuple[Tensor, Tensor]:
+    def _coincident(
+        self, curves: Candidates, length: Tensor, coincident: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Tell points nearer than rounding lets images differ from those with one image.
 
         So near, the distance is the norm of the step. Where that norm says that the images should
-        differ, or the metric is singular, something else is wrong: those stay unseen.
+        differ, or the metric is singular, something else is wrong: those stay so.
         """
         exact, (a, b) = self.metric.exact, curves.nodes[:, [0, -1]].unbind(1)
         norm = exact.norm(a, b - a)
-        near = unseen & curves.regular & (norm <= curves.nodes.shape[1] * exact.chord_rounding(a))
-        return torch.where(near, norm, length), unseen & ~near
+        near = (
+            coincident & curves.regular & (norm <= curves.nodes.shape[1] * exact.chord_rounding(a))
+        )
+        return torch.where(near, norm, length), coincident & ~near
 
     def _answer(self, curves: Candidates, straight_length: Tensor) -> GeodesicResult:
         n_segments = curves.nodes.shape[1] - 1
@@ -357,9 +361,9 @@ class Search(NamedTuple):
         same = (curves.nodes[:, 0] == curves.nodes[:, -1]).all(-1)
         stays = (curves.nodes == curves.nodes[:, :1]).all(-1).all(-1)
         length, energy = _none_if(stays, length), _none_if(stays, energy)
-        unseen = (length <= 0) & ~same
-        if len(unseen.nonzero()) > 0:
-            length, unseen = self._unseen(curves, length, unseen)
+        coincident = (length <= 0) & ~same
+        if bool(coincident.any()):
+            length, coincident = self._coincident(curves, length, coincident)
             energy = torch.maximum(energy, length.square() / 2)
         still = length <= 0
         off = (curves.length - length).abs() / length
@@ -369,7 +373,7 @@ class Search(NamedTuple):
         if self._is_approximate:
             status[settled & (off > _INEXACT)] = Status.INEXACT
         status[~curves.regular & (status != Status.NOT_FINITE) & ~same] = Status.DEGENERATE
-        status[unseen] = Status.DEGENERATE
+        status[coincident] = Status.DEGENERATE
         known = length.isfinite()
         status[~known] = Status.NOT_FINITE
         status[~inside] = Status.LEFT_DOMAIN
