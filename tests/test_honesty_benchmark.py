@@ -1,5 +1,6 @@
 """The campaign against wrong answers: its evaluators are right, and it sees what is wrong."""
 
+import importlib
 import sys
 from pathlib import Path
 
@@ -11,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
 @pytest.fixture
 def honesty():
-    return pytest.importorskip("honesty")
+    return importlib.import_module("honesty")
 
 
 @pytest.mark.filterwarnings("ignore::pullback.errors.SmoothnessWarning")
