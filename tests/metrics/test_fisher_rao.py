@@ -18,7 +18,7 @@ from torch.distributions import (
 
 from pullback.errors import InvalidDataError, InvalidParameterError
 from pullback.manifolds import Manifold
-from pullback.metrics import FisherRaoMetric, PullbackMetric, information_blocks
+from pullback.metrics import FisherRaoMetric, PullbackMetric
 from pullback.models import ZeroInflatedNegativeBinomial
 from pullback.testing import check_metric
 
@@ -140,7 +140,7 @@ def test_a_fixed_dispersion_costs_nothing_and_changes_nothing(extra, monkeypatch
     def refuse(*_):
         raise RuntimeError
 
-    monkeypatch.setattr(information_blocks, "dispersion_information", refuse)
+    monkeypatch.setattr(negative_binomial, "dispersion_information", refuse)
     fixed.metric_matrix(z)
     with pytest.raises(RuntimeError):
         learnt.metric_matrix(z)

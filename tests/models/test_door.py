@@ -299,12 +299,16 @@ class Reading(nn.Module):
             self.tensors = 1
         self.layer = nn.Linear(2, 6 * self.tensors)
         self.triangular = "tril" in READINGS[name]
+        self.direction = "direction" in READINGS[name]
 
     def forward(self, z):
         parts = torch.sigmoid(self.layer(z)).chunk(self.tensors, -1)
         if self.triangular:
             mean, diagonal = parts
             return mean, torch.diag_embed(diagonal)
+        if self.direction:
+            direction, concentration = parts
+            return nn.functional.normalize(direction, dim=-1), concentration[:, 0]
         return parts[0] if self.tensors == 1 else parts
 
 

@@ -131,7 +131,7 @@ def test_bernoulli_decodes_probabilities():
         ("data_dim", "an integer >= 1", {"data_dim": 0}),
         ("latent_dim", r"an integer in \[1, 5\]", {"latent_dim": 0}),
         ("latent_dim", r"an integer in \[1, 5\]", {"latent_dim": 6}),
-        ("likelihood", "'bernoulli', 'categorical'", {"likelihood": "cauchy"}),
+        ("likelihood", "'bernoulli', 'beta_binomial'", {"likelihood": "cauchy"}),
         ("std", "'constant', 'network', 'rbf'", {"std": "learned"}),
         ("architecture", "'convolutional', 'mlp'", {"architecture": "cnn"}),
         ("output", "'auto', 'identity', 'sigmoid', 'tanh'", {"output": "relu"}),

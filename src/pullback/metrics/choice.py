@@ -5,37 +5,27 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import (
-    Bernoulli,
-    Categorical,
-    Distribution,
-    Exponential,
-    Independent,
-    LogNormal,
-    NegativeBinomial,
-    Normal,
-    OneHotCategorical,
-    Poisson,
-)
+from torch.distributions import Distribution, Independent, LogNormal
 
 from pullback.errors import InvalidParameterError, check_choice
 from pullback.metrics.ambient import AmbientMetric
 from pullback.metrics.base import Metric
 from pullback.metrics.enriched import with_ambient
 from pullback.metrics.ensemble import EnsembleMetric
-from pullback.metrics.fisher_information import statistical_model
+from pullback.metrics.fisher_information import has_information
 from pullback.metrics.fisher_rao import FisherRaoMetric
+from pullback.metrics.immersions import has_immersion, words
 from pullback.metrics.kl import KLMetric
 from pullback.metrics.pullback import PullbackMetric
 from pullback.models import EnsembleDecoder
 from pullback.models.door import look
+from pullback.models.likelihoods.base import family_of
 from pullback.models.preparation import as_model, prepare_decoder, read_dim, where_to_compute
 
 __all__ = ["metric_of"]
 
 _METRICS = ("expected", "fisher_rao", "kl")
-_EXPECTED = (Tensor, Normal, LogNormal)
-_FLAT = (Bernoulli, Categorical, Exponential, NegativeBinomial, OneHotCategorical, Poisson)
+_IN_DATA_UNIT = (Tensor, LogNormal)  # what is in the unit of x, beside likelihoods that are
 
 
 def metric_of(
@@ -78,6 +68,7 @@ def metric_of(
         information geometry (2022).
 
     Example:
+        >>> from torch.distributions import Normal
         >>> decoder = lambda z: Normal(z, 1 + z.square())
         >>> z = torch.ones(1).double()
         >>> metric_of(decoder, dim=1).metric_matrix(z).item()  # 1 + (2 z)^2
@@ -128,13 +119,12 @@ def _measure(
     options: dict[str, Any],
 ) -> Metric:
     name = metric or _default(at.outputs)
-    families = set(_families(at.outputs))
     kind: type[PullbackMetric | FisherRaoMetric] = FisherRaoMetric
     chosen: PullbackMetric | KLMetric | FisherRaoMetric
     if name == "expected":
-        _require(families, _EXPECTED, "expected", "tensors, Normal and LogNormal")
+        _refuse_without_expectation(at.outputs)
         kind = PullbackMetric
-    elif all(issubclass(family, _FLAT) for family in families) and _is_fixed(at.outputs):
+    elif _is_flat(at.outputs):
         kind = PullbackMetric
     if name == "kl":  # which computes in double precision whatever was asked for
         chosen = KLMetric.from_decoder(decoder, **options | {"dim": len(at.origin)})
@@ -182,10 +172,10 @@ def _enrich(
 
 
 def _default(outputs: Any) -> str:
-    families = set(_families(outputs))
-    if all(issubclass(family, _EXPECTED) for family in families):
+    kinds = {type(leaf) for leaf in _leaves(outputs)}
+    if all(map(_is_expected, kinds)):
         return "expected"
-    return "fisher_rao" if _is_known(outputs) else "kl"
+    return "fisher_rao" if all(has_information(k) or _is_isometric(k) for k in kinds) else "kl"
 
 
 def _leaves(output: Any) -> Iterator[Tensor | Distribution]:
@@ -202,28 +192,37 @@ def _leaves(output: Any) -> Iterator[Tensor | Distribution]:
         yield output
 
 
-def _families(outputs: Any) -> Iterator[type]:
-    return (type(leaf) for leaf in _leaves(outputs))
-
-
-def _require(families: set[type], allowed: tuple[type, ...], name: str, words: str) -> None:
-    others = [family.__name__ for family in families if not issubclass(family, allowed)]
+def _refuse_without_expectation(outputs: Any) -> None:
+    kinds = {type(leaf) for leaf in _leaves(outputs)}
+    others = {kind.__name__ for kind in kinds if not _is_expected(kind)}
     if others:
         raise InvalidParameterError(
             "metric",
             "'fisher_rao', 'kl' or None for this likelihood",
-            f"{name!r} for {', '.join(sorted(others))}",
-            f"It is defined for {words}.",
+            f"'expected' for {words(others)}",
+            "It is defined for tensors, Normal and LogNormal.",
         )
 
 
-def _is_fixed(outputs: Any) -> bool:
-    """Say whether dispersions are the same everywhere, as the flat images take them to be."""
-    counts = [leaf.total_count for leaf in _leaves(outputs) if isinstance(leaf, NegativeBinomial)]
-    return all(torch.equal(count, count[:1].expand_as(count)) for count in counts)
+def _is_expected(kind: type) -> bool:
+    """Say whether the immersion of a class of outputs has the expected metric."""
+    family = family_of(kind)
+    return issubclass(kind, _IN_DATA_UNIT) or (family is not None and not family.isometric)
 
 
-def _is_known(outputs: Any) -> bool:
-    """Say whether the Fisher information of all families is registered."""
-    unknown = statistical_model.dispatch(object)
-    return all(statistical_model.dispatch(family) is not unknown for family in _families(outputs))
+def _is_isometric(kind: type) -> bool:
+    """Say whether a class of outputs has an immersion with the Fisher-Rao metric."""
+    return has_immersion(kind) and not _is_expected(kind)
+
+
+def _is_flat(outputs: Any) -> bool:
+    """Say whether the Fisher-Rao metric of all that a decoder returned is that of immersions."""
+    leaves = list(_leaves(outputs))
+    return all(_is_isometric(type(leaf)) and _is_held(leaf) for leaf in leaves)
+
+
+def _is_held(leaf: Any) -> bool:
+    """Say whether what must not move with z is the same everywhere, as dispersions of counts."""
+    family = family_of(type(leaf))
+    values = [getattr(leaf, name) for name in (family.held if family else ())]
+    return all(torch.equal(value, value[:1].expand_as(value)) for value in values)

@@ -1,8 +1,8 @@
 """Fisher information: how a family of distributions measures a change of its parameters.
 
 A family is described by coordinates of its parameters, in which the information is smooth and well
-conditioned, and by the information in them as a metric of the ambient space. A new family registers
-both with `statistical_model`.
+conditioned, and by the information in them as a metric of the ambient space. A `Likelihood` brings
+both along; another family registers them with `statistical_model`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,9 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 from torch.distributions import (
-    Bernoulli,
     Beta,
-    Categorical,
     ContinuousBernoulli,
     Dirichlet,
     Exponential,
@@ -22,29 +20,27 @@ from torch.distributions import (
     Independent,
     LogNormal,
     MultivariateNormal,
-    NegativeBinomial,
-    Normal,
-    OneHotCategorical,
-    Poisson,
     VonMises,
 )
 
 from pullback.errors import InvalidParameterError
 from pullback.metrics.ambient import AmbientMetric
-from pullback.metrics.immersions import asinh_of_root_odds, immersion, one_row
+from pullback.metrics.immersions import has_immersion, immersion, one_row, words
 from pullback.metrics.information_blocks import (
     BlockInformation,
     continuous_bernoulli_information,
     dirichlet_information,
-    fixed_dispersion_information,
     gamma_information,
     multivariate_normal_information,
-    negative_binomial_information,
-    normal_information,
     von_mises_information,
     zero_inflated_information,
 )
-from pullback.models.zero_inflated import ZeroInflatedNegativeBinomial
+from pullback.models.likelihoods.base import LIKELIHOODS, family_of
+from pullback.models.likelihoods.negative_binomial import (
+    asinh_of_root_odds,
+    fixed_dispersion_information,
+)
+from pullback.models.likelihoods.zero_inflated import ZeroInflatedNegativeBinomial
 from pullback.shapes import MetricMatrix
 
 __all__ = ["StatisticalModel", "fisher_information", "statistical_model"]
@@ -92,6 +88,7 @@ class StatisticalModel(NamedTuple):
             depends on the kind and the shape of the distribution, and on no value.
 
     Example:
+        >>> from torch.distributions import Poisson
         >>> statistical_model(Poisson(torch.tensor([4.0]))).flat
         True
     """
@@ -145,18 +142,44 @@ def statistical_model(distribution: object) -> StatisticalModel:
         geometry of the multivariate normal model (1984).
 
     Example:
+        >>> from torch.distributions import Independent, Normal
         >>> p = Independent(Normal(torch.tensor([1.0, 2.0]), 0.5), 1)
         >>> statistical_model(p).field.apply(statistical_model(p).parameters, torch.ones(4))
         tensor([4., 2., 4., 2.])
     """
+    family = family_of(type(distribution))
+    if family is not None and family.has("information"):
+        blocks = family.parameters_of(distribution)
+        field = BlockInformation(family.information, blocks.shape[-1], held=family.held_information)
+        return StatisticalModel(blocks.flatten(-2), field)
+    if family is not None and family.has("image") and family.isometric:
+        return _flat(distribution)
+    known = {kind.__name__ for kind in statistical_model.registry} - {"object"}
+    for likelihood in LIKELIHOODS.values():
+        known |= {kind.__name__ for kind in likelihood.families if has_information(kind)}
     raise InvalidParameterError(
         "decoder",
-        "a map whose output is of a family with a known Fisher information: "
-        + ", ".join(sorted({kind.__name__ for kind in statistical_model.registry} - {"object"})),
+        f"a map whose output is of a family with a known Fisher information: {words(known)}",
         f"an output of type {type(distribution).__name__}",
         "Measure it with `KLMetric`, or register its information: "
         "`pullback.metrics.statistical_model.register(YourDistribution)`.",
     )
+
+
+def has_information(kind: type) -> bool:
+    """Say whether the Fisher information of a class of outputs is known.
+
+    Example:
+        >>> from torch.distributions import Laplace, Poisson
+        >>> has_information(Poisson), has_information(Laplace)
+        (True, False)
+    """
+    if statistical_model.dispatch(kind) is not statistical_model.dispatch(object):
+        return True
+    family = family_of(kind)
+    if family is None:
+        return False
+    return family.has("information") or (family.isometric and has_immersion(kind))
 
 
 def fisher_information(distribution: Any) -> MetricMatrix:
@@ -172,6 +195,7 @@ def fisher_information(distribution: Any) -> MetricMatrix:
         InvalidParameterError: the family is not registered.
 
     Example:
+        >>> from torch.distributions import Normal
         >>> fisher_information(Normal(torch.tensor([1.0]), torch.tensor([0.5]))).tolist()
         [[4.0, 0.0], [0.0, 2.0]]
     """
@@ -180,11 +204,7 @@ def fisher_information(distribution: Any) -> MetricMatrix:
 
 
 @statistical_model.register(Tensor)
-@statistical_model.register(Bernoulli)
-@statistical_model.register(Categorical)
 @statistical_model.register(Exponential)
-@statistical_model.register(OneHotCategorical)
-@statistical_model.register(Poisson)
 def _flat(distribution: Any) -> StatisticalModel:
     return StatisticalModel(immersion(distribution), _Flat())
 
@@ -210,16 +230,11 @@ def _named_product(outputs: Mapping[str, Any]) -> StatisticalModel:
 
 
 def _blocks(
-    information: _Information, *parameters: Tensor, held: dict[int, _Information] | None = None
+    information: _Information, *parameters: Tensor, held: Mapping[int, _Information] | None = None
 ) -> StatisticalModel:
     """Interleave the parameters of a family of single numbers."""
     field = BlockInformation(information, len(parameters), held=held)
     return StatisticalModel(torch.stack(parameters, -1).flatten(-2), field)
-
-
-@statistical_model.register
-def _normal(distribution: Normal) -> StatisticalModel:
-    return _blocks(normal_information, distribution.loc, distribution.scale.log())
 
 
 @statistical_model.register
@@ -250,17 +265,6 @@ def _dirichlet(distribution: Dirichlet) -> StatisticalModel:
 def _von_mises(distribution: VonMises) -> StatisticalModel:
     angle, spread = distribution.loc, torch.asinh(distribution.concentration)
     return _blocks(von_mises_information, angle.cos(), angle.sin(), spread)
-
-
-@statistical_model.register
-def _negative_binomial(distribution: NegativeBinomial) -> StatisticalModel:
-    angle = asinh_of_root_odds(distribution.logits)
-    return _blocks(
-        negative_binomial_information,
-        angle,
-        distribution.total_count.log(),
-        held={1: fixed_dispersion_information},
-    )
 
 
 @statistical_model.register

@@ -1,7 +1,8 @@
 """Immersions of the latent space: where the image of a decoder lives and lengths are measured.
 
 The metric of a likelihood is the pull-back of the Euclidean metric under a map phi of its
-parameters, wherever there is such a map. A new likelihood registers its phi here.
+parameters, wherever there is such a map. A `Likelihood` brings its phi along, as `image`; that of
+another family of distributions is registered here.
 """
 
 from collections.abc import Mapping
@@ -11,20 +12,16 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.distributions import (
-    Bernoulli,
     Categorical,
     Distribution,
     Exponential,
     Independent,
     LogNormal,
-    NegativeBinomial,
-    Normal,
-    OneHotCategorical,
-    Poisson,
 )
 
 from pullback.errors import InvalidParameterError
 from pullback.models.ensemble import Mixture
+from pullback.models.likelihoods.base import LIKELIHOODS, family_of
 from pullback.shapes import Ambient
 
 __all__ = ["immersion"]
@@ -74,18 +71,47 @@ def immersion(distribution: object) -> Ambient:
         and negative-binomial data (1948), for the others.
 
     Example:
+        >>> from torch.distributions import Independent, Normal
         >>> p = Independent(Normal(torch.tensor([1.0, 2.0]), torch.tensor([3.0, 4.0])), 1)
         >>> immersion(p).tolist()
         [1.0, 2.0, 3.0, 4.0]
     """
+    family = family_of(type(distribution))
+    if family is not None and family.has("image"):
+        return family.image(distribution)
+    known = {kind.__name__ for kind in immersion.registry} - {"object", "Tensor"}
+    for likelihood in LIKELIHOODS.values():
+        known |= {kind.__name__ for kind in likelihood.families if likelihood.has("image")}
     raise InvalidParameterError(
         "decoder",
-        "a map whose output is a tensor or a distribution with a flat image: "
-        + ", ".join(sorted({kind.__name__ for kind in immersion.registry} - {"object", "Tensor"})),
+        f"a map whose output is a tensor or a distribution with a flat image: {words(known)}",
         f"an output of type {type(distribution).__name__}",
         "Measure it with `FisherRaoMetric` or `KLMetric`, or register an immersion for it: "
         "`pullback.metrics.immersion.register(YourDistribution)`.",
     )
+
+
+def has_immersion(kind: type) -> bool:
+    """Say whether a class of outputs has an immersion: its own, or its likelihood's.
+
+    Example:
+        >>> from torch.distributions import Gamma, Poisson
+        >>> has_immersion(Poisson), has_immersion(Gamma)
+        (True, False)
+    """
+    family = family_of(kind)
+    registered = immersion.dispatch(kind) is not immersion.dispatch(object)
+    return registered or (family is not None and family.has("image"))
+
+
+def words(names: set[str]) -> str:
+    """Return names in order, with commas.
+
+    Example:
+        >>> words({"Poisson", "Normal"})
+        'Normal, Poisson'
+    """
+    return ", ".join(sorted(names))
 
 
 @immersion.register
@@ -110,38 +136,6 @@ def _independent(distribution: Independent[Any]) -> Tensor:
 
 
 @immersion.register
-def _normal(distribution: Normal) -> Tensor:
-    return torch.cat([distribution.loc, distribution.scale], -1)
-
-
-@immersion.register
-def _bernoulli(distribution: Bernoulli) -> Tensor:
-    # By the smaller of exp(logit / 2) and its inverse, for the other may overflow.
-    logits = distribution.logits
-    angle = 2 * torch.atan(torch.exp(torch.where(logits > 0, -logits, logits) / 2))
-    return torch.where(logits > 0, torch.pi - angle, angle)
-
-
-@immersion.register(Categorical)
-@immersion.register(OneHotCategorical)
-def _categorical(distribution: Categorical | OneHotCategorical) -> Tensor:
-    return 2 * torch.exp(torch.log_softmax(distribution.logits, -1) / 2)
-
-
-@immersion.register
-def _poisson(distribution: Poisson) -> Tensor:
-    # A rate that underflows has no derivative under the root: the shift changes no other rate.
-    rate = distribution.rate
-    return 2 * torch.sqrt(rate + torch.finfo(rate.dtype).tiny ** 0.5)
-
-
-@immersion.register
-def _negative_binomial(distribution: NegativeBinomial) -> Tensor:
-    root = distribution.total_count.sqrt()
-    return 2 * root * asinh_of_root_odds(distribution.logits)
-
-
-@immersion.register
 def _exponential(distribution: Exponential) -> Tensor:
     return distribution.rate.log()
 
@@ -151,24 +145,11 @@ def _log_normal(distribution: LogNormal) -> Tensor:
     return immersion(distribution.base_dist)
 
 
-def asinh_of_root_odds(logits: Tensor) -> Tensor:
-    """Compute asinh(exp(logits / 2)) without overflow.
-
-    Example:
-        >>> asinh_of_root_odds(torch.tensor(2000.0)).item()  # 1000 + log 2
-        1000.693...
-    """
-    x = logits / 2
-    below = torch.asinh(torch.exp(torch.where(x > 0, 0.0, x)))
-    far = torch.where(x > 0, x, 0.0)
-    above = far + torch.log1p(torch.sqrt(1 + torch.exp(-2 * far)))
-    return torch.where(x > 0, above, below)
-
-
 def one_row(values: Tensor, distribution: Distribution) -> Tensor:
     """Flatten all that belongs to one element of the batch: shape `(*batch, m)`.
 
     Example:
+        >>> from torch.distributions import Independent, Normal
         >>> p = Independent(Normal(torch.zeros(5, 2, 3), 1.0), 2)
         >>> one_row(torch.zeros(5, 2, 6), p).shape
         torch.Size([5, 12])
@@ -183,6 +164,7 @@ def output_mean(output: Any) -> Tensor:
     Of a `Categorical` it is the probabilities, of a tuple, list or dict one mean after another.
 
     Example:
+        >>> from torch.distributions import Normal
         >>> output_mean(Normal(torch.tensor([1.0]), torch.tensor([2.0]))).tolist()
         [1.0]
     """

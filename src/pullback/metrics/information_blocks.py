@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 
 from pullback.metrics.ambient import AmbientMetric
-from pullback.metrics.dispersion import dispersion_information
 from pullback.metrics.special_functions import (
     bessel_information,
     log_cosh,
     scaled_trigamma,
     uniform_tilt_variance,
 )
+from pullback.models.likelihoods.negative_binomial import negative_binomial_information
 
 __all__ = ["BlockInformation"]
 
@@ -66,11 +66,6 @@ class BlockInformation(AmbientMetric):
         return self
 
 
-def normal_information(x: Tensor, v: Tensor) -> Tensor:
-    log_scale = x[..., 1]
-    return torch.stack([torch.exp(-2 * log_scale) * v[..., 0], 2 * v[..., 1] + 0 * log_scale], -1)
-
-
 def gamma_information(x: Tensor, v: Tensor) -> Tensor:
     # Shape and mean are orthogonal; shape and rate nearly coincide where the shape is large.
     shape = x[..., 0].exp()
@@ -91,20 +86,6 @@ def dirichlet_information(x: Tensor, v: Tensor) -> Tensor:
 def von_mises_information(x: Tensor, v: Tensor) -> Tensor:
     location, spread = bessel_information(torch.sinh(x[..., 2]))
     return torch.stack([location, location, spread], -1) * v
-
-
-def negative_binomial_information(x: Tensor, v: Tensor) -> Tensor:
-    own = dispersion_information(torch.sinh(x[..., 0]).square(), x[..., 1]) * v[..., 1]
-    seen = fixed_dispersion_information(x, v)
-    return torch.stack([seen[..., 0], seen[..., 1] + own], -1)
-
-
-def fixed_dispersion_information(x: Tensor, v: Tensor) -> Tensor:
-    # Mean and dispersion are orthogonal: d log mean = 2 coth(u) (du + tanh(u) / 2 d log theta).
-    # Where theta is fixed, the space is flat in u.
-    theta, tilt = x[..., 1].exp(), torch.tanh(x[..., 0]) / 2
-    pull = 4 * theta * (v[..., 0] + tilt * v[..., 1])
-    return torch.stack([pull, tilt * pull], -1)
 
 
 def zero_inflated_information(

@@ -6,12 +6,25 @@ from pullback.models.encoder import GaussianEncoder
 from pullback.models.ensemble import DecoderSampler, EnsembleDecoder, Mixture
 from pullback.models.likelihoods import (
     BernoulliLikelihood,
+    BetaBinomial,
+    BetaBinomialLikelihood,
     CategoricalLikelihood,
     Likelihood,
     NegativeBinomialLikelihood,
     NormalLikelihood,
     PoissonLikelihood,
+    VonMisesFisher,
+    VonMisesFisherLikelihood,
 )
+from pullback.models.likelihoods.one_hot import OneHotSequence
+from pullback.models.likelihoods.precision import ConstantStd, NetworkStd, RBFPrecision
+from pullback.models.likelihoods.precision_fit import (
+    WeightFit,
+    fit_centers,
+    fit_weights,
+    regress_weights,
+)
+from pullback.models.likelihoods.zero_inflated import ZeroInflatedNegativeBinomial
 from pullback.models.networks import ConvolutionalDecoder, ConvolutionalEncoder, activation, mlp
 from pullback.models.objectives import (
     ELBO,
@@ -20,20 +33,18 @@ from pullback.models.objectives import (
     kl_divergence,
     log_marginal,
 )
-from pullback.models.one_hot import OneHotSequence
-from pullback.models.precision import ConstantStd, NetworkStd, RBFPrecision
-from pullback.models.precision_fit import WeightFit, fit_centers, fit_weights, regress_weights
 from pullback.models.priors import StandardNormal
 from pullback.models.randomness import draw
 from pullback.models.storage import atomic_write, check_writable, load, save
 from pullback.models.training import Trainer, TrainingOptions
 from pullback.models.vae import VAE
-from pullback.models.zero_inflated import ZeroInflatedNegativeBinomial
 
 __all__ = [
     "ELBO",
     "VAE",
     "BernoulliLikelihood",
+    "BetaBinomial",
+    "BetaBinomialLikelihood",
     "CategoricalLikelihood",
     "ConstantStd",
     "ConvolutionalDecoder",
@@ -54,6 +65,8 @@ __all__ = [
     "StandardNormal",
     "Trainer",
     "TrainingOptions",
+    "VonMisesFisher",
+    "VonMisesFisherLikelihood",
     "WeightFit",
     "ZeroInflatedNegativeBinomial",
     "activation",

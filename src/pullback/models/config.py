@@ -1,8 +1,8 @@
 """The configuration of a `VAE` and of its training, and the modules that it stands for."""
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import nn
@@ -11,27 +11,14 @@ from pullback.errors import InvalidParameterError, check_choice, check_integer, 
 from pullback.models.decoder import Decoder
 from pullback.models.encoder import GaussianEncoder
 from pullback.models.ensemble import EnsembleDecoder
-from pullback.models.likelihoods import (
-    COUNTS,
-    LIKELIHOODS,
-    CategoricalLikelihood,
-    Likelihood,
-    NegativeBinomialLikelihood,
-    NormalLikelihood,
-)
+from pullback.models.likelihoods import LIKELIHOODS, Likelihood
 from pullback.models.networks import (
     ConvolutionalDecoder,
     ConvolutionalEncoder,
     check_image_shape,
     mlp,
 )
-from pullback.models.precision import ConstantStd, NetworkStd, RBFPrecision
-from pullback.models.standardization import (
-    CountStandardization,
-    Destandardization,
-    LogMean,
-    Standardization,
-)
+from pullback.models.standardization import DATA_UNIT
 
 __all__ = [
     "TrainingOptions",
@@ -41,7 +28,6 @@ __all__ = [
     "build_encoder",
     "build_likelihood",
     "build_output",
-    "build_std",
 ]
 
 _FLOOR = 0.1  # of the constant standard deviation
@@ -61,6 +47,7 @@ class VAEConfig:
     data_dim: int
     latent_dim: int = 2
     likelihood: str = "normal"
+    likelihood_options: Mapping[str, Any] = field(default_factory=dict)
     n_categories: int | None = None
     std: str = "rbf"
     architecture: str = "mlp"
@@ -81,6 +68,7 @@ class VAEConfig:
         check_integer("data_dim", self.data_dim)
         check_integer("latent_dim", self.latent_dim, 1, self.data_dim)
         check_choice("likelihood", self.likelihood, LIKELIHOODS)
+        self._check_likelihood_options()
         check_choice("std", self.std, {"constant", "network", "rbf"})
         check_choice("architecture", self.architecture, {"convolutional", "mlp"})
         check_choice("output", self.output, _OUTPUTS)
@@ -100,50 +88,52 @@ class VAEConfig:
         for size in self.hidden:
             check_integer("hidden", size)
         self._check_image_shape()
-        self._refuse_std_of_ensemble()
         self._refuse_what_does_not_apply()
-        self._check_categories()
-        if self.likelihood != "normal" and self.output not in {"auto", "identity"}:
-            features = "log means" if self.likelihood in COUNTS else "logits"
-            allowed = (
-                f"'auto' or 'identity' for the {self.likelihood.replace('_', ' ')} likelihood, "
-                f"whose features are {features}"
-            )
-            raise InvalidParameterError("output", allowed, repr(self.output))
+        self._check_output()
+        self.family.check_config(self)
 
-    def _refuse_std_of_ensemble(self) -> None:
-        if self.n_decoders > 1 and self.likelihood == "normal" and self.std != "constant":
-            cure = "The disagreement of the members takes the place of 'network' and 'rbf'."
-            allowed = f"'auto' or 'constant' for n_decoders={self.n_decoders}"
-            raise InvalidParameterError("std", allowed, repr(self.std), cure)
+    def _check_likelihood_options(self) -> None:
+        given = self.likelihood_options
+        if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
+            raise InvalidParameterError(
+                "likelihood_options", "a dict from names to values", repr(given)
+            )
+
+    @property
+    def family(self) -> type[Likelihood]:
+        """The class of the likelihood."""
+        return LIKELIHOODS[self.likelihood]
 
     def _refuse_what_does_not_apply(self) -> None:
-        normal = self.likelihood == "normal"
-        applies = {
-            "std": normal or self.std == VAEConfig.std,
-            "constant_std": normal or self.constant_std == VAEConfig.constant_std,
-            "min_std": self.min_std is None or (normal and self.std != "constant"),
-            "zeta": self.zeta is None or (normal and self.std == "rbf"),
-        }
-        for name, fits in applies.items():
-            if not fits:
-                kind = f"likelihood='{self.likelihood}'" + f" and std='{self.std}'" * normal
-                allowed = f"left at its default {getattr(VAEConfig, name)!r} for {kind}"
-                cure = "It would have no effect there."
-                raise InvalidParameterError(name, allowed, repr(getattr(self, name)), cure)
+        """Refuse settings of other likelihoods."""
+        others = frozenset[str]().union(*(kind.settings for kind in LIKELIHOODS.values()))
+        for name in sorted(others - self.family.settings):
+            self.refuse_unless_default(name)
 
-    def _check_categories(self) -> None:
-        if self.likelihood != "categorical":
-            if self.n_categories is not None:
-                allowed = f"None for likelihood='{self.likelihood}'"
-                raise InvalidParameterError("n_categories", allowed, self.n_categories)
-            return
-        allowed = f"an integer >= 2 that divides data_dim = {self.data_dim}"
-        if self.n_categories is None:
-            cure = "Give the number K of letters: x is a sequence of L of them, one-hot, D = L K."
-            raise InvalidParameterError("n_categories", allowed, None, cure)
-        if self.data_dim % check_integer("n_categories", self.n_categories, 2):
-            raise InvalidParameterError("n_categories", allowed, self.n_categories)
+    def refuse_unless_default(self, name: str, why: str = "") -> None:
+        """Refuse a setting that would have no effect.
+
+        Args:
+            name: the setting.
+            why: what else than the likelihood makes it so, for the message.
+
+        Raises:
+            InvalidParameterError: it is given.
+        """
+        given, default = getattr(self, name), getattr(VAEConfig, name)
+        if given != default:
+            allowed = f"left at its default {default!r} for likelihood='{self.likelihood}'{why}"
+            cure = "It would have no effect there."
+            raise InvalidParameterError(name, allowed, repr(given), cure)
+
+    def _check_output(self) -> None:
+        unit = self.family.unit
+        if unit is not DATA_UNIT and self.output not in {"auto", "identity"}:
+            allowed = (
+                f"'auto' or 'identity' for the {self.likelihood.replace('_', ' ')} likelihood, "
+                f"whose features are {unit.features}"
+            )
+            raise InvalidParameterError("output", allowed, repr(self.output))
 
     def _check_image_shape(self) -> None:
         if self.architecture == "mlp" and self.image_shape is not None:
@@ -160,7 +150,7 @@ class VAEConfig:
     def support(self) -> tuple[float, float]:
         """The interval that the data must lie in."""
         bounds = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
-        return bounds.get(self.output, LIKELIHOODS[self.likelihood].support)
+        return bounds.get(self.output, self.family.support)
 
     def floor(self, level: float) -> float:
         """Return the smallest standard deviation, for a constant one of `level`."""
@@ -170,7 +160,7 @@ class VAEConfig:
         """Return what `output` means for data of that range."""
         if self.output != "auto":
             return self.output
-        bounded = self.likelihood == "normal" and minimum >= 0 and maximum <= 1
+        bounded = self.family.unit is DATA_UNIT and minimum >= 0 and maximum <= 1
         return "sigmoid" if bounded else "identity"
 
 
@@ -246,8 +236,7 @@ def build_encoder(config: VAEConfig) -> GaussianEncoder:
             channels=tuple(config.hidden)[::-1],
             activation=config.activation,
         )
-    kind = CountStandardization if config.likelihood in COUNTS else Standardization
-    standardize = kind(config.data_dim)
+    standardize = config.family.unit.standardize(config.data_dim)
     return GaussianEncoder(network, config.latent_dim, standardize=standardize)
 
 
@@ -286,13 +275,7 @@ def build_likelihood(config: VAEConfig) -> Likelihood:
         >>> build_likelihood(VAEConfig(6, likelihood="categorical", n_categories=3)).n_categories
         3
     """
-    if config.likelihood == "normal":
-        return NormalLikelihood(build_std(config, config.std))
-    if config.likelihood == "negative_binomial":
-        return NegativeBinomialLikelihood(config.data_dim)
-    if config.likelihood == "categorical":
-        return CategoricalLikelihood(config.n_categories or 0)
-    return LIKELIHOODS[config.likelihood]()
+    return config.family.build(config)
 
 
 def build_output(config: VAEConfig) -> nn.Module:
@@ -306,28 +289,7 @@ def build_output(config: VAEConfig) -> nn.Module:
         return nn.Sigmoid()
     if config.output == "tanh":
         return nn.Tanh()
-    if config.likelihood in COUNTS:
-        return LogMean(config.data_dim)
-    # Logits have no unit.
-    return Destandardization(config.data_dim) if config.likelihood == "normal" else nn.Identity()
-
-
-def build_std(config: VAEConfig, kind: str) -> ConstantStd | NetworkStd | RBFPrecision:
-    """Return sigma(z) of one kind, with the shapes of the configuration, not yet fitted.
-
-    Example:
-        >>> type(build_std(VAEConfig(5), "network")).__name__
-        'NetworkStd'
-    """
-    learned = config.constant_std == "learned"
-    level = 0.5 if isinstance(config.constant_std, str) else config.constant_std
-    if kind == "constant":
-        return ConstantStd(config.data_dim, level, learned=learned)
-    if kind == "network":
-        network = NetworkStd(_decoder_mlp(config), config.floor(level))
-        network.set_level(level)
-        return network
-    return RBFPrecision.flat(config.n_centers, config.latent_dim, config.data_dim, level)
+    return config.family.unit.destandardize(config.data_dim)
 
 
 def _decoder_mlp(config: VAEConfig) -> nn.Sequential:

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.distributions import (
     Bernoulli,
@@ -16,32 +15,32 @@ from torch.distributions import (
     Independent,
     LogNormal,
     MultivariateNormal,
-    NegativeBinomial,
     Normal,
-    OneHotCategorical,
-    Poisson,
     VonMises,
 )
 
 from pullback.errors import InvalidDataError, check_choice
-from pullback.models.zero_inflated import ZeroInflatedNegativeBinomial
 
-__all__ = ["READINGS", "read"]
-
-
-def _normal(mean: Tensor, std: Tensor | None = None) -> Distribution:
-    return Normal(mean, torch.ones_like(mean) if std is None else std, validate_args=False)
+__all__ = ["READINGS", "read", "reading_of", "register_reading"]
 
 
 def _normal_log_variance(mean: Tensor, log_variance: Tensor) -> Distribution:
     return Normal(mean, (log_variance / 2).exp(), validate_args=False)
 
 
-def _negative_binomial(mean: Tensor, dispersion: Tensor) -> Distribution:
-    return NegativeBinomial(dispersion, logits=mean.log() - dispersion.log(), validate_args=False)
+def reading_of(family: Any, *names: str) -> Callable[..., Distribution]:
+    """Return the reading that gives a class of distributions its parameters by name.
 
+    Args:
+        family: the class.
+        names: the names of its parameters, in the order in which tensors come.
 
-def _of(family: Any, *names: str) -> Callable[..., Distribution]:
+    Example:
+        >>> import torch
+        >>> reading_of(Gamma, "concentration", "rate")(torch.tensor(3.0), torch.tensor(2.0)).mean
+        tensor(1.5000)
+    """
+
     def build(*parameters: Tensor) -> Distribution:
         named = dict(zip(names, parameters, strict=True))
         distribution: Distribution = family(**named, validate_args=False)
@@ -51,29 +50,46 @@ def _of(family: Any, *names: str) -> Callable[..., Distribution]:
 
 
 _READINGS: dict[str, tuple[Callable[..., Distribution], str]] = {
-    "bernoulli": (_of(Bernoulli, "logits"), "logits"),
-    "bernoulli_probabilities": (_of(Bernoulli, "probs"), "probabilities"),
-    "beta": (_of(Beta, "concentration1", "concentration0"), "alpha, beta"),
-    "categorical": (_of(OneHotCategorical, "logits"), "logits, the classes last"),
-    "continuous_bernoulli": (_of(ContinuousBernoulli, "logits"), "logits"),
-    "dirichlet": (_of(Dirichlet, "concentration"), "concentration, the classes last"),
-    "exponential": (_of(Exponential, "rate"), "rate"),
-    "gamma": (_of(Gamma, "concentration", "rate"), "concentration, rate"),
-    "log_normal": (_of(LogNormal, "loc", "scale"), "loc, scale"),
-    "multivariate_normal": (_of(MultivariateNormal, "loc", "scale_tril"), "mean, scale_tril"),
-    "negative_binomial": (_negative_binomial, "mean, dispersion"),
-    "normal": (_normal, "mean, standard deviation (1 if it is left out)"),
-    "normal_log_variance": (_normal_log_variance, "mean, log variance"),
-    "poisson": (_of(Poisson, "rate"), "rate"),
-    "von_mises": (_of(VonMises, "loc", "concentration"), "loc, concentration"),
-    "zero_inflated_negative_binomial": (
-        _of(ZeroInflatedNegativeBinomial, "count_mean", "dispersion", "logits"),
-        "mean, dispersion, logits of the extra zeros",
+    "bernoulli_probabilities": (reading_of(Bernoulli, "probs"), "probabilities"),
+    "beta": (reading_of(Beta, "concentration1", "concentration0"), "alpha, beta"),
+    "continuous_bernoulli": (reading_of(ContinuousBernoulli, "logits"), "logits"),
+    "dirichlet": (reading_of(Dirichlet, "concentration"), "concentration, the classes last"),
+    "exponential": (reading_of(Exponential, "rate"), "rate"),
+    "gamma": (reading_of(Gamma, "concentration", "rate"), "concentration, rate"),
+    "log_normal": (reading_of(LogNormal, "loc", "scale"), "loc, scale"),
+    "multivariate_normal": (
+        reading_of(MultivariateNormal, "loc", "scale_tril"),
+        "mean, scale_tril",
     ),
+    "normal_log_variance": (_normal_log_variance, "mean, log variance"),
+    "von_mises": (reading_of(VonMises, "loc", "concentration"), "loc, concentration"),
 }
 
-READINGS: dict[str, str] = {name: tensors for name, (_, tensors) in sorted(_READINGS.items())}
-"""The names that `Decoder(likelihood=...)` takes, with the tensors that the model must return."""
+READINGS: dict[str, str] = {name: tensors for name, (_, tensors) in _READINGS.items()}
+"""The names that `Decoder(likelihood=...)` takes, with the tensors that the model must return.
+
+Every likelihood that has a reading adds its own.
+"""
+
+
+def register_reading(name: str, build: Callable[..., Distribution], tensors: str) -> None:
+    """Let `Decoder(likelihood=name)` make distributions of what a model returns.
+
+    Args:
+        name: how it is called.
+        build: makes the distribution of the tensors, without looking at their values.
+        tensors: which tensors these are, in words and in order.
+
+    Example:
+        >>> import torch
+        >>> from torch.distributions import Laplace
+        >>> register_reading("laplace", reading_of(Laplace, "loc", "scale"), "loc, scale")
+        >>> read((torch.zeros(5, 3), torch.ones(5, 3)), "laplace").event_shape
+        torch.Size([3])
+        >>> del READINGS["laplace"]
+    """
+    _READINGS[name] = build, tensors
+    READINGS[name] = tensors
 
 
 def read(output: Any, name: str, *, n_batch: int = 1) -> Any:
@@ -92,7 +108,8 @@ def read(output: Any, name: str, *, n_batch: int = 1) -> Any:
         InvalidDataError: these are not the tensors that the distribution needs.
 
     Example:
-        >>> read((torch.zeros(5, 3), torch.ones(5, 3)), "normal").event_shape
+        >>> import torch
+        >>> read((torch.zeros(5, 3), torch.zeros(5, 3)), "normal_log_variance").event_shape
         torch.Size([3])
     """
     check_choice("likelihood", name, READINGS)

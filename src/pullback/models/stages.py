@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from pullback.models.config import build_std
 from pullback.models.decoder import Decoder
 from pullback.models.ensemble import EnsembleDecoder
-from pullback.models.likelihoods import NormalLikelihood
-from pullback.models.precision import ConstantStd, NetworkStd, RBFPrecision
-from pullback.models.precision_fit import fit_centers, fit_weights, regress_weights
+from pullback.models.likelihoods.normal import NormalLikelihood, build_std
+from pullback.models.likelihoods.precision import ConstantStd, NetworkStd, RBFPrecision
+from pullback.models.likelihoods.precision_fit import fit_centers, fit_weights, regress_weights
 from pullback.models.randomness import draw, seeded
 
 if TYPE_CHECKING:

@@ -1,12 +1,25 @@
 """The units of the data: fixed affine maps that let the networks work around zero and one."""
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 
 from pullback.errors import check_integer
 from pullback.shapes import Data
 
-__all__ = ["CountStandardization", "Destandardization", "LogMean", "Standardization"]
+__all__ = [
+    "COUNT_UNIT",
+    "DATA_UNIT",
+    "LOGIT_UNIT",
+    "UNITLESS",
+    "CountStandardization",
+    "Destandardization",
+    "LogMean",
+    "Standardization",
+    "Unchanged",
+    "Unit",
+]
 
 _NEVER = 1e-4  # the mean of a feature that was never counted
 
@@ -124,3 +137,53 @@ class LogMean(Destandardization):
     def set_(self, center: Tensor, scale: Tensor) -> None:
         """Set c, `(D,)`; a feature that was never counted may still be, once in 10,000 samples."""
         self.center.copy_(center.clamp(min=_NEVER).log())
+
+
+class Unchanged(Destandardization):
+    """The identity, of features without a unit where the data have one.
+
+    Args:
+        data_dim: the data dimension D.
+
+    Raises:
+        InvalidParameterError: D is no integer >= 1.
+
+    Example:
+        >>> Unchanged(2)(torch.tensor([1.0, -2.0]))
+        tensor([ 1., -2.])
+    """
+
+    def forward(self, x: Data) -> Data:
+        """Return x `(*batch, D)`."""
+        return x
+
+
+class Unit(NamedTuple):
+    """The unit of a kind of data: how they come into a network, and out of one.
+
+    Attributes:
+        standardize: makes the map from data of dimension D into the encoder.
+        destandardize: makes the map from the decoder's network to the features of the likelihood.
+        features: what these features are, in words.
+
+    Example:
+        >>> DATA_UNIT.standardize(3)(torch.ones(3))
+        tensor([1., 1., 1.])
+    """
+
+    standardize: type[Standardization]
+    destandardize: type[nn.Module]
+    features: str
+
+
+DATA_UNIT = Unit(Standardization, Destandardization, "means")
+"""Features are in the unit of the data: they are measured from their mean, in one scale."""
+
+COUNT_UNIT = Unit(CountStandardization, LogMean, "log means")
+"""Counts: both networks see logarithms."""
+
+LOGIT_UNIT = Unit(Standardization, Unchanged, "logits")
+"""Data are measured from their mean, in one scale; the features are logits, without a unit."""
+
+UNITLESS = Unit(Standardization, nn.Identity, "logits")
+"""Neither the data nor the features have a unit, so nothing is changed."""

@@ -28,7 +28,7 @@ from pullback.models.objectives import elbo
 from pullback.models.randomness import seed_from, seeded
 from pullback.models.samples import Samples, Survey
 from pullback.models.stages import Recipe, Stage
-from pullback.models.standardization import Destandardization, Standardization
+from pullback.models.standardization import DATA_UNIT, Destandardization, Standardization
 from pullback.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -118,6 +118,8 @@ class Trainer:
         if unbounded and all(m.is_identity for m in parts):
             for module in parts:
                 module.set_(self.survey.center, self.survey.scale)
+            for likelihood in [m for m in self.vae.modules() if isinstance(m, Likelihood)]:
+                likelihood.set_unit(self.survey.center, self.survey.scale)
 
     def _split(self) -> None:
         n, options = len(self.samples), self.options
@@ -126,7 +128,7 @@ class Trainer:
         n_validation = min(int(options.validation_fraction * n), n - 2)
         self.validation, self.training = order[:n_validation], order[n_validation:]
         settings = self.vae.settings
-        rbf = settings is not None and settings.likelihood == "normal" and settings.std == "rbf"
+        rbf = settings is not None and "std" in settings.family.settings and settings.std == "rbf"
         if options.precision_fit == "regression" and not rbf:
             raise InvalidParameterError(
                 "precision_fit", "'likelihood' where the model has no RBF precision", "'regression'"
@@ -308,10 +310,10 @@ def _check_survey(survey: Survey, config: VAEConfig | None, dtype: torch.dtype) 
             f"lies in [{low:g}, {high:g}]. Scale the data, or choose another `output` or "
             "`likelihood`."
         )
-    if config.likelihood == "normal":
+    if config.family.unit is DATA_UNIT:
         _check_scale(float(survey.scale), dtype)
     output = config.resolve_output(low, high)
-    if config.likelihood == "normal" and output == "identity" and bool(constant.any()):
+    if config.family.unit is DATA_UNIT and output == "identity" and bool(constant.any()):
         which = constant.nonzero().flatten().tolist()
         shown = ", ".join(map(str, which[:10])) + (", ..." if len(which) > 10 else "")
         raise InvalidDataError(

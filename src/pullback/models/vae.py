@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -30,7 +30,7 @@ from pullback.models.config import (
     build_output,
 )
 from pullback.models.ensemble import members_of
-from pullback.models.likelihoods import Likelihood
+from pullback.models.likelihoods import LIKELIHOODS, Likelihood
 from pullback.models.priors import StandardNormal
 from pullback.models.randomness import draw, seeded
 from pullback.models.training import Trainer
@@ -56,6 +56,8 @@ class VAE(nn.Module):
         likelihood: `"normal"`; `"bernoulli"` for data in [0, 1]; `"poisson"` or
             `"negative_binomial"` for counts; `"categorical"` for sequences of letters, one-hot and
             flattened, with `n_categories`.
+        likelihood_options: what else the likelihood is to be told, by name: the arguments of its
+            class, such as `{"n_trials": 10}` for `"beta_binomial"`.
         n_categories: the number of letters K of the categorical likelihood, a divisor of D.
         std: sigma(z) of the normal likelihood: `"constant"`, `"network"`, or `"rbf"`, the one
             that grows away from the data, as the geometry needs it. `"auto"` is `"rbf"`, and
@@ -115,6 +117,7 @@ class VAE(nn.Module):
         latent_dim: int = 2,
         *,
         likelihood: str = "normal",
+        likelihood_options: Mapping[str, Any] | None = None,
         n_categories: int | None = None,
         std: str = "auto",
         architecture: str = "mlp",
@@ -132,12 +135,15 @@ class VAE(nn.Module):
     ) -> None:
         super().__init__()
         if std == "auto":
-            several = check_integer("n_decoders", n_decoders) > 1 and likelihood == "normal"
+            family = LIKELIHOODS.get(likelihood) if isinstance(likelihood, str) else None
+            has_std = family is not None and "std" in family.settings
+            several = check_integer("n_decoders", n_decoders) > 1 and has_std
             std = "constant" if several else VAEConfig.std
         config = VAEConfig(
             data_dim=data_dim,
             latent_dim=latent_dim,
             likelihood=likelihood,
+            likelihood_options={} if likelihood_options is None else likelihood_options,
             n_categories=n_categories,
             std=std,
             architecture=architecture,

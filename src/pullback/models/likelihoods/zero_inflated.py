@@ -8,6 +8,8 @@ from torch.distributions import Distribution, constraints
 from torch.distributions.utils import broadcast_all
 from torch.nn.functional import logsigmoid
 
+from pullback.models.readings import reading_of, register_reading
+
 __all__ = ["ZeroInflatedNegativeBinomial"]
 
 
@@ -108,3 +110,10 @@ class ZeroInflatedNegativeBinomial(Distribution):
             rate = torch._standard_gamma(theta) * (self.count_mean / self.dispersion)
             counted = torch.rand_like(rate) >= torch.sigmoid(self.logits)
             return torch.where(counted, torch.poisson(rate), 0.0)
+
+
+register_reading(
+    "zero_inflated_negative_binomial",
+    reading_of(ZeroInflatedNegativeBinomial, "count_mean", "dispersion", "logits"),
+    "mean, dispersion, logits of the extra zeros",
+)

@@ -1,0 +1,29 @@
+"""Likelihoods p(x|z): what turns the features of a decoder into a distribution."""
+
+from pullback.models.likelihoods.base import LIKELIHOODS, Likelihood
+from pullback.models.likelihoods.bernoulli import BernoulliLikelihood
+from pullback.models.likelihoods.beta_binomial import BetaBinomial, BetaBinomialLikelihood
+from pullback.models.likelihoods.categorical import CategoricalLikelihood
+from pullback.models.likelihoods.negative_binomial import NegativeBinomialLikelihood
+from pullback.models.likelihoods.normal import NormalLikelihood
+from pullback.models.likelihoods.poisson import PoissonLikelihood
+from pullback.models.likelihoods.von_mises_fisher import (
+    VonMisesFisher,
+    VonMisesFisherLikelihood,
+)
+from pullback.models.likelihoods.zero_inflated import ZeroInflatedNegativeBinomial
+
+__all__ = [
+    "LIKELIHOODS",
+    "BernoulliLikelihood",
+    "BetaBinomial",
+    "BetaBinomialLikelihood",
+    "CategoricalLikelihood",
+    "Likelihood",
+    "NegativeBinomialLikelihood",
+    "NormalLikelihood",
+    "PoissonLikelihood",
+    "VonMisesFisher",
+    "VonMisesFisherLikelihood",
+    "ZeroInflatedNegativeBinomial",
+]
