@@ -20,6 +20,7 @@ from pullback.errors import InvalidDataError, InvalidParameterError
 from pullback.manifolds import Manifold
 from pullback.metrics import FisherRaoMetric, PullbackMetric
 from pullback.models import ZeroInflatedNegativeBinomial
+from pullback.models.likelihoods import negative_binomial
 from pullback.testing import check_metric
 
 
