@@ -23,7 +23,7 @@ def run(script, *arguments):
         env=os.environ | {"PYTHONPATH": path},
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=3600,
         check=False,
     )
     assert ended.returncode == 0, ended.stderr

@@ -18,7 +18,7 @@ def test_curvature_is_measured():
         env=os.environ | {"PYTHONPATH": path},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=3600,
         check=True,
     ).stdout
     rows = [line.strip("| ").split(" | ") for line in output.splitlines() if line[:2] == "| "]

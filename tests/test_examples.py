@@ -36,7 +36,7 @@ def test_the_example_runs(script, tmp_path):
         env=os.environ | {"PYTHONPATH": path, "MPLBACKEND": "Agg"},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=3600,
         check=False,
     )
     assert ended.returncode == 0, ended.stderr

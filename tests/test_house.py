@@ -22,7 +22,7 @@ def python(code):
     environment = os.environ | {"PYTHONPATH": path}
     command = [sys.executable, "-c", code]
     return subprocess.run(
-        command, env=environment, capture_output=True, text=True, check=True, timeout=600
+        command, env=environment, capture_output=True, text=True, check=True, timeout=3600
     ).stdout
 
 

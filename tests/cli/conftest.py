@@ -10,6 +10,27 @@ import pytest
 SOURCE = Path(__file__).parents[2] / "src"
 
 
+SIGNALLED = """
+import os, runpy, sys
+from pullback.models.checkpoint import Checkpoint
+
+count, number = int(sys.argv[1]), int(sys.argv[2])
+write = Checkpoint.write
+
+def counted(*args, **options):
+    global count
+    write(*args, **options)
+    count -= 1
+    if count == 0:
+        os.kill(os.getpid(), number)
+
+Checkpoint.write = counted
+sys.argv[1:] = sys.argv[3:]
+runpy.run_module("pullback", run_name="__main__")
+"""
+"""A program that signals itself: another process may be late on a busy machine."""
+
+
 @pytest.fixture
 def pullback(monkeypatch, capsys):
     """Run the command line in this process; return exit code, stdout and stderr."""
@@ -31,10 +52,14 @@ def start():
     """Start the command line in a process of its own."""
     started = []
 
-    def popen(*words, **options):
+    def popen(*words, signal_at=None, **options):
+        """Start `pullback WORDS`; `signal_at=(n, number)` sends it a signal after n checkpoints."""
         path = os.pathsep.join([str(SOURCE), os.environ.get("PYTHONPATH", "")])
+        how = ["-m", "pullback"]
+        if signal_at is not None:
+            how = ["-c", SIGNALLED, *map(str, map(int, signal_at))]
         process = subprocess.Popen(
-            [sys.executable, "-m", "pullback", *map(str, words)],
+            [sys.executable, *how, *map(str, words)],
             env=os.environ | {"PYTHONPATH": path},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

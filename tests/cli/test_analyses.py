@@ -449,7 +449,7 @@ def test_help_has_an_example_that_parses(pullback, command):
 def test_a_journey_in_a_process_of_its_own(start, run):
     for words in (("cluster", run, *TINY), ("sample", run, "--n", "3", "--decode")):
         process = start(*words)
-        out, err = process.communicate(timeout=300)
+        out, err = process.communicate(timeout=3600)
         assert process.returncode == 0, err
         table = Path(run) / "analyses" / f"{words[0]}.csv"
         assert f"wrote {table}" in out

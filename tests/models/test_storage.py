@@ -94,7 +94,7 @@ vae = load({str(folder)!r})
 print(vae.decode(torch.tensor([0.5, -0.5])).double().sum().item().hex())
 """
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=3600
     )
     here = load(folder).decode(torch.tensor([0.5, -0.5])).double().sum().item().hex()
     assert done.stdout.strip() == here
