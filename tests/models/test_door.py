@@ -197,6 +197,12 @@ def test_a_few_kinks_are_found_too(seed):
         Decoder(nn.Sequential(nn.Linear(2, 16), nn.ReLU(), nn.Linear(16, 5)))
 
 
+@pytest.mark.parametrize("kinked", [torch.abs, lambda z: z.norm(dim=-1, keepdim=True)])
+def test_a_kink_at_the_origin_alone_is_found(kinked):
+    with pytest.warns(SmoothnessWarning, match="norm at 0"):
+        Decoder(lambda z: torch.cat([z, kinked(z)], -1), latent_dim=2)
+
+
 def test_smooth_walls_are_not_taken_for_kinks():
     from pullback.models import NormalLikelihood, RBFPrecision, mlp
 

@@ -25,9 +25,9 @@ __all__ = ["Study", "manifold_over"]
 _MOST_NODES = 2000  # training codes that the graph of distances runs through
 _MARGIN = 0.5  # of the table beyond the codes: draws and walks go further than they
 # Pairs that are solved first, and the work that all pairs may take, in steps of the solver times
-# segments of the curves. It is counted and not timed, so that a run is the same on every machine: of
-# digits a pair took 170 to 600 on a trained model, and 12,000 after two epochs, where a million of
-# these took 70 s of one core.
+# segments of the curves. It is counted and not timed, so that a run is the same on every machine.
+# Of digits a pair took 170 to 600 on a trained model, and 12,000 after two epochs, where a million
+# of these took 70 s of one core.
 _PILOT, _WORK = 10, 1_000_000
 
 
