@@ -13,7 +13,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 # contend for a core make small tensors twenty times slower.
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
-.PHONY: help demo test test-fast lint format clean
+.PHONY: help demo test test-fast test-thorough lint format clean
 .DEFAULT_GOAL := help
 
 help: ## Say what can be made
@@ -22,12 +22,15 @@ help: ## Say what can be made
 demo: $(VENV)/.installed-data ## Train on real digits and write the report to OUT (demo/)
 	$(BIN)/pullback demo --out "$(OUT)"
 
-test: lint ## Check format, lint, types and imports; run every test (ARGS are pytest's)
+test: lint ## Check format, lint, types and imports; run the tests (ARGS are pytest's)
 	$(ONE_THREAD) $(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
 test-fast: $(VENV)/.installed-dev ## Run the fast tests only, without format, lint and types
 	$(ONE_THREAD) $(BIN)/python -m pytest -n $(JOBS) --dist worksteal \
-	  -m "not slow and not exhaustive" $(ARGS)
+	  -m "not slow and not thorough and not exhaustive" $(ARGS)
+
+test-thorough: $(VENV)/.installed-dev ## Run the dear tests, which `make test` leaves out
+	$(ONE_THREAD) $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m thorough $(ARGS)
 
 lint: $(VENV)/.installed-dev ## Check format, lint and types only
 	$(BIN)/ruff format --check .

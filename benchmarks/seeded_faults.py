@@ -33,7 +33,10 @@ MARKS = "<!-- seeded faults -->", "<!-- end of seeded faults -->"
 NOTHING = "nothing"
 OUTPUT, SPENT = "output.txt", "spent.txt"  # what a run of tests says, and its time
 CPU_SECONDS = 900  # for one run of tests: a fault may make them run for ever
-KINDS = {"fast": "not slow and not exhaustive", "slow": "slow and not exhaustive"}
+KINDS = {
+    "fast": "not slow and not thorough and not exhaustive",
+    "slow": "slow and not thorough and not exhaustive",
+}
 ONE_THREAD = dict.fromkeys(["OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"], "1")
 
 

@@ -19,7 +19,7 @@ __all__ = [
     "Pairs",
     "Points",
     "Scalars",
-    "Status",
+    "StatusCodes",
     "Tangent",
 ]
 
@@ -39,7 +39,7 @@ Scalars = Float[Tensor, "*batch"]
 """One number for each element of a batch: a length, an energy, a log-volume."""
 Mask = Bool[Tensor, "*batch"]
 """One truth value for each element of a batch."""
-Status = Int[Tensor, "*batch"]
+StatusCodes = Int[Tensor, "*batch"]
 """One status code for each element of a batch."""
 Data = Float[Tensor, "*batch D"]
 """Observations x."""

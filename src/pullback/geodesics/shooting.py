@@ -13,8 +13,7 @@ from pullback.geodesics.base import Solver, Status, select
 from pullback.geodesics.initial_value import follow
 from pullback.geodesics.trajectory import Trajectory
 from pullback.metrics import Metric
-from pullback.shapes import Latent, Points, Scalars, Tangent
-from pullback.shapes import Status as Codes
+from pullback.shapes import Latent, Points, Scalars, StatusCodes, Tangent
 
 __all__ = ["Shooting", "refine_velocity"]
 
@@ -131,7 +130,7 @@ def refine_velocity(
     *,
     tol: float = 1e-9,
     max_steps: int = 20,
-) -> tuple[Tangent, Codes, Scalars]:
+) -> tuple[Tangent, StatusCodes, Scalars]:
     """Polish initial velocities until exp(a, v) = b, by `Shooting`.
 
     They are found roughly first, by geodesics that are followed roughly, and then exactly.

@@ -11,8 +11,7 @@ from pullback.errors import InvalidDataError, check_data, check_number
 from pullback.geodesics import Status, connect, shoot
 from pullback.manifolds.latent_space import LatentSpace
 from pullback.manifolds.transport import transport
-from pullback.shapes import Latent, Mask, Tangent
-from pullback.shapes import Status as Codes
+from pullback.shapes import Latent, Mask, StatusCodes, Tangent
 
 __all__ = ["Analogy", "AttributeVector", "analogy", "attribute_vector"]
 
@@ -35,7 +34,7 @@ class Analogy:
 
     point: Latent
     tangent_vector: Tangent
-    status: Codes
+    status: StatusCodes
 
     __repr__ = as_line
     _repr_html_ = as_html

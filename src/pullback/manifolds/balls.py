@@ -12,8 +12,7 @@ from pullback.errors import InvalidParameterError, check_integer, check_number, 
 from pullback.geodesics import shoot
 from pullback.manifolds.conjugate import conjugate_points
 from pullback.metrics import Metric
-from pullback.shapes import Latent, Mask, Points
-from pullback.shapes import Status as Codes
+from pullback.shapes import Latent, Mask, Points, StatusCodes
 
 __all__ = ["GeodesicBall", "geodesic_ball", "unit_vectors"]
 
@@ -41,7 +40,7 @@ class GeodesicBall(NamedTuple):
     boundary: Points
     tangent_vectors: Points
     past_conjugate: Mask
-    status: Codes
+    status: StatusCodes
 
     def __repr__(self) -> str:
         """Show the tensors by their shapes."""

@@ -13,8 +13,7 @@ from pullback.geodesics.runge_kutta import runge_kutta_step
 from pullback.geodesics.trajectory import geodesic_flow
 from pullback.manifolds.jacobi import JacobiLift, broadcast_points
 from pullback.metrics import Metric
-from pullback.shapes import Mask, Scalars
-from pullback.shapes import Status as Codes
+from pullback.shapes import Mask, Scalars, StatusCodes
 
 __all__ = ["ConjugatePoints", "conjugate_points"]
 
@@ -41,7 +40,7 @@ class ConjugatePoints(NamedTuple):
 
     distance: Scalars
     followed: Scalars
-    status: Codes
+    status: StatusCodes
 
     def __repr__(self) -> str:
         """Show the tensors by their shapes."""

@@ -83,7 +83,7 @@ class CurvedSpace(LatentSpace):
     def sectional_curvature(
         self, point: Any, tangent_vector_a: Any, tangent_vector_b: Any
     ) -> Scalars:
-        """Compute the curvature of planes, see `sectionalsectional_curvature`.
+        """Compute the curvature of planes, see `manifolds.sectional_curvature`.
 
         Args:
             point: z, shape `(*batch, d)`, d >= 2.
@@ -107,7 +107,7 @@ class CurvedSpace(LatentSpace):
     ) -> CurvatureEstimate:
         """Estimate the scalar curvature in many dimensions by planes at random.
 
-        See `sectionalestimate_scalar_curvature`.
+        See `manifolds.estimate_scalar_curvature`.
 
         Args:
             point: z, shape `(*batch, d)`, d >= 2.
@@ -133,7 +133,7 @@ class CurvedSpace(LatentSpace):
     ) -> CurvatureEstimate:
         """Estimate Ric(u, u) in many dimensions by planes at random through u.
 
-        See `sectionalestimate_ricci`.
+        See `manifolds.estimate_ricci`.
 
         Args:
             point: z, shape `(*batch, d)`, d >= 2.

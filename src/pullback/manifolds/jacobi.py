@@ -11,8 +11,7 @@ from pullback.display import as_html, as_line
 from pullback.errors import InvalidDataError, check_number, check_points
 from pullback.geodesics import Trajectory, shoot
 from pullback.metrics import Metric
-from pullback.shapes import Latent, Mask, MetricMatrix, Points, Scalars, Tangent
-from pullback.shapes import Status as Codes
+from pullback.shapes import Latent, Mask, MetricMatrix, Points, Scalars, StatusCodes, Tangent
 
 __all__ = ["JacobiField", "JacobiLift", "broadcast_points", "connection_term", "jacobi_field"]
 
@@ -40,7 +39,7 @@ class JacobiField:
     _repr_html_ = as_html
 
     @property
-    def status(self) -> Codes:
+    def status(self) -> StatusCodes:
         """`Status` codes of the geodesics, shape `(*batch,)`."""
         return self.flight.status
 

@@ -14,8 +14,7 @@ from pullback.geodesics import Status
 from pullback.manifolds.magnus import NODES, magnus_propagator
 from pullback.manifolds.path import Path
 from pullback.metrics import Metric
-from pullback.shapes import Mask, MetricMatrix, Scalars
-from pullback.shapes import Status as Codes
+from pullback.shapes import Mask, MetricMatrix, Scalars, StatusCodes
 
 __all__ = ["Transport", "check_vectors", "isometry_defect", "transport", "transport_matrix"]
 
@@ -48,7 +47,7 @@ class Transport:
     vectors: Tensor
     defect: Scalars
     error: Scalars
-    status: Codes
+    status: StatusCodes
 
     __repr__ = as_line
     _repr_html_ = as_html
@@ -111,7 +110,7 @@ def transport(
 
 def transport_matrix(
     metric: Metric, path: Path, *, rtol: float = 1e-5, max_steps: int = 4096
-) -> tuple[MetricMatrix, Scalars, Scalars, Codes]:
+) -> tuple[MetricMatrix, Scalars, Scalars, StatusCodes]:
     """Compute the matrices P(1) with P' = -Gamma(c', P), P(0) = I, that transport any vector.
 
     The equation is linear, so all that it asks of the metric is known beforehand, and all steps are
