@@ -74,6 +74,6 @@ def test_a_fault_is_put_into_a_copy_and_found(tmp_path):
     before = (PACKAGE / fault.file).read_text()
     found = Copy(tmp_path / "copy", ROOT / "tests", []).look_for(fault, ["fast"])
     assert isinstance(found, Finding)
-    assert found.by.startswith("geodesics/test_candidates.py::")
+    assert found.by.startswith("geodesics/search/test_candidates.py::")
     assert (PACKAGE / fault.file).read_text() == before
     assert (tmp_path / "copy" / "src" / "pullback" / fault.file).read_text() == before

@@ -12,7 +12,7 @@ SOURCE = Path(__file__).parents[2] / "src"
 
 SIGNALLED = """
 import os, runpy, sys
-from pullback.models.checkpoint import Checkpoint
+from pullback.models.training.checkpoint import Checkpoint
 
 count, number = int(sys.argv[1]), int(sys.argv[2])
 write = Checkpoint.write

@@ -159,7 +159,7 @@ class Bent(Idle):
 @pytest.fixture
 def believed(monkeypatch):
     """Let `connect` take a solver at its word, so that the laws alone can find it out."""
-    from pullback.geodesics import search
+    from pullback.geodesics.search import search
 
     monkeypatch.setattr(search, "_UNKNOWN", 0.0)
 

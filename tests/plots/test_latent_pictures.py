@@ -11,7 +11,7 @@ from pullback.errors import InvalidDataError, InvalidParameterError
 from pullback.manifolds import Manifold
 from pullback.manifolds.reference import HalfPlane, stereographic
 from pullback.plots import to_png
-from pullback.plots.latent_map import plane_of
+from pullback.plots.maps.latent_map import plane_of
 
 FLAT = Manifold(lambda z: z, dim=2)
 SPHERE = Manifold(stereographic, dim=2)

@@ -9,7 +9,7 @@ from pullback import linalg
 from pullback.errors import InvalidDataError, InvalidParameterError, MissingExtraError
 from pullback.metrics import RHVAEMetric
 from pullback.models import Decoder
-from pullback.models.copying import copy_module
+from pullback.models.decoding.copying import copy_module
 
 __all__ = ["from_pythae", "rhvae_metric"]
 

@@ -9,7 +9,7 @@ from torch.distributions import Distribution, Independent
 
 from pullback.errors import InvalidParameterError, MissingExtraError, check_choice, check_number
 from pullback.models import Decoder
-from pullback.models.copying import copy_module
+from pullback.models.decoding.copying import copy_module
 from pullback.models.likelihoods.zero_inflated import ZeroInflatedNegativeBinomial
 
 __all__ = ["from_scvi"]

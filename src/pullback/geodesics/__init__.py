@@ -1,21 +1,21 @@
 """Geodesics: curves of shortest length between points of a latent space."""
 
 from pullback.geodesics.base import Relaxation, Solver, State, Status
-from pullback.geodesics.collocation import Collocation
 from pullback.geodesics.distances import PairwiseDistances, pairwise, refine_sample
 from pullback.geodesics.first_variation import differentiable_length
-from pullback.geodesics.georce import GEORCE
-from pullback.geodesics.gp_fixed_point import GPFixedPoint
-from pullback.geodesics.graph import LatentGraph, grid_nodes
-from pullback.geodesics.initial_value import shoot
-from pullback.geodesics.lbfgs import LBFGS
-from pullback.geodesics.newton import Newton
+from pullback.geodesics.initial_value.initial_value import shoot
+from pullback.geodesics.initial_value.trajectory import Trajectory
 from pullback.geodesics.result import GeodesicResult
-from pullback.geodesics.search import default_solver
-from pullback.geodesics.shooting import Shooting, refine_velocity
-from pullback.geodesics.short import ShortGeodesics, search_shortly, with_ends
+from pullback.geodesics.search.graph import LatentGraph, grid_nodes
+from pullback.geodesics.search.search import default_solver
+from pullback.geodesics.search.short import ShortGeodesics, search_shortly, with_ends
 from pullback.geodesics.solve import connect
-from pullback.geodesics.trajectory import Trajectory
+from pullback.geodesics.solvers.collocation import Collocation
+from pullback.geodesics.solvers.georce import GEORCE
+from pullback.geodesics.solvers.gp_fixed_point import GPFixedPoint
+from pullback.geodesics.solvers.lbfgs import LBFGS
+from pullback.geodesics.solvers.newton import Newton
+from pullback.geodesics.solvers.shooting import Shooting, refine_velocity
 
 __all__ = [
     "GEORCE",

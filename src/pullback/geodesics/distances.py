@@ -8,8 +8,8 @@ from torch import Tensor
 
 from pullback.display import as_html, as_line
 from pullback.errors import ConvergenceWarning
-from pullback.geodesics.graph import LatentGraph
-from pullback.geodesics.short import search_shortly
+from pullback.geodesics.search.graph import LatentGraph
+from pullback.geodesics.search.short import search_shortly
 from pullback.geodesics.solve import connect
 from pullback.metrics import Metric
 from pullback.progress import progress_bar

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from pullback.geodesics.measure import resample
+from pullback.geodesics.search.measure import resample
 from pullback.linalg import block_tridiagonal_solve
 from pullback.metrics import ChordExpansion, Metric
 from pullback.shapes import Points

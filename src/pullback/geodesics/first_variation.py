@@ -7,8 +7,8 @@ from torch import Tensor
 
 from pullback.errors import InvalidParameterError
 from pullback.geodesics.end_hessian import distance_hessian
-from pullback.geodesics.measure import fine_points, measure
 from pullback.geodesics.result import GeodesicResult, through
+from pullback.geodesics.search.measure import fine_points, measure
 from pullback.metrics import Metric
 from pullback.shapes import Latent, Scalars
 

@@ -16,11 +16,11 @@ from pullback.errors import (
     check_points,
 )
 from pullback.geodesics.base import Solver
-from pullback.geodesics.certificate import SMALL_DIM
-from pullback.geodesics.confirmation import confirmed, polished
-from pullback.geodesics.graph import LatentGraph
 from pullback.geodesics.result import GeodesicResult
-from pullback.geodesics.search import Search
+from pullback.geodesics.search.certificate import SMALL_DIM
+from pullback.geodesics.search.confirmation import confirmed, polished
+from pullback.geodesics.search.graph import LatentGraph
+from pullback.geodesics.search.search import Search
 from pullback.metrics import Metric
 
 __all__ = ["connect"]

@@ -10,7 +10,7 @@ from pullback.display import as_html, as_line
 from pullback.errors import InvalidDataError, check_data, check_number
 from pullback.geodesics import Status, connect, shoot
 from pullback.manifolds.latent_space import LatentSpace
-from pullback.manifolds.transport import transport
+from pullback.manifolds.transport.transport import transport
 from pullback.shapes import Latent, Mask, StatusCodes, Tangent
 
 __all__ = ["Analogy", "AttributeVector", "analogy", "attribute_vector"]

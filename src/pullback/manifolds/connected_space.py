@@ -9,13 +9,13 @@ from pullback.curves import Curve
 from pullback.errors import ConvergenceWarning, check_choice, check_data, check_integer
 from pullback.geodesics import GeodesicResult, Trajectory, grid_nodes
 from pullback.manifolds.analogy import Analogy, AttributeVector, analogy, attribute_vector
-from pullback.manifolds.balls import GeodesicBall, geodesic_ball
-from pullback.manifolds.conjugate import conjugate_points
 from pullback.manifolds.curved_space import CurvedSpace
-from pullback.manifolds.injectivity import InjectivityRadius, injectivity_radius
-from pullback.manifolds.jacobi import JacobiField, jacobi_field
-from pullback.manifolds.pole_ladder import pole_ladder
-from pullback.manifolds.transport import Transport, transport
+from pullback.manifolds.spreading.balls import GeodesicBall, geodesic_ball
+from pullback.manifolds.spreading.conjugate import conjugate_points
+from pullback.manifolds.spreading.injectivity import InjectivityRadius, injectivity_radius
+from pullback.manifolds.spreading.jacobi import JacobiField, jacobi_field
+from pullback.manifolds.transport.pole_ladder import pole_ladder
+from pullback.manifolds.transport.transport import Transport, transport
 from pullback.manifolds.voronoi import VoronoiCells, voronoi_cells
 from pullback.shapes import Scalars, Tangent
 

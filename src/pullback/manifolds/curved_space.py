@@ -4,15 +4,15 @@ from typing import Any
 
 import torch
 
-from pullback.manifolds.christoffels import Symbols, christoffels
-from pullback.manifolds.curvature import RiemannTensor, ricci, riemann, scalar_curvature
-from pullback.manifolds.latent_space import LatentSpace
-from pullback.manifolds.sectional_curvature import (
+from pullback.manifolds.curvature.christoffels import Symbols, christoffels
+from pullback.manifolds.curvature.curvature import RiemannTensor, ricci, riemann, scalar_curvature
+from pullback.manifolds.curvature.sectional_curvature import (
     CurvatureEstimate,
     estimate_ricci,
     estimate_scalar_curvature,
     sectional_curvature,
 )
+from pullback.manifolds.latent_space import LatentSpace
 from pullback.shapes import MetricMatrix, Scalars
 
 __all__ = ["CurvedSpace"]

@@ -10,7 +10,7 @@ from pullback.display import as_html, as_line
 from pullback.errors import InvalidParameterError, check_integer
 from pullback.geodesics import Solver
 from pullback.geodesics.base import Status
-from pullback.geodesics.search import default_solver
+from pullback.geodesics.search.search import default_solver
 from pullback.metrics import EnsembleMetric
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from pullback.exclusive import exclusive
 from pullback.geodesics import LatentGraph
 from pullback.metrics import AmbientMetric, Metric, TabulatedMetric, metric_of, output_mean
 from pullback.models import VAE, EnsembleDecoder
-from pullback.models.preparation import where_to_compute
+from pullback.models.decoding.preparation import where_to_compute
 from pullback.shapes import Latent, MetricMatrix, Scalars
 
 __all__ = ["LatentSpace"]

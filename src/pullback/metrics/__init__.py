@@ -1,6 +1,6 @@
 """Riemannian metrics on a latent space."""
 
-from pullback.metrics.ambient import (
+from pullback.metrics.ambient.base import (
     AmbientMetric,
     ConstantMatrix,
     CostField,
@@ -9,28 +9,28 @@ from pullback.metrics.ambient import (
     WeightField,
     Weights,
 )
+from pullback.metrics.ambient.enriched import with_ambient
+from pullback.metrics.ambient.field import FieldMetric
 from pullback.metrics.base import ChordExpansion, EndExpansion, Metric
 from pullback.metrics.choice import metric_of
 from pullback.metrics.composite import ScaledMetric, SumMetric
-from pullback.metrics.conformal import ConformalMetric
-from pullback.metrics.diagonal import DiagonalMetric
-from pullback.metrics.enriched import with_ambient
 from pullback.metrics.ensemble import DecorrelatedEnergy, EnsembleMetric
-from pullback.metrics.field import FieldMetric
-from pullback.metrics.fisher_information import (
+from pullback.metrics.explicit.conformal import ConformalMetric
+from pullback.metrics.explicit.diagonal import DiagonalMetric
+from pullback.metrics.explicit.local_variance import LocalVarianceMetric
+from pullback.metrics.explicit.rhvae import RHVAEMetric
+from pullback.metrics.immersions import immersion, output_mean
+from pullback.metrics.information.fisher_information import (
     StatisticalModel,
     fisher_information,
     statistical_model,
 )
-from pullback.metrics.fisher_rao import FisherRaoMetric
-from pullback.metrics.immersions import immersion, output_mean
-from pullback.metrics.information_blocks import BlockInformation
-from pullback.metrics.kl import KLMetric, symmetric_divergence
-from pullback.metrics.local_variance import LocalVarianceMetric
+from pullback.metrics.information.fisher_rao import FisherRaoMetric
+from pullback.metrics.information.information_blocks import BlockInformation
+from pullback.metrics.information.kl import KLMetric, symmetric_divergence
 from pullback.metrics.pullback import PullbackMetric
 from pullback.metrics.restricted import RestrictedMetric
-from pullback.metrics.rhvae import RHVAEMetric
-from pullback.metrics.tabulated import TabulatedMetric
+from pullback.metrics.tables.tabulated import TabulatedMetric
 
 __all__ = [
     "AmbientMetric",

@@ -8,19 +8,24 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, LogNormal
 
 from pullback.errors import InvalidParameterError, check_choice
-from pullback.metrics.ambient import AmbientMetric
+from pullback.metrics.ambient.base import AmbientMetric
+from pullback.metrics.ambient.enriched import with_ambient
 from pullback.metrics.base import Metric
-from pullback.metrics.enriched import with_ambient
 from pullback.metrics.ensemble import EnsembleMetric
-from pullback.metrics.fisher_information import has_information
-from pullback.metrics.fisher_rao import FisherRaoMetric
 from pullback.metrics.immersions import has_immersion, words
-from pullback.metrics.kl import KLMetric
+from pullback.metrics.information.fisher_information import has_information
+from pullback.metrics.information.fisher_rao import FisherRaoMetric
+from pullback.metrics.information.kl import KLMetric
 from pullback.metrics.pullback import PullbackMetric
 from pullback.models import EnsembleDecoder
-from pullback.models.door import look
+from pullback.models.decoding.door import look
+from pullback.models.decoding.preparation import (
+    as_model,
+    prepare_decoder,
+    read_dim,
+    where_to_compute,
+)
 from pullback.models.likelihoods.base import family_of
-from pullback.models.preparation import as_model, prepare_decoder, read_dim, where_to_compute
 
 __all__ = ["metric_of"]
 

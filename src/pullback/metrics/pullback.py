@@ -19,10 +19,10 @@ from pullback.autodiff import (
 )
 from pullback.metrics.base import ChordExpansion, Metric
 from pullback.metrics.immersions import immersion as immersion_of
-from pullback.models.copying import cast_module, copy_module
-from pullback.models.door import check_map, look, probes
-from pullback.models.laws import is_rough_copy
-from pullback.models.preparation import prepare_decoder, read_dim, where_to_compute
+from pullback.models.decoding.copying import cast_module, copy_module
+from pullback.models.decoding.door import check_map, look, probes
+from pullback.models.decoding.laws import is_rough_copy
+from pullback.models.decoding.preparation import prepare_decoder, read_dim, where_to_compute
 from pullback.shapes import (
     Ambient,
     Latent,

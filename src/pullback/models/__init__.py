@@ -1,6 +1,6 @@
 """Variational auto-encoders: encoders, decoders, likelihoods, training and storage."""
 
-from pullback.models.decoder import Decoder
+from pullback.models.decoding.decoder import Decoder
 from pullback.models.dropout import FixedDropout, mc_dropout
 from pullback.models.encoder import GaussianEncoder
 from pullback.models.ensemble import DecoderSampler, EnsembleDecoder, Mixture
@@ -26,17 +26,17 @@ from pullback.models.likelihoods.precision_fit import (
 )
 from pullback.models.likelihoods.zero_inflated import ZeroInflatedNegativeBinomial
 from pullback.models.networks import ConvolutionalDecoder, ConvolutionalEncoder, activation, mlp
-from pullback.models.objectives import (
+from pullback.models.priors import StandardNormal
+from pullback.models.randomness import draw
+from pullback.models.storage import atomic_write, check_writable, load, save
+from pullback.models.training.objectives import (
     ELBO,
     elbo,
     importance_weighted_bound,
     kl_divergence,
     log_marginal,
 )
-from pullback.models.priors import StandardNormal
-from pullback.models.randomness import draw
-from pullback.models.storage import atomic_write, check_writable, load, save
-from pullback.models.training import Trainer, TrainingOptions
+from pullback.models.training.training import Trainer, TrainingOptions
 from pullback.models.vae import VAE
 
 __all__ = [

@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from pullback.errors import InvalidParameterError, check_choice, check_integer, check_number
-from pullback.models.decoder import Decoder
+from pullback.models.decoding.decoder import Decoder
 from pullback.models.encoder import GaussianEncoder
 from pullback.models.ensemble import EnsembleDecoder
 from pullback.models.likelihoods import LIKELIHOODS, Likelihood

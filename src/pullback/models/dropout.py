@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from pullback.errors import InvalidParameterError, check_integer
-from pullback.models.copying import copy_module
+from pullback.models.decoding.copying import copy_module
 from pullback.models.ensemble import DecoderSampler
 from pullback.shapes import Ambient, Data
 

@@ -20,7 +20,7 @@ from pullback.errors import (
     check_path,
     check_points,
 )
-from pullback.models import objectives, storage
+from pullback.models import storage
 from pullback.models.config import (
     TrainingOptions,
     VAEConfig,
@@ -33,7 +33,8 @@ from pullback.models.ensemble import members_of
 from pullback.models.likelihoods import LIKELIHOODS, Likelihood
 from pullback.models.priors import StandardNormal
 from pullback.models.randomness import draw, seeded
-from pullback.models.training import Trainer
+from pullback.models.training import objectives
+from pullback.models.training.training import Trainer
 from pullback.shapes import Data, Latent, Scalars
 
 __all__ = ["VAE"]

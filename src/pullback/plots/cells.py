@@ -10,7 +10,7 @@ from matplotlib.colors import ListedColormap
 
 from pullback.errors import InvalidDataError
 from pullback.geodesics import grid_nodes
-from pullback.plots.latent_map import plane_of, scatter
+from pullback.plots.maps.latent_map import plane_of, scatter
 from pullback.plots.style import CATEGORICAL, new_axes, styled
 
 __all__ = ["cells"]

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from pullback.plots.latent_map import scatter
+from pullback.plots.maps.latent_map import scatter
 from pullback.plots.style import new_axes, styled
 
 __all__ = ["clusters"]

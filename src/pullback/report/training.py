@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from pullback.errors import check_device
 from pullback.models import VAE, ConstantStd, Decoder, NormalLikelihood, load
 from pullback.models.config import TrainingOptions, VAEConfig
-from pullback.models.training import Trainer
+from pullback.models.training.training import Trainer
 from pullback.report.preparation import RunData
 from pullback.report.run import RunFolder, Settings, is_saved
 

@@ -3,15 +3,15 @@
 from pullback.sampling.along import GeodesicTube
 from pullback.sampling.base import ChainState, Sampler
 from pullback.sampling.brownian import BrownianMotion, brownian_drift
+from pullback.sampling.chains.hamiltonian import Hamiltonian
+from pullback.sampling.chains.langevin import Langevin
+from pullback.sampling.chains.metropolis import MetropolisSampler
+from pullback.sampling.chains.target import Target
 from pullback.sampling.diagnostics import Diagnostics, effective_sample_size, r_hat
 from pullback.sampling.generation import SupportSampler
-from pullback.sampling.hamiltonian import Hamiltonian
 from pullback.sampling.heat_kernel import HeatKernel
-from pullback.sampling.langevin import Langevin
-from pullback.sampling.metropolis import MetropolisSampler
 from pullback.sampling.samples import ChainStatus, Samples
 from pullback.sampling.support import Support
-from pullback.sampling.target import Target
 from pullback.sampling.volume import VolumeSampler
 
 __all__ = [

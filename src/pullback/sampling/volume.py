@@ -17,11 +17,11 @@ from pullback.errors import (
     check_points,
 )
 from pullback.manifolds import Manifold
-from pullback.metrics.bspline import BSpline
+from pullback.metrics.tables.bspline import BSpline
 from pullback.sampling.base import check_manifold, generator_from
+from pullback.sampling.chains.target import region_mask
 from pullback.sampling.samples import Samples
 from pullback.sampling.support import Support
-from pullback.sampling.target import region_mask
 from pullback.shapes import Mask
 
 __all__ = ["VolumeSampler"]

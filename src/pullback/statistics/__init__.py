@@ -1,25 +1,25 @@
 """Statistics in a curved latent space."""
 
 from pullback.statistics.base import LatentEstimator
-from pullback.statistics.descent import Centers
-from pullback.statistics.distances import GeodesicAffinity, GeodesicDistances
-from pullback.statistics.embedding import GeodesicEmbedding
-from pullback.statistics.encoder import Encoder
-from pullback.statistics.frechet_mean import FrechetMean, frechet_means
-from pullback.statistics.geodesic_regression import GeodesicRegression
-from pullback.statistics.geometric_median import GeometricMedian, geometric_medians
-from pullback.statistics.k_means import KMeans
-from pullback.statistics.k_medoids import KMedoids
-from pullback.statistics.k_neighbors import (
+from pullback.statistics.centers.descent import Centers
+from pullback.statistics.centers.frechet_mean import FrechetMean, frechet_means
+from pullback.statistics.centers.geometric_median import GeometricMedian, geometric_medians
+from pullback.statistics.clustering.k_means import KMeans
+from pullback.statistics.clustering.k_medoids import KMedoids
+from pullback.statistics.clustering.scores import clustering_scores, triplet_share
+from pullback.statistics.densities.kernel_density import KernelDensity
+from pullback.statistics.densities.land import LAND
+from pullback.statistics.distances.distances import GeodesicAffinity, GeodesicDistances
+from pullback.statistics.distances.embedding import GeodesicEmbedding
+from pullback.statistics.distances.k_neighbors import (
     KNeighborsClassifier,
     KNeighborsRegressor,
     KNeighborsTransformer,
 )
-from pullback.statistics.kernel_density import KernelDensity
-from pullback.statistics.land import LAND
+from pullback.statistics.encoder import Encoder
+from pullback.statistics.geodesic_models.geodesic_regression import GeodesicRegression
+from pullback.statistics.geodesic_models.principal_geodesic import PrincipalGeodesicAnalysis
 from pullback.statistics.logarithms import Logarithms, Logs
-from pullback.statistics.principal_geodesic import PrincipalGeodesicAnalysis
-from pullback.statistics.scores import clustering_scores, triplet_share
 
 __all__ = [
     "LAND",

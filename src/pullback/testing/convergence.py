@@ -9,8 +9,8 @@ from torch import Tensor
 from pullback.curves import straight_line
 from pullback.errors import InvalidDataError, check_integer
 from pullback.geodesics import Solver, connect
-from pullback.geodesics.measure import measure
 from pullback.geodesics.result import through
+from pullback.geodesics.search.measure import measure
 from pullback.metrics import Metric
 from pullback.shapes import Codes
 

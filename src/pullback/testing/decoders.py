@@ -7,11 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from pullback.autodiff import Map
-from pullback.models.decoder import Decoder
-from pullback.models.door import check_images, probes
-from pullback.models.laws import broken_laws
-from pullback.models.output import flatten_output, map_output
-from pullback.models.preparation import prepare_decoder, read_dim
+from pullback.models.decoding.decoder import Decoder
+from pullback.models.decoding.door import check_images, probes
+from pullback.models.decoding.laws import broken_laws
+from pullback.models.decoding.output import flatten_output, map_output
+from pullback.models.decoding.preparation import prepare_decoder, read_dim
 from pullback.shapes import Codes
 
 __all__ = ["check_decoder"]

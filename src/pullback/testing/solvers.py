@@ -14,7 +14,7 @@ from torch import Tensor
 from pullback.curves import CubicSpline, straight_line
 from pullback.errors import check_number
 from pullback.geodesics import GeodesicResult, Solver, Status, connect
-from pullback.geodesics.measure import measure
+from pullback.geodesics.search.measure import measure
 from pullback.metrics import Metric
 from pullback.shapes import Codes, Scalars
 from pullback.testing.problems import (

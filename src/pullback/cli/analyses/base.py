@@ -25,7 +25,7 @@ from pullback.errors import (
 from pullback.manifolds import Manifold
 from pullback.models import atomic_write, check_writable, load
 from pullback.plots import theme, to_png
-from pullback.plots.latent_map import latent_map, survey
+from pullback.plots.maps.latent_map import latent_map, survey
 from pullback.report import RunFolder
 from pullback.report.study import manifold_over
 

@@ -9,7 +9,7 @@ from pullback import plots
 from pullback.cli.analyses.base import Analysis, Subject
 from pullback.errors import InvalidParameterError, check_integer
 from pullback.geodesics import grid_nodes
-from pullback.plots.latent_map import LatentMap, plane_of
+from pullback.plots.maps.latent_map import LatentMap, plane_of
 
 __all__ = ["measure_curvature"]
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from pullback.errors import InvalidParameterError
-from pullback.models.readings import register_reading
+from pullback.models.decoding.readings import register_reading
 from pullback.models.standardization import UNITLESS, Unit
 from pullback.shapes import Ambient, Data, Latent
 

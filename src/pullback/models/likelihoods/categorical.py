@@ -6,9 +6,9 @@ import torch
 from torch.distributions import Categorical, Distribution, OneHotCategorical
 
 from pullback.errors import InvalidDataError, InvalidParameterError, check_integer
+from pullback.models.decoding.readings import reading_of
 from pullback.models.likelihoods.base import Likelihood
 from pullback.models.likelihoods.one_hot import OneHotSequence
-from pullback.models.readings import reading_of
 from pullback.shapes import Ambient, Data, Latent
 
 if TYPE_CHECKING:

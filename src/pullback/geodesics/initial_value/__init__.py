@@ -1,0 +1,1 @@
+"""The initial value problem: geodesics from a point with a velocity."""

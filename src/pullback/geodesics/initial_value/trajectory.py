@@ -1,0 +1,313 @@
+"""The answer of an initial value problem: geodesics that were followed from their start."""
+
+import math
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pullback.autodiff import jacobian, jvp
+from pullback.display import as_html, as_line
+from pullback.errors import ConvergenceError, InvalidParameterError, check_integer
+from pullback.geodesics.base import Status
+from pullback.geodesics.batch import Batch
+from pullback.geodesics.initial_value.runge_kutta import runge_kutta_step
+from pullback.metrics import Metric
+from pullback.shapes import Latent, Mask, MetricMatrix, Points, Scalars, Tangent
+
+__all__ = ["Trajectory", "geodesic_flow"]
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectory(Batch):
+    """Geodesics c: [0, 1] -> R^d from given points with given velocities.
+
+    Each is known at the ends of its own steps, the knots, and between them by the polynomial of
+    degree 7 that has its position, velocity, acceleration and third derivative at both: its error
+    falls with the eighth power of the step, as that of the integration does. A trajectory that
+    could not be followed to t = 1 is NaN after the time it reached. `print(trajectory)` shows a
+    summary.
+
+    Attributes:
+        metric: the Riemannian metric.
+        times: t at the knots, increasing, shape `(*batch, K)`; infinite where there are fewer.
+        knots: c, shape `(*batch, K, d)`; this and what follows are NaN where there are fewer.
+        velocities: c', shape `(*batch, K, d)`.
+        accelerations: c'', shape `(*batch, K, d)`.
+        reached: the time t up to which the curve was followed, 1 if it converged, `(*batch,)`.
+        speed_variation: the largest relative deviation of |c'| from its start, shape `(*batch,)`.
+        n_steps: steps that were kept, shape `(*batch,)`.
+        n_evaluations: evaluations of the acceleration, shape `(*batch,)`.
+        status: `Status` codes, shape `(*batch,)`.
+
+    Example:
+        >>> from pullback.geodesics import shoot
+        >>> from pullback.manifolds.reference import HalfPlane
+        >>> up = shoot(HalfPlane(), [0.0, 1.0], [0.0, math.log(4)])
+        >>> up.at(torch.tensor([0.5, 1.0])).round(decimals=6).tolist()
+        [[0.0, 2.0], [0.0, 4.0]]
+    """
+
+    metric: Metric
+    times: Tensor
+    knots: Points
+    velocities: Points
+    accelerations: Points
+    reached: Scalars
+    speed_variation: Scalars
+    n_steps: Tensor
+    n_evaluations: Tensor
+    status: Tensor
+
+    @property
+    def converged(self) -> Mask:
+        """Which trajectories were followed to t = 1, shape `(*batch,)`."""
+        return self.status == Status.CONVERGED
+
+    @property
+    def start(self) -> Latent:
+        """The points c(0), shape `(*batch, d)`."""
+        return self.knots[..., 0, :]
+
+    @property
+    def end(self) -> Latent:
+        """The points c(1), exp of the initial velocity, shape `(*batch, d)`: NaN if not reached."""
+        return self._last(self.knots)
+
+    @property
+    def end_velocity(self) -> Tangent:
+        """The velocities c'(1), shape `(*batch, d)`: NaN if not reached."""
+        return self._last(self.velocities)
+
+    def at(self, t: Tensor) -> Points:
+        """Evaluate c(t).
+
+        Args:
+            t: times in [0, 1], shape `(n,)`.
+
+        Returns:
+            Points, shape `(*batch, n, d)`: NaN after the time that was reached.
+
+        Raises:
+            InvalidParameterError: a time lies outside [0, 1].
+        """
+        s, h, ends = self._between(t)
+        # From the nearer end, so that nothing is rounded there, nor along a curve of one point.
+        nearer = torch.where(s < 0.5, ends[..., 0, 0, :], ends[..., 1, 0, :])
+        bend = _hermite(s, h, _shifted(ends, nearer))
+        return self._reaching(t, nearer + torch.where(h == 0, 0, bend))
+
+    def velocity(self, t: Tensor) -> Points:
+        """Evaluate c'(t) at times t of shape `(n,)`: tangent vectors `(*batch, n, d)`, see `at`."""
+        s, h, ends = self._between(t)
+        ends = _shifted(ends, ends[..., 0, 0, :])
+        _, slope = jvp(lambda s: _hermite(s, h, ends), s, torch.ones_like(s))
+        return self._reaching(t, torch.where(h == 0, ends[..., 0, 1, :], slope / h))
+
+    def points(self, n: int) -> Points:
+        """Evaluate the curves at n equally spaced times, ends included: shape `(*batch, n, d)`."""
+        check_integer("n", n, low=2)
+        return self.at(torch.linspace(0, 1, n, dtype=self.times.dtype, device=self.times.device))
+
+    def differential(self) -> MetricMatrix:
+        """Differentiate the end points by the initial velocities: d exp(a, v) / dv.
+
+        The columns are the Jacobi fields J(1) with J(0) = 0 and J'(0) a unit vector. They solve the
+        variational equation, by the steps of the trajectory itself: the exact derivative of the
+        computed end point, all d directions at once.
+
+        Returns:
+            Matrices, shape `(*batch, d, d)`: NaN if t = 1 was not reached, singular if the end is
+            conjugate to the start.
+
+        Source:
+            Stoer and Bulirsch, Introduction to Numerical Analysis (2002), section 7.3.
+
+        Example:
+            >>> from pullback.geodesics import shoot
+            >>> from pullback.metrics import PullbackMetric
+            >>> flat = shoot(PullbackMetric(lambda z: 2 * z), [0.0, 0.0], [1.0, 1.0])
+            >>> flat.differential().round(decimals=9).tolist()
+            [[1.0, 0.0], [0.0, 1.0]]
+        """
+        d = self.knots.shape[-1]
+        flat = self.with_batch_shape(self.status.numel())
+        result = flat.knots.new_full((len(flat.status), d, d), torch.nan)
+        order = flat.n_steps.argsort(descending=True)
+        order = order[flat.converged[order]]
+        with torch.no_grad():
+            result[order] = flat.where(order)._differential()
+        return result.reshape(*self.status.shape, d, d)
+
+    def _differential(self) -> Tensor:
+        """As above, for trajectories that all converged, those with most steps first."""
+        flow = geodesic_flow(self.metric)
+        steps = self.times.diff(dim=-1)
+        n_steps = int(self.n_steps.max()) if len(self.n_steps) > 0 else 0
+        under_way = [int((self.n_steps > k).sum()) for k in range(n_steps)]
+
+        def fly(velocity: Tensor) -> Tensor:
+            y = torch.cat([self.start, velocity], -1)
+            slope = flow(y)
+            for k, n in enumerate(under_way):
+                stages = runge_kutta_step(flow, y[:n], slope[:n], steps[:n, k])
+                y, slope = torch.cat([stages.end, y[n:]]), torch.cat([stages.slope, slope[n:]])
+            return y.chunk(2, -1)[0]
+
+        return jacobian(fly, self.velocities[:, 0])[1]
+
+    def where(self, chosen: Tensor) -> "Trajectory":
+        """Return some of the trajectories: `chosen` is a mask or indices over the first axis."""
+        chosen_values: dict[str, Any] = {k: x[chosen] for k, x in self._tensors().items()}
+        return replace(self, **chosen_values)
+
+    def _at(self, places: Tensor) -> "Trajectory":
+        return self.with_batch_shape(self.status.numel()).where(places)
+
+    def with_batch_shape(self, *batch: int) -> "Trajectory":
+        """Return the same trajectories in a batch of another shape."""
+        n = self.status.ndim
+        shaped: dict[str, Any] = {
+            k: x.reshape((*batch, *x.shape[n:])) for k, x in self._tensors().items()
+        }
+        return replace(self, **shaped)
+
+    def raise_if_failed(self) -> "Trajectory":
+        """Return the trajectory itself if all of it reached t = 1.
+
+        Raises:
+            ConvergenceError: some did not; the message says how many, which and why.
+        """
+        failed = ~self.converged.flatten()
+        if bool(failed.any()):
+            raise ConvergenceError(
+                f"{int(failed.sum())} of {failed.numel()} geodesics could not be followed to their "
+                "end: " + "; ".join(self._failures()) + "."
+            )
+        return self
+
+    __repr__ = as_line
+    _repr_html_ = as_html
+
+    def __str__(self) -> str:
+        """Say how many reached their end, what it cost, and why others did not."""
+        lines = [
+            f"{int(self.converged.sum())} of {self.status.numel()} geodesics reached t = 1",
+            f"  steps        {_span(self.n_steps)}",
+            f"  evaluations  {_span(self.n_evaluations)}",
+            f"  speed        varied by {_span(self.speed_variation)}",
+        ]
+        return "\n".join(lines + [f"  {failure}" for failure in self._failures()])
+
+    def _failures(self) -> list[str]:
+        status, reached = self.status.flatten(), self.reached.flatten()
+        lines = []
+        for code in status.unique().tolist():
+            if code != Status.CONVERGED:
+                where = (status == code).nonzero().flatten()
+                shown = ", ".join(f"{i} at t = {reached[i]:.3g}" for i in where[:10].tolist())
+                more = ", ..." if len(where) > 10 else ""
+                lines.append(f"{Status(code).message} (geodesic {shown}{more})")
+        return lines
+
+    def _tensors(self) -> dict[str, Tensor]:
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in values.items() if isinstance(value, Tensor)}
+
+    def _last(self, values: Tensor) -> Tensor:
+        index = self.n_steps[..., None, None].expand(*self.n_steps.shape, 1, values.shape[-1])
+        last = values.gather(-2, index).squeeze(-2)
+        return torch.where(self.converged.unsqueeze(-1), last, torch.nan)
+
+    def _reaching(self, t: Tensor, values: Tensor) -> Tensor:
+        reached = t.to(self.times) <= self.reached.unsqueeze(-1)
+        return torch.where(reached.unsqueeze(-1), values, torch.nan)
+
+    def _between(self, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Find the knots around each time: where between them, how far apart, what is known there.
+
+        Returns:
+            s in [0, 1] and h, 0 where it stopped at once, both `(*batch, n, 1)`, and c and its
+            derivatives at both knots, `(*batch, n, 2, 4, d)`.
+        """
+        if t.ndim != 1 or not bool(((t >= 0) & (t <= 1)).all()):
+            raise InvalidParameterError("t", "times in [0, 1] of shape (n,)", t)
+        wanted = t.to(self.times).expand(*self.times.shape[:-1], -1).contiguous()
+        last = self.n_steps.unsqueeze(-1)
+        left = torch.searchsorted(self.times, wanted, right=True) - 1
+        left = left.minimum((last - 1).clamp(min=0))
+        right = (left + 1).minimum(last)
+        begin, end = self.times.gather(-1, left), self.times.gather(-1, right)
+        h = end - begin
+        s = torch.where(h > 0, (wanted - begin) / h, torch.zeros_like(h)).clamp(0, 1)
+        known = self._derivatives
+        ends = [
+            known.gather(-3, i[..., None, None].expand(*i.shape, *known.shape[-2:]))
+            for i in (left, right)
+        ]
+        return s.unsqueeze(-1), h.unsqueeze(-1), torch.stack(ends, -3)
+
+    @cached_property
+    def _derivatives(self) -> Tensor:
+        """Stack c and its first three derivatives at the knots, shape `(*batch, K, 4, d)`."""
+        known = torch.isfinite(self.times)
+        third = torch.full_like(self.knots, torch.nan)
+        y = torch.cat([self.knots, self.velocities], -1)
+        slope = torch.cat([self.velocities, self.accelerations], -1)
+        with torch.no_grad():
+            _, bend = jvp(geodesic_flow(self.metric), y[known], slope[known])
+        third[known] = bend.chunk(2, -1)[1]
+        return torch.stack([self.knots, self.velocities, self.accelerations, third], -2)
+
+
+def geodesic_flow(metric: Metric) -> Any:
+    """Return the right side of y' = f(y) for y = (c, c'): f(y) = (c', acceleration(c, c')).
+
+    Example:
+        >>> from pullback.metrics import PullbackMetric
+        >>> flow = geodesic_flow(PullbackMetric(lambda z: z))
+        >>> flow(torch.tensor([[1.0, 2.0, 3.0, 4.0]])).tolist()
+        [[3.0, 4.0, 0.0, 0.0]]
+    """
+
+    def flow(y: Tensor) -> Tensor:
+        z, v = y.chunk(2, -1)
+        return torch.cat([v, metric.acceleration(z, v)], -1)
+
+    return flow
+
+
+def _span(values: Tensor) -> str:
+    if values.numel() == 0:
+        return "none"
+    low, high = (f"{float(x):.3g}" for x in values.aminmax())
+    return low if low == high else f"{low} to {high}"
+
+
+def _shifted(ends: Tensor, origin: Tensor) -> Tensor:
+    """Take an origin `(*batch, n, d)` from the points among `ends`, see `_hermite`."""
+    shifted = ends.clone()
+    shifted[..., 0, :] -= origin.unsqueeze(-2)
+    return shifted
+
+
+def _hermite(s: Tensor, h: Tensor, ends: Tensor) -> Tensor:
+    """Evaluate the polynomials of degree 7 with given derivatives at s = 0 and s = 1.
+
+    The sum over both ends of c^(k) u^k / k! (1 - u)^4 sum_l (3 + l choose l) u^l, l <= 3 - k, where
+    u is the way from that end: s, or 1 - s and backwards.
+
+    Args:
+        s: where to evaluate, in [0, 1], shape `(*batch, n, 1)`.
+        h: the time from s = 0 to s = 1, shape `(*batch, n, 1)`.
+        ends: c, c', c'', c''' at both ends, shape `(*batch, n, 2, 4, d)`.
+    """
+    total = torch.zeros_like(ends[..., 0, 0, :])
+    for end, (u, step) in enumerate([(s, h), (1 - s, -h)]):
+        for k in range(4):
+            bend = sum(math.comb(3 + i, i) * u**i for i in range(4 - k))
+            weight = (u * step) ** k / math.factorial(k) * (1 - u) ** 4 * bend
+            total = total + weight * ends[..., end, k, :]
+    return total

@@ -1,0 +1,1 @@
+"""The search for geodesics: starts, from coarse to fine, and the verdict."""

@@ -1,0 +1,1 @@
+"""Solvers: one step each, on a batch of curves."""

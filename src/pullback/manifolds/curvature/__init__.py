@@ -1,0 +1,1 @@
+"""Curvature: of the whole, of planes, and of the image."""

@@ -1,0 +1,1 @@
+"""How geodesics from a point spread: Jacobi fields, conjugate points, balls."""

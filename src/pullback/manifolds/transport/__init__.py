@@ -1,0 +1,1 @@
+"""Parallel transport along curves."""

@@ -1,0 +1,1 @@
+"""Metrics that are given by a formula, without a decoder."""

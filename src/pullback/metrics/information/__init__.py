@@ -1,0 +1,1 @@
+"""Fisher information: metrics that count what can be told apart."""

@@ -1,0 +1,1 @@
+"""Tables of a metric, which stand in for it."""

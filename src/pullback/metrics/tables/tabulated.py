@@ -1,0 +1,541 @@
+"""A table of a metric: a smooth interpolant that stands in for it, with a measured error."""
+
+import os
+import warnings
+from collections.abc import Callable
+from typing import Any, ClassVar, NamedTuple
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from pullback import linalg
+from pullback.autodiff import gradient
+from pullback.errors import (
+    ConvergenceWarning,
+    InvalidDataError,
+    InvalidParameterError,
+    StorageError,
+    check_data,
+    check_number,
+    check_path,
+)
+from pullback.metrics.base import EndExpansion, Metric
+from pullback.metrics.tables.bspline import BSpline
+from pullback.models import atomic_write
+from pullback.shapes import Codes, Latent, Mask, MetricMatrix, Points, Scalars, Tangent
+
+__all__ = ["TabulatedMetric"]
+
+_FILE = "table.safetensors"
+_FIRST = {1: 128, 2: 64, 3: 16}  # cells along each axis that are tried first
+_MOST = {1: 16384, 2: 512, 3: 64}
+_GROWTH = 1.2  # more cells than the order of the error asks for, so that one more try will do
+_PROBES = 1024
+_BEYOND = 512  # points beyond the table that are asked of the exact metric at once
+_CHUNK = 4096  # points evaluated at once: what they gather stays in the cache
+_NEAR = 0.02  # relative error of v^T M v, twice that of lengths, for ways that differ by 1 %
+_BAND = 0.5  # of the margin: there the table passes over into the exact metric
+
+
+class TabulatedMetric(Metric):
+    r"""A metric read off a table, twice continuously differentiable, for d <= 3.
+
+    In place of M(z) = L D L^T the table holds log D and the entries of the unit triangular L on a
+    regular grid, and a cubic spline between: whatever it reads is positive definite, however many
+    decades M spans. Near the edge of its domain it passes smoothly over into the exact metric,
+    which answers outside: it never extrapolates.
+
+    Args:
+        metric: the exact metric.
+        spline: log D and L on a grid.
+        margin: the width of the edge, along each axis, shape `(d,)`.
+        errors: relative errors of v^T M v that were measured at random points, shape `(n,)`.
+
+    Attributes:
+        errors: as given.
+
+    Example:
+        >>> from pullback.manifolds.reference import HalfPlane
+        >>> codes = torch.tensor([[-1.0, 1.0], [1.0, 2.0]], dtype=torch.float64)
+        >>> table = TabulatedMetric.build(HalfPlane(), codes, rtol=1e-4)
+        >>> table.error() < 1e-4
+        True
+        >>> table.metric_matrix(torch.tensor([0.5, 2.0]).double()).diagonal().round(decimals=4)
+        tensor([0.2500, 0.2500], dtype=torch.float64)
+    """
+
+    hessian_cost: ClassVar[float] = 1.5
+
+    def __init__(self, metric: Metric, spline: BSpline, margin: Tensor, errors: Tensor) -> None:
+        super().__init__(len(spline.low))
+        self._metric = metric
+        self._spline = spline
+        self._margin = margin
+        self.errors = errors
+        self._edge = _Blend(self)
+        self._single: TabulatedMetric | None = None
+
+    @classmethod
+    def build(
+        cls,
+        metric: Metric,
+        codes: Codes,
+        *,
+        rtol: float = 3e-3,
+        margin: float = 0.2,
+        generator: torch.Generator | None = None,
+    ) -> "TabulatedMetric":
+        """Make a table over the bounding box of codes, as fine as the error bound asks for.
+
+        Args:
+            metric: the exact metric, in at most three dimensions.
+            codes: points of the latent space to cover, shape `(n, d)`.
+            rtol: the relative error of v^T M v that 95 % of the domain must keep to.
+            margin: how far the table reaches beyond the codes, as a share of their extent.
+            generator: draws the points at which the error is measured; seed 0 if None.
+
+        Returns:
+            The table; its `errors` say what was reached.
+
+        Raises:
+            InvalidParameterError: more than three dimensions, or a parameter out of range.
+            InvalidDataError: the metric is singular or not finite somewhere on the grid.
+        """
+        codes = check_data("codes", codes, dim=metric.dim, min_samples=1).detach()
+        check_number("rtol", rtol, 0, open_low=True)
+        check_number("margin", margin, 0, open_low=True)
+        d = codes.shape[1]
+        if d > 3:
+            cure = "In more dimensions use the metric itself."
+            raise InvalidParameterError("codes", "of at most 3 dimensions for a table", d, cure)
+        low, high = codes.amin(0), codes.amax(0)
+        width = (margin * (high - low).amax()).clamp(min=1e-6).expand(d)
+        low, high = low - width, high + width
+        generator = generator or torch.Generator().manual_seed(0)
+        kind: Any = {"dtype": torch.float64, "device": generator.device}
+        draws = torch.rand(_PROBES, d, generator=generator, **kind).to(codes)
+        probes = low + (high - low) * draws
+        with torch.no_grad():
+            exact = metric.metric_matrix(probes)
+            n_cells = _FIRST[d]
+            while True:
+                spline = _tabulate(metric, low, high, n_cells)
+                errors = _relative_errors(_read_matrix(spline, probes), exact)
+                table = cls(metric, spline, _BAND * width, errors)
+                if table.error() <= rtol or n_cells >= _MOST[d]:
+                    break
+                growth = min(max(_GROWTH * (table.error() / rtol) ** 0.25, 1.25), 4)
+                n_cells = min(int(n_cells * growth) + 1, _MOST[d])
+        if table.error() > rtol:
+            warnings.warn(
+                f"the table's error is {table.error():.2g} with the largest number of cells, "
+                f"{n_cells} along each axis, where `rtol` = {rtol:g} was asked for. Cover a "
+                "smaller region, or `polish` the answers.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        return table
+
+    @property
+    def exact(self) -> Metric:
+        """The metric that the table stands in for, see `Metric.exact`."""
+        return self._metric.exact
+
+    @property
+    def is_near(self) -> bool:
+        """Whether lengths err by less than the ways that are told apart, see `Metric.is_near`."""
+        return self.error() <= _NEAR
+
+    @property
+    def single(self) -> "TabulatedMetric | None":
+        """The table in single precision, see `Metric.single`."""
+        exact = self._metric.single
+        if self._single is None and exact is not None:
+            spline = self._spline.float()
+            self._single = TabulatedMetric(exact, spline, self._margin.float(), self.errors)
+        return self._single
+
+    @property
+    def low(self) -> Tensor:
+        """The lowest corner of the domain, shape `(d,)`."""
+        return self._spline.low
+
+    @property
+    def high(self) -> Tensor:
+        """The highest corner of the domain, shape `(d,)`."""
+        return self._spline.high
+
+    @property
+    def n_cells(self) -> tuple[int, ...]:
+        """Cells of the grid along each axis."""
+        return tuple(size - 3 for size in self._spline.coefficients.shape[1:])
+
+    def error(self, share: float = 0.95) -> float:
+        """Return the relative error of v^T M v that this share of the domain keeps to."""
+        return float(self.errors.quantile(share))
+
+    def covers(self, z: Latent) -> Mask:
+        """Say which points `(*batch, d)` are read off the table alone."""
+        inside = (z >= self.low + self._margin) & (z <= self.high - self._margin)
+        return inside.all(-1)
+
+    def contains(self, z: Latent) -> Mask:
+        """Say where the exact metric is defined, see `Metric.contains`."""
+        return self._metric.contains(z)
+
+    def chord_floor(self, point_a: Latent, point_b: Latent) -> Scalars:
+        """Bound lengths in the exact metric from below, see `Metric.chord_floor`."""
+        return self._metric.chord_floor(point_a, point_b)
+
+    def metric_matrix(self, z: Latent) -> MetricMatrix:
+        """Read M(z), shape `(*batch, d, d)`, see `Metric.metric_matrix`."""
+
+        def read(z: Tensor) -> tuple[Tensor]:
+            return (_read_matrix(self._spline, z),)
+
+        flat = z.reshape(-1, z.shape[-1])
+        (matrix,) = self._route(flat, flat, read, lambda z: (self._edge.metric_matrix(z),))
+        return matrix.reshape(*z.shape, z.shape[-1])
+
+    def acceleration(self, z: Latent, v: Tangent) -> Tangent:
+        """Read c'' off the table, see `Metric.acceleration`."""
+
+        def read(pair: Tensor) -> tuple[Tensor]:
+            z, v = pair.unbind(1)
+            q = _quadratic_form(self._spline, z, v, order=1)
+            force = q.dz / 2 - (q.dv_dz * v.T).sum(1) / 2
+            a, positive = linalg.solve(q.matrix.movedim(-1, 0), force.T)
+            return (torch.where(positive.unsqueeze(-1), a, torch.nan),)
+
+        pairs = torch.stack([z.reshape(-1, z.shape[-1]), v.reshape(-1, z.shape[-1])], 1)
+        (a,) = self._route(
+            pairs[:, 0], pairs, read, lambda p: (self._edge.acceleration(*p.unbind(1)),)
+        )
+        return a.reshape(z.shape)
+
+    def chord_gradient(self, nodes: Points) -> tuple[Tensor, Tensor]:
+        """Differentiate the table once, see `Metric.chord_gradient`."""
+        d = nodes.shape[-1]
+
+        def read(ends: Tensor) -> tuple[Tensor, Tensor]:
+            a, b = ends.chunk(2, -1)
+            q = _quadratic_form(self._spline, (a + b) / 2, b - a, order=1)
+            return q.value, torch.cat([q.dz / 2 - q.dv, q.dz / 2 + q.dv]).T
+
+        ends = torch.cat([nodes[:, :-1], nodes[:, 1:]], -1).reshape(-1, 2 * d)
+        middle = (ends[:, :d] + ends[:, d:]) / 2
+        value, pull = self._route(middle, ends, read, self._edge.chord_of_ends)
+        n_chords = nodes.shape[1] - 1
+        value, pull = value.reshape(-1, n_chords), pull.reshape(-1, n_chords, 2 * d)
+        return value.sum(-1), pull[:, :-1, d:] + pull[:, 1:, :d]
+
+    def energy_gradient(self, nodes: Points) -> tuple[Tensor, Tensor]:
+        """Read the geodesic equation off the table at the nodes, see `Metric.energy_gradient`.
+
+        The gradient of q(c, c') is q_z - (q_v)', with c' and c'' by differences of fourth order.
+        """
+        n, d = nodes.shape[1] - 2, nodes.shape[2]
+        if n + 2 < len(_BEND_AT_END):
+            return super().energy_gradient(nodes)
+
+        def read(moving: Tensor) -> tuple[Tensor, Tensor]:
+            z, v, bend = moving.unbind(1)
+            q = _quadratic_form(self._spline, z, v, order=1)
+            turn = (q.matrix * bend.T).sum(1)
+            return q.value, (q.dz - (q.dv_dz * v.T).sum(1) - 2 * turn).T
+
+        def exact(moving: Tensor) -> tuple[Tensor, Tensor]:
+            z, v, bend = moving.unbind(1)
+            turn = bend - self._edge.acceleration(z, v)
+            matrix = self._edge.metric_matrix(z)
+            force = -2 * (matrix @ turn.unsqueeze(-1)).squeeze(-1)
+            return torch.einsum("bi,bij,bj->b", v, matrix, v), force
+
+        moving = torch.stack([nodes[:, 1:-1], *_derivatives(nodes)], 2).reshape(-1, 3, d)
+        value, force = self._route(moving[:, 0], moving, read, exact)
+        return value.reshape(-1, n).mean(-1) * (n + 1), force.reshape(-1, n, d)
+
+    def expand_ends(self, ends: Tensor) -> EndExpansion:
+        """Differentiate the table twice, see `Metric.expand_ends`."""
+        d = ends.shape[-1] // 2
+
+        def read(ends: Tensor) -> EndExpansion:
+            a, b = ends.chunk(2, -1)
+            q = _quadratic_form(self._spline, (a + b) / 2, b - a, order=2)
+            mixed = (q.dv_dz + q.dv_dz.transpose(0, 1)) / 2
+            skew = (q.dv_dz.transpose(0, 1) - q.dv_dz) / 2
+            outer, square = q.dz_dz / 4, 2 * q.matrix
+            top = torch.cat([outer - mixed + square, outer + skew - square], 1)
+            bottom = torch.cat([outer - skew - square, outer + mixed + square], 1)
+            hessian = torch.cat([top, bottom]).movedim(-1, 0)
+            gradient = torch.cat([q.dz / 2 - q.dv, q.dz / 2 + q.dv]).T
+            return EndExpansion(q.value, gradient, hessian, q.matrix.movedim(-1, 0))
+
+        flat = ends.reshape(-1, 2 * d)
+        middle = (flat[:, :d] + flat[:, d:]) / 2
+        parts = self._route(middle, flat, read, self._edge.expand_ends)
+        return EndExpansion(*(part.reshape(*ends.shape[:-1], *part.shape[1:]) for part in parts))
+
+    def _route(
+        self,
+        z: Tensor,
+        items: Tensor,
+        read: Callable[[Tensor], tuple[Tensor, ...]],
+        exact: Callable[[Tensor], tuple[Tensor, ...]],
+    ) -> tuple[Tensor, ...]:
+        """Answer items `(n, ...)` at points z from the table, others from the exact metric."""
+        inside = self.covers(z.detach())
+        if bool(inside.all()):
+            chunks = [read(part) for part in torch.split(items, _CHUNK)]
+            return tuple(torch.cat(parts) for parts in zip(*chunks, strict=True))
+        beyond = [exact(part) for part in torch.split(items[~inside], _BEYOND)]
+        outer = tuple(torch.cat(parts) for parts in zip(*beyond, strict=True))
+        answers = tuple(part.new_empty(len(items), *part.shape[1:]) for part in outer)
+        for answer, part in zip(answers, outer, strict=True):
+            answer[~inside] = part
+        if bool(inside.any()):
+            inner = self._route(z[inside], items[inside], read, exact)
+            for answer, part in zip(answers, inner, strict=True):
+                answer[inside] = part
+        return answers
+
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Save the table into a folder, such as that of its model; see `load`.
+
+        Raises:
+            StorageError: the folder cannot be written.
+        """
+        folder = check_path("folder", folder)
+        probes = self._probes()
+        tensors = {
+            "coefficients": self._spline.coefficients,
+            "low": self.low,
+            "high": self.high,
+            "margin": self._margin,
+            "errors": self.errors,
+            "exact": self._metric.metric_matrix(probes),
+        }
+        content = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+        atomic_write(folder / _FILE, safetensors.torch.save(content))
+
+    @staticmethod
+    def is_saved(folder: str | os.PathLike[str]) -> bool:
+        """Say whether a folder holds a table."""
+        return (check_path("folder", folder) / _FILE).is_file()
+
+    @classmethod
+    def load(
+        cls,
+        folder: str | os.PathLike[str],
+        metric: Metric,
+        *,
+        device: str | torch.device | None = None,
+    ) -> "TabulatedMetric":
+        """Load the table that `save` wrote, for the same metric.
+
+        Args:
+            folder: the folder.
+            metric: the exact metric; its values at some points are compared with the table's own.
+            device: where the metric computes; None for the CPU.
+
+        Raises:
+            StorageError: there is no table, it is damaged, or it was made from another metric.
+        """
+        path = check_path("folder", folder) / _FILE
+        try:
+            stored = safetensors.torch.load(path.read_bytes())
+            tensors = {name: value.to(device or "cpu") for name, value in stored.items()}
+            spline = BSpline(tensors["coefficients"], tensors["low"], tensors["high"])
+            table = cls(metric, spline, tensors["margin"], tensors["errors"])
+            exact = tensors["exact"]
+        except FileNotFoundError as error:
+            raise StorageError(f"There is no {_FILE} in {folder}: save a table first.") from error
+        except (OSError, KeyError, SafetensorError) as error:
+            raise StorageError(
+                f"{path} is no table of a metric, or damaged ({error}): delete it, and build and "
+                "save it again."
+            ) from error
+        now = metric.metric_matrix(table._probes())
+        if now.shape != exact.shape or not torch.allclose(now.to(exact), exact, rtol=1e-4, atol=0):
+            raise StorageError(
+                f"{path} was made from another metric: the model has changed since. Delete the "
+                "file, and build the table again."
+            )
+        return table
+
+    def _probes(self) -> Tensor:
+        t = torch.linspace(0, 1, 7, dtype=self.low.dtype, device=self.low.device).unsqueeze(-1)
+        return self.low + t * (self.high - self.low)
+
+
+class _Blend(Metric):
+    """What a table does near its edge and beyond, written so that it can be differentiated."""
+
+    def __init__(self, table: TabulatedMetric) -> None:
+        super().__init__(table.dim)
+        self._table = table
+
+    def metric_matrix(self, z: Latent) -> MetricMatrix:
+        """Pass from the table to the exact metric, see `Metric.metric_matrix`."""
+        table = self._table
+        spline, width = table._spline, table._margin
+        room = torch.minimum(z - spline.low, spline.high - z) / width
+        t = room.clamp(0, 1)
+        share = (t**3 * (10 - t * (15 - 6 * t))).prod(-1)[..., None, None]
+        within = torch.minimum(torch.maximum(z, spline.low), spline.high)
+        flat = within.reshape(-1, z.shape[-1])
+        read = _read_matrix(spline, flat).reshape(*z.shape, z.shape[-1])
+        return share * read + (1 - share) * table._metric.metric_matrix(z)
+
+    def acceleration(self, z: Latent, v: Tangent) -> Tangent:
+        """Ask the exact metric itself where no table is left, see `Metric.acceleration`."""
+        spline, at = self._table._spline, z.detach()
+        far = ((at < spline.low) | (at > spline.high)).any(-1)
+        if not bool(far.any()):
+            return super().acceleration(z, v)
+        outer = self._table._metric.acceleration(z[far], v[far])
+        if bool(far.all()):
+            return outer
+        a = outer.new_empty(z.shape)
+        a[far], a[~far] = outer, super().acceleration(z[~far], v[~far])
+        return a
+
+    def chord_of_ends(self, ends: Latent) -> tuple[Tensor, Tensor]:
+        """Differentiate squared chords once by both their ends `(*batch, 2 d)`.
+
+        Returns:
+            The squared chords, shape `(*batch,)`, and their gradients, `(*batch, 2 d)`.
+        """
+        value, pull = gradient(self._squared_chord_of_ends, ends)
+        return value.squeeze(-1), pull
+
+
+class _Form(NamedTuple):
+    """The quadratic form q(z, v) = v^T M(z) v and its derivatives, points last."""
+
+    value: Tensor
+    matrix: Tensor
+    dv: Tensor
+    dz: Tensor
+    dv_dz: Tensor
+    dz_dz: Tensor
+
+
+def _quadratic_form(spline: BSpline, z: Tensor, v: Tensor, *, order: int) -> _Form:
+    """Differentiate q = sum_k e^(p_k) y_k^2 with y = L^T v, for p and L read off the spline."""
+    d = z.shape[-1]
+    partial = spline(z, order=order)
+    v = v.T
+    components, axes = partial[(0,) * d], range(d)
+    first = torch.stack([partial[_orders(d, a)] for a in axes], 1)
+    p_a, y_a = first[:d], _lower_product(first[d:], v.unsqueeze(1), transpose=True)
+    scale, low = components[:d].exp(), components[d:]
+    y = v + _lower_product(low, v, transpose=True)
+    g = scale * y
+    r = p_a * y.unsqueeze(1) + 2 * y_a
+    h = scale.unsqueeze(1) * (r - y_a)
+    dv_dz = h + _lower_product(low.unsqueeze(1), h) + _lower_product(first[d:], g.unsqueeze(1))
+    dz_dz = z.new_zeros(0)
+    if order > 1:
+        second = torch.stack([partial[_orders(d, a, b)] for a in axes for b in axes], 1)
+        second = second.reshape(len(second), d, d, z.shape[0])
+        y_ab = _lower_product(second[d:], v[:, None, None], transpose=True)
+        bend = r.unsqueeze(2) * r.unsqueeze(1) - 2 * y_a.unsqueeze(2) * y_a.unsqueeze(1)
+        inner = g[:, None, None] * (y[:, None, None] * second[:d] + 2 * y_ab)
+        dz_dz = (inner + scale[:, None, None] * bend).sum(0)
+    return _Form(
+        value=(g * y).sum(0),
+        matrix=_assemble(scale, low),
+        dv=2 * (g + _lower_product(low, g)),
+        dz=(g.unsqueeze(1) * r).sum(0),
+        dv_dz=2 * dv_dz,
+        dz_dz=dz_dz,
+    )
+
+
+# Differences of fourth order next to the end of a row of points at unit steps, times 12.
+_SLOPE_AT_END = (-3.0, -10.0, 18.0, -6.0, 1.0)
+_BEND_AT_END = (10.0, -15.0, -4.0, 14.0, -6.0, 1.0)
+
+
+def _derivatives(nodes: Tensor) -> tuple[Tensor, Tensor]:
+    """First and second derivatives to fourth order at the interior nodes of chains, unit steps."""
+    slope, bend = torch.empty_like(nodes[:, 1:-1]), torch.empty_like(nodes[:, 1:-1])
+    far, near = nodes[:, 4:] - nodes[:, :-4], nodes[:, 3:-1] - nodes[:, 1:-3]
+    slope[:, 1:-1] = (8 * near - far) / 12
+    far, near = nodes[:, 4:] + nodes[:, :-4], nodes[:, 3:-1] + nodes[:, 1:-3]
+    bend[:, 1:-1] = (16 * near - far - 30 * nodes[:, 2:-2]) / 12
+    for row, chain, sign in ((0, nodes, 1), (-1, nodes.flip(1), -1)):
+        for into, weights, scale in ((slope, _SLOPE_AT_END, sign), (bend, _BEND_AT_END, 1)):
+            weight = nodes.new_tensor(weights) * (scale / 12)
+            into[:, row] = torch.einsum("n,bnd->bd", weight, chain[:, : len(weight)])
+    return slope, bend
+
+
+def _orders(d: int, *axes: int) -> tuple[int, ...]:
+    return tuple(axes.count(axis) for axis in range(d))
+
+
+def _lower_product(low: Tensor, x: Tensor, *, transpose: bool = False) -> Tensor:
+    """Multiply the strictly lower triangular matrix of the entries `(d (d - 1) / 2, ...)` by x."""
+    if len(x) == 2:  # the plane: one entry
+        product = low[0] * x[0 if not transpose else 1]
+        zero = torch.zeros_like(product)
+        return torch.stack([product, zero] if transpose else [zero, product])
+    row, column = torch.tril_indices(len(x), len(x), offset=-1, device=x.device)
+    into, out = (column, row) if transpose else (row, column)
+    terms = low * x[out]
+    return terms.new_zeros(len(x), *terms.shape[1:]).index_add(0, into, terms)
+
+
+def _assemble(scale: Tensor, low: Tensor) -> Tensor:
+    """Multiply L D L^T out, points last: `(d, d, points)`."""
+    if len(scale) == 2:
+        a, b = scale[0], scale[0] * low[0]
+        return torch.stack([torch.stack([a, b]), torch.stack([b, b * low[0] + scale[1]])])
+    d = len(scale)
+    L = torch.eye(d, dtype=scale.dtype, device=scale.device).unsqueeze(-1)
+    L = L.repeat(1, 1, scale.shape[-1])
+    row, column = torch.tril_indices(d, d, offset=-1, device=scale.device)
+    L[row, column] = low
+    return ((L * scale).unsqueeze(1) * L.unsqueeze(0)).sum(2)
+
+
+def _read_matrix(spline: BSpline, z: Tensor) -> Tensor:
+    d = z.shape[-1]
+    components = spline(z)[(0,) * d]
+    return _assemble(components[:d].exp(), components[d:]).movedim(-1, 0)
+
+
+def _tabulate(metric: Metric, low: Tensor, high: Tensor, n_cells: int) -> BSpline:
+    d = len(low)
+    axes = [
+        torch.linspace(float(a), float(b), n_cells + 1, dtype=low.dtype, device=low.device)
+        for a, b in zip(low, high, strict=True)
+    ]
+    grid = torch.cartesian_prod(*axes).reshape(-1, d)
+    factor, positive = linalg.cholesky(metric.metric_matrix(grid))
+    if not bool(positive.all()):
+        where = grid[~positive][0].tolist()
+        raise InvalidDataError(
+            f"`codes` must span a region where the metric is positive definite, but it is singular "
+            f"or not finite at {int((~positive).sum())} of {len(grid)} nodes of the table (the "
+            f"first at {[round(x, 4) for x in where]}). A latent axis may have collapsed; or "
+            "give a smaller `margin`."
+        )
+    pivots = factor.diagonal(dim1=-2, dim2=-1)
+    unit = factor / pivots.unsqueeze(-2)
+    row, column = torch.tril_indices(d, d, offset=-1)
+    values = torch.cat([2 * pivots.log(), unit[:, row, column]], -1)
+    return BSpline.through(values.T.reshape(-1, *[n_cells + 1] * d), low, high)
+
+
+def _relative_errors(read: Tensor, exact: Tensor) -> Tensor:
+    """The largest relative error of v^T M v over all directions v, at each point."""
+    factor, _ = linalg.cholesky(exact)
+    half = torch.linalg.solve_triangular(factor, read - exact, upper=False)
+    whole = torch.linalg.solve_triangular(factor, half.mT, upper=False)
+    errors: Tensor = torch.linalg.eigvalsh((whole + whole.mT) / 2).abs().amax(-1)
+    return errors

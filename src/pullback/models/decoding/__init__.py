@@ -1,0 +1,1 @@
+"""How a decoder is taken in: looked at, copied, prepared, and its output read."""

@@ -1,0 +1,1 @@
+"""Training: stages, epochs, checkpoints, and what is maximised."""

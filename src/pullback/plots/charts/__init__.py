@@ -1,0 +1,1 @@
+"""Charts: numbers against numbers."""

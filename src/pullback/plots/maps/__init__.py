@@ -1,0 +1,1 @@
+"""Maps: a value at every place of the latent plane."""

@@ -1,0 +1,1 @@
+"""Markov chains, and what they are to have as their law."""

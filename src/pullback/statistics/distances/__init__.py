@@ -1,0 +1,1 @@
+"""Distances between many points, and what is made of them."""

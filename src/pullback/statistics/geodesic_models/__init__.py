@@ -1,0 +1,1 @@
+"""Models along geodesics: regression and principal geodesics."""
