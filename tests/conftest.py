@@ -8,6 +8,7 @@ import functools
 import inspect
 import time
 from collections import Counter
+from pathlib import Path
 
 import jaxtyping
 import pytest
@@ -15,6 +16,9 @@ from hypothesis import settings
 
 settings.register_profile("pullback", deadline=None, derandomize=True)
 settings.load_profile("pullback")
+
+# Examples of docstrings that took more than 0.3 s of CPU: they cannot carry a mark themselves.
+SLOW_EXAMPLES = set(Path(__file__).with_name("slow_examples.txt").read_text().split())
 
 _CHECKED = 10  # calls of each function in each test: all of them made the tests take twice as long
 _check = jaxtyping.jaxtyped
@@ -69,6 +73,9 @@ def pytest_configure(config):
 def pytest_collection_modifyitems(items):
     import torch
 
+    for item in items:
+        if item.name in SLOW_EXAMPLES:
+            item.add_marker(pytest.mark.slow)
     if torch.cuda.is_available():
         return
     no_gpu = pytest.mark.skip(reason="needs a CUDA device, and this machine has none")

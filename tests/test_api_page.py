@@ -8,7 +8,7 @@ import pytest
 PAGE = Path(__file__).parents[1] / "docs" / "api.md"
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_the_page_runs_as_it_stands():
     result = doctest.testfile(
         str(PAGE),

@@ -25,6 +25,7 @@ def solve(problem):
     return result, problem.ratios(result.points(1001))
 
 
+@pytest.mark.slow
 def test_twelve_pairs_are_solved(benchmark):
     result, ratio = solve(benchmark.CommonProblem(12))
     assert ratio.median() <= 1.0001
@@ -32,6 +33,7 @@ def test_twelve_pairs_are_solved(benchmark):
     assert bool((result.converged | (ratio > 1.0001)).all())
 
 
+@pytest.mark.slow
 def test_the_evaluator_is_the_packages_own_decoder(benchmark):
     problem = benchmark.CommonProblem(3)
     z = torch.randn(5, 2, dtype=torch.float64)
@@ -43,7 +45,7 @@ def test_the_evaluator_is_the_packages_own_decoder(benchmark):
         problem.ratios(straight[:, ::2])
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_all_pairs_are_solved(benchmark):
     result, ratio = solve(benchmark.CommonProblem())
     assert ratio.median() <= 1.0001

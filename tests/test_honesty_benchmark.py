@@ -15,6 +15,7 @@ def honesty():
     return importlib.import_module("honesty")
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::pullback.errors.SmoothnessWarning")
 @pytest.mark.parametrize("dim", [2, 3])
 def test_the_evaluators_agree_with_the_metrics(honesty, dim):
@@ -40,6 +41,7 @@ def test_a_descent_straightens_curves_in_curved_coordinates(honesty):
     torch.testing.assert_close(length, floor, rtol=2e-3, atol=0)
 
 
+@pytest.mark.slow
 def test_wrong_answers_are_counted(honesty, monkeypatch):
     from pullback import Manifold
 

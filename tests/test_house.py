@@ -41,6 +41,7 @@ def test_what_must_be_quick_loads_little_and_nothing_heavy(code, most):
     assert count < most
 
 
+@pytest.mark.slow
 def test_public_names_are_loaded_when_used():
     code = "import pullback as pb; print(dir(pb) == pb.__all__, pb.errors.__name__, pb.errors is "
     assert python(code + "pb.errors)").split() == ["True", "pullback.errors", "True"]

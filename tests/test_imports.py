@@ -89,11 +89,13 @@ def imported_names(node: ast.AST, home: list[str]) -> list[str]:
     return [f"{module}.{alias.name}" for alias in node.names]
 
 
+@pytest.mark.slow
 def test_imports_point_leftwards():
     wrong = wrong_arrows(PACKAGE)
     assert not wrong, "imports against the chain:\n" + "\n".join(wrong)
 
 
+@pytest.mark.slow
 def test_every_module_is_looked_at():
     arrows = [arrow for file in PACKAGE.rglob("*.py") for arrow in imported_parts(file, PACKAGE)]
     assert "version" in {target for _, target in arrows}

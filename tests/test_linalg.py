@@ -31,6 +31,7 @@ def dense(diagonal, off_diagonal):
     return H
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(
     n=st.integers(1, 12),

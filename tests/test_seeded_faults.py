@@ -14,6 +14,7 @@ def script(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
 
 
+@pytest.mark.slow
 def test_every_fault_can_be_put_in_and_changes_the_code():
     from seeded_faults import read_faults
 

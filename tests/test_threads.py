@@ -127,6 +127,7 @@ def one_thread_each() -> Iterator[None]:
     torch.set_num_threads(n)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [0.02, pytest.param(1.0, marks=pytest.mark.slow)])
 def test_eight_threads_find_the_numbers_of_one(share):
     for _, operation in OPERATIONS:
@@ -184,6 +185,7 @@ def test_what_is_made_of_functions_of_a_module_is_pickled(make):
         assert pickle.loads(pickle.dumps(M.decoder)) is not None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "backend",
     ["threading", "multiprocessing", pytest.param("loky", marks=pytest.mark.slow)],
@@ -231,7 +233,7 @@ FORKED = """
 """
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 def test_a_fork_of_many_threads_computes_with_one_and_says_so():
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(FORKED)], capture_output=True)

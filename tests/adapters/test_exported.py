@@ -34,6 +34,7 @@ class MeanAndStd(nn.Module):
         return {"mean": mean, "std": log_std.exp()}
 
 
+@pytest.mark.slow
 def test_a_sequential_needs_no_adapter(network):
     M = Manifold(network, dim=2)
     z, h = torch.randn(4, 2).double(), 1e-5
@@ -44,6 +45,7 @@ def test_a_sequential_needs_no_adapter(network):
     assert M.geodesic(z[:2], z[2:]).converged.all()
 
 
+@pytest.mark.slow
 def test_a_program_that_was_saved_and_loaded_measures_as_its_module(network):
     expected = Manifold(network, dim=2)
     file = io.BytesIO()
@@ -58,6 +60,7 @@ def test_a_program_that_was_saved_and_loaded_measures_as_its_module(network):
     torch.testing.assert_close(found.length, wanted.length)
 
 
+@pytest.mark.slow
 def test_the_program_stays_as_it_was(network):
     program = export(network, dynamic_shapes=ANY)
     decoder = from_exported(program, latent_dim=2)
@@ -66,6 +69,7 @@ def test_the_program_stays_as_it_was(network):
     assert decoder(torch.zeros(2, 3, 2)).dtype == torch.float32
 
 
+@pytest.mark.slow
 def test_outputs_are_read_as_a_decoder_reads_them():
     model = MeanAndStd()
     program = export(model, dynamic_shapes=ANY)
@@ -109,6 +113,7 @@ def test_what_is_no_program_is_refused(program):
         from_exported(program, latent_dim=2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "layer",
     [

@@ -31,6 +31,7 @@ def arc(a, b):
     return np.arccos((a * b).sum(-1).clip(-1, 1))
 
 
+@pytest.mark.slow
 def test_distances_are_those_of_the_sphere(metric, points):
     np.testing.assert_allclose(metric.dist(points[0], points), arc(points[0], points), atol=1e-5)
     np.testing.assert_allclose(
@@ -40,6 +41,7 @@ def test_distances_are_those_of_the_sphere(metric, points):
     np.testing.assert_allclose(found, arc(points[:, None], points), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_arguments_come_in_the_order_of_geomstats(metric, points):
     a, b = points[0], points[1]
     v = metric.log(b, a)
@@ -60,6 +62,7 @@ def test_inner_products_are_those_of_the_matrix(metric, points):
     np.testing.assert_allclose(found, np.einsum("ni,nij,nj->n", u, expected, v))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(), (5,)])
 def test_a_geodesic_by_its_end_is_that_by_its_velocity(metric, points, shape):
     a, b = (points[0], points[1]) if shape == () else (points, points[::-1])
@@ -78,6 +81,7 @@ def test_a_geodesic_is_given_by_one_of_two(metric, given):
         metric.geodesic([0.0, 0.0], **given)
 
 
+@pytest.mark.slow
 def test_a_geodesic_that_cannot_be_followed_warns():
     metric = as_geomstats_metric(Manifold(lambda z: torch.where(z > 9, torch.nan, z), dim=1))
     with pytest.warns(ConvergenceWarning, match="1 of 1 geodesics did not converge"):

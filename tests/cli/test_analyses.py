@@ -117,7 +117,7 @@ def test_every_clustering_names_a_cluster_for_each_sample(run, ask, method):
     assert is_png(picture)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_densities_are_those_of_the_estimator_that_is_kept(run, subject, ask):
     from pullback.statistics import LAND
 
@@ -134,7 +134,7 @@ def test_densities_are_those_of_the_estimator_that_is_kept(run, subject, ask):
     assert is_png(picture)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_kernel_density_is_kept_too(run, subject, ask):
     from pullback.statistics import KernelDensity
 
@@ -147,6 +147,7 @@ def test_a_kernel_density_is_kept_too(run, subject, ask):
     assert is_png(picture)
 
 
+@pytest.mark.slow
 def test_curvature_covers_the_plane(run, subject, ask):
     frame, out, picture = ask("curvature", run, "--resolution", "9")
     of_run = subject(n=300)
@@ -168,6 +169,7 @@ def test_curvature_covers_the_plane(run, subject, ask):
     assert is_png(picture)
 
 
+@pytest.mark.slow
 def test_samples_lie_on_the_support_and_are_decoded_in_raw_units(run, subject, ask):
     from pullback.sampling import Support
 
@@ -186,6 +188,7 @@ def test_samples_lie_on_the_support_and_are_decoded_in_raw_units(run, subject, a
     assert is_png(picture)
 
 
+@pytest.mark.slow
 def test_walks_have_a_row_for_each_step(run, subject, ask):
     words = ("--method", "brownian", "--steps", "5", "--start", "4", "--step-size", "0.01")
     frame, _, picture = ask("sample", run, "--n", "3", *words)
@@ -217,6 +220,7 @@ def test_every_way_to_draw_yields_finite_codes(run, ask, method):
     assert is_png(picture)
 
 
+@pytest.mark.slow
 def test_the_heat_kernel_spreads_from_a_sample(run, subject, ask):
     words = ("--method", "heat-kernel", "--steps", "4", "--start", "4", "--step-size", "1e-4")
     frame, _, _ = ask("sample", run, "--n", "5", *words)
@@ -226,12 +230,14 @@ def test_the_heat_kernel_spreads_from_a_sample(run, subject, ask):
     assert (gaps != 0).all()
 
 
+@pytest.mark.slow
 def test_images_are_drawn_where_a_sample_is_one(ask, tmp_path):
     run = make_run(tmp_path / "images", image_shape=(2, 2))
     _, _, picture = ask("sample", run, "--n", "4")
     assert picture.read_bytes()[:4] == b"\x89PNG"
 
 
+@pytest.mark.slow
 def test_interpolation_keeps_features_apart_from_its_own_columns(run, ask):
     frame, _, picture = ask("interpolate", run, "0", "1", "--steps", "4")
     own = ["curve", "t", "z1", "z2"]
@@ -240,6 +246,7 @@ def test_interpolation_keeps_features_apart_from_its_own_columns(run, ask):
     assert is_png(picture)
 
 
+@pytest.mark.slow
 def test_distances_and_geodesics_agree(run, subject, ask):
     square, _, picture = ask("distances", run, *TINY)
     first, second = square["sample"][:2]
@@ -272,6 +279,7 @@ def test_one_seed_writes_the_same_bytes_and_another_one_others(run, ask, tmp_pat
             assert len({path.read_bytes() for path in same}) == 1
 
 
+@pytest.mark.slow
 def test_parquet_holds_what_csv_does(run, ask):
     pytest.importorskip("pyarrow")
     words = ("sample", run, "--n", "4", "--decode")
@@ -280,6 +288,7 @@ def test_parquet_holds_what_csv_does(run, ask):
     pd.testing.assert_frame_equal(plain, packed, check_dtype=False)
 
 
+@pytest.mark.slow
 def test_without_labels_the_number_of_clusters_is_asked_for(unlabelled, pullback, ask):
     err = refusal(pullback("cluster", unlabelled[3]))
     assert "`--n-clusters` must be given, as the run has no labels, but got None" in err
@@ -290,6 +299,7 @@ def test_without_labels_the_number_of_clusters_is_asked_for(unlabelled, pullback
     assert not picture.exists()
 
 
+@pytest.mark.slow
 def test_other_dimensions_are_measured_at_the_samples(unlabelled, pullback, ask):
     frame, out, picture = ask("curvature", unlabelled[3])
     assert list(frame.columns) == ["sample", "z1", "z2", "z3", "scalar_curvature", "log_volume"]
@@ -301,6 +311,7 @@ def test_other_dimensions_are_measured_at_the_samples(unlabelled, pullback, ask)
     assert "no picture: the latent space has 1 dimension," in out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -362,6 +373,7 @@ def test_a_run_whose_training_has_not_ended_is_refused(pullback, tmp_path):
     assert "`DIR` must be a folder that" in refusal(pullback("cluster", tmp_path / "nowhere"))
 
 
+@pytest.mark.slow
 def test_a_folder_is_made_or_refused_before_any_work(run, ask, pullback, tmp_path, monkeypatch):
     ask("sample", run, "--n", "2", name="new/folder/table.csv")
     (tmp_path / "file").write_text("")
@@ -387,6 +399,7 @@ def test_a_folder_is_made_or_refused_before_any_work(run, ask, pullback, tmp_pat
     assert "taken.png: it is a folder" in err
 
 
+@pytest.mark.slow
 def test_a_run_that_can_only_be_read_is_measured_elsewhere(run, ask, pullback, tmp_path):
     copy = tmp_path / "run"
     shutil.copytree(run, copy, ignore=shutil.ignore_patterns("analyses", "table"))
@@ -402,6 +415,7 @@ def test_a_run_that_can_only_be_read_is_measured_elsewhere(run, ask, pullback, t
     assert {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()} == before
 
 
+@pytest.mark.slow
 def test_an_interruption_is_one_line_that_says_how_to_go_on(run, pullback, tmp_path, monkeypatch):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
@@ -417,6 +431,7 @@ def test_an_interruption_is_one_line_that_says_how_to_go_on(run, pullback, tmp_p
     assert not path.exists()
 
 
+@pytest.mark.slow
 def test_warnings_are_lines(run, ask, monkeypatch, pullback, tmp_path):
     from pullback.cli.analyses import sampling
     from pullback.errors import ConvergenceWarning
@@ -445,7 +460,7 @@ def test_help_has_an_example_that_parses(pullback, command):
     assert all(option in out.partition("Options:")[2] for option in options)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_journey_in_a_process_of_its_own(start, run):
     for words in (("cluster", run, *TINY), ("sample", run, "--n", "3", "--decode")):
         process = start(*words)
@@ -457,6 +472,7 @@ def test_a_journey_in_a_process_of_its_own(start, run):
         assert is_png(table.with_suffix(".png"))
 
 
+@pytest.mark.slow
 def test_a_density_says_what_it_does_and_draws_less_where_draws_are_dear(
     subject, monkeypatch, capsys
 ):

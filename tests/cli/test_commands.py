@@ -19,7 +19,7 @@ def contents(run):
     return {path.relative_to(run): path.read_bytes() for path in files}
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_from_a_file_to_a_report_and_again(start, pullback, table, tmp_path):
     run = tmp_path / "run"
     words = ("train", table, "--label", "kind", "--epochs", "100", "--out", run)
@@ -45,7 +45,7 @@ def test_from_a_file_to_a_report_and_again(start, pullback, table, tmp_path):
     assert "which holds another run (seed 0, not 1)" in err
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_interrupted_and_gone_on_with(start, tmp_path):
     X = np.random.default_rng(0).normal(size=(120, 3)) @ np.random.default_rng(1).normal(
         size=(3, 12)
@@ -83,7 +83,7 @@ def test_interrupted_and_gone_on_with(start, tmp_path):
     assert contents(run) == contents(undisturbed)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_the_demo_from_end_to_end(start, tmp_path):
     run = tmp_path / "run"
     words = ("--digits", "0,1", "--epochs", "200")

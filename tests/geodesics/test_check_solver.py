@@ -66,12 +66,13 @@ COLLOCATION = (Collocation(), 1e-5)
 SHOOTING = (Shooting(tol=1e-5, rtol=1e-6), 1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("solver", "rtol"), NEWTON, **NAMES)
 def test_newton_obeys_the_laws(solver, rtol):
     check_solver(solver, rtol=rtol)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize(("solver", "rtol"), [*OTHERS, COLLOCATION], **NAMES)
 def test_every_solver_obeys_the_laws(solver, rtol):
     check_solver(solver, rtol=rtol)
@@ -95,12 +96,14 @@ def test_the_slow_ones_find_the_true_length_at_least(solver, rtol):
     check_length(solver, PLANE, A[:1], B[:1], PLANE.dist(A[:1], B[:1]), rtol=rtol)
 
 
+@pytest.mark.slow
 def test_the_laws_hold_on_a_table():
     codes = torch.tensor([[-1.0, -1.0], [1.0, 1.0]], dtype=torch.float64)
     table = TabulatedMetric.build(SPHERE, codes, rtol=1e-4)
     check_solver(Newton(), metrics=[table])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("d", [1, 3, 9])
 def test_the_laws_hold_in_other_dimensions(d):
     check_solver(LBFGS(), metrics=[PullbackMetric(paraboloid, dim=d)], rtol=1e-4)
@@ -170,6 +173,7 @@ NEARLY_FLAT = PullbackMetric(lambda z: torch.cat([z, 0.1 * (2 * z).sin()], -1), 
 FROM, TO = torch.rand(2, 2, 9, generator=torch.Generator().manual_seed(0)).double() - 0.5
 
 
+@pytest.mark.slow
 def test_one_that_does_nothing_is_found(believed):
     message = (
         r"^convergence: broken by . of 3 pairs, first by pair .: a = \(.*\), b = \(.*\), status"
@@ -196,6 +200,7 @@ def test_one_that_cannot_stand_still_is_found():
         check_solver(Restless())
 
 
+@pytest.mark.slow
 def test_one_that_looks_at_the_batch_is_found(believed):
     with pytest.raises(AssertionError, match=r"^batch: .* together = .*, alone = "):
         check_batch(Sociable(), WIDE, FROM, TO)
@@ -231,6 +236,7 @@ def test_lengths_that_are_not_the_true_ones_are_found():
         check_length(Newton(), PLANE, A, B, 1.01 * PLANE.dist(A, B))
 
 
+@pytest.mark.slow
 def test_each_law_can_be_called_alone():
     for law in (check_symmetry, check_reversal, check_coordinates, check_never_longer):
         law(Newton(), PLANE, A, B)
@@ -265,6 +271,7 @@ def half_circles(t):
 CHAINS = [Newton(max_age=1, tol=1e-14), Newton(tol=1e-14), LBFGS(tol=1e-14)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("solver", CHAINS)
 def test_chains_of_chords_are_of_second_order_and_their_lengths_of_fourth(solver):
     nodes = convergence_order(solver, PLANE, A, B, half_circles)
@@ -273,17 +280,20 @@ def test_chains_of_chords_are_of_second_order_and_their_lengths_of_fourth(solver
     assert lengths == pytest.approx(4, abs=0.2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("solver", CHAINS[:2])
 def test_the_correction_makes_newton_s_chains_one_of_fourth_order(solver):
     order = convergence_order(solver, PLANE, A, B, half_circles, connected=True)
     assert order == pytest.approx(4, abs=0.2)
 
 
+@pytest.mark.slow
 def test_uncorrected_chains_stay_of_second_order():
     order = convergence_order(LBFGS(tol=1e-14), PLANE, A, B, half_circles, connected=True)
     assert order == pytest.approx(2, abs=0.1)
 
 
+@pytest.mark.slow
 def test_on_the_sphere_lengths_converge_still_faster():
     """By symmetry the nodes lie on the great circle whatever their number."""
     a, b = A - 0.6, B - 0.6
@@ -291,6 +301,7 @@ def test_on_the_sphere_lengths_converge_still_faster():
     assert convergence_order(Newton(tol=1e-14), SPHERE, a, b, truth) > 5
 
 
+@pytest.mark.slow
 def test_georce_is_of_first_order_along_the_curve():
     order = convergence_order(GEORCE(tol=1e-14), PLANE, A, B, half_circles, n_segments=(16, 32, 64))
     assert order == pytest.approx(1, abs=0.1)
@@ -302,18 +313,20 @@ def largest_error(solver, n_segments):
     return float((nodes - half_circles(t)).norm(dim=-1).max())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_segments", [8, 16, 32])
 @pytest.mark.parametrize("tol", [1e-6, 1e-8, 1e-10])
 def test_collocation_is_as_exact_as_its_tolerance_whatever_the_nodes(tol, n_segments):
     assert largest_error(Collocation(tol=tol), n_segments) < tol**0.5
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize(("tol", "n_segments"), [(1e-6, 32), (1e-9, 8)])
 def test_shooting_is_as_exact_as_its_tolerance_whatever_the_nodes(tol, n_segments):
     assert largest_error(Shooting(tol=tol, rtol=tol / 10), n_segments) < 10 * tol
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_segments", [8, 32])
 def test_the_process_is_as_exact_as_its_mesh_whatever_the_nodes(n_segments):
     coarse, fine = (largest_error(GPFixedPoint(n_mesh=n), n_segments) for n in (10, 20))
@@ -321,6 +334,7 @@ def test_the_process_is_as_exact_as_its_mesh_whatever_the_nodes(n_segments):
     assert fine < coarse / 16
 
 
+@pytest.mark.slow
 def test_errors_that_have_no_logarithm_are_refused():
     with pytest.raises(InvalidDataError, match="A slope needs two or more errors"):
         convergence_order(Newton(), PLANE, A, B, PLANE.dist(A, -B))

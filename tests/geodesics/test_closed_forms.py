@@ -164,6 +164,7 @@ some_slow = [
 ]
 
 
+@pytest.mark.slow
 def test_dist(known):
     found = known.manifold.dist(known.a, known.b, rtol=1e-6)
     torch.testing.assert_close(found, known.length, rtol=1e-6, atol=0)
@@ -177,6 +178,7 @@ def test_exp(known):
     torch.testing.assert_close(found, truth, rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("known", some_slow, indirect=True)
 def test_log_and_back(known):
     M, a, b = known.manifold, known.a, known.b
@@ -186,6 +188,7 @@ def test_log_and_back(known):
     torch.testing.assert_close(M.exp(a, v), b, rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_curve_passes_through_the_point(known):
     """A curve that is longer by a share e may be off by the square root of that."""
     curve = known.manifold.geodesic(known.a, known.b, rtol=1e-6).curve
@@ -227,6 +230,7 @@ def test_what_has_converged_is_as_right_as_it_was_asked_for(name, d, rtol):
     assert error.quantile(0.9) <= rtol / 5
 
 
+@pytest.mark.slow
 def test_on_a_line_there_is_one_way():
     """In one dimension the sphere is a circle without a point, which no curve passes."""
     a, b = torch.randn(2, 50, 1, dtype=torch.float64)

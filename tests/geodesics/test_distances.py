@@ -15,6 +15,7 @@ def sphere():
     return Manifold(PullbackMetric(stereographic, dim=2), data=Z), Z
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["auto", "table", "graph"])
 def test_the_matrix_is_symmetric_near_the_truth_and_knows_its_error(sphere, method):
     M, Z = sphere
@@ -33,6 +34,7 @@ def test_the_matrix_is_symmetric_near_the_truth_and_knows_its_error(sphere, meth
     assert f"{len(found.sample)} refined pairs" in str(found)
 
 
+@pytest.mark.slow
 def test_two_sets_and_few_points(sphere):
     M, Z = sphere
     truth = great_circle_dist(Z[:, None, :].expand(50, 45, 2), Z[5:].expand(50, 45, 2))
@@ -44,6 +46,7 @@ def test_two_sets_and_few_points(sphere):
     assert twice.error() == 0.0
 
 
+@pytest.mark.slow
 def test_more_dimensions_are_solved_pair_by_pair():
     M = Manifold(torch.nn.Linear(5, 7), dim=5)
     Z = torch.randn(46, 5)

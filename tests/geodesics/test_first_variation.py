@@ -44,6 +44,7 @@ def test_by_the_ends_as_in_closed_form(space, dist, shift):
     torch.testing.assert_close(gradients(space, a, b), truth, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("d", [1, 2, 3, 9])
 def test_by_the_ends_as_finite_differences_say(d):
     M = Manifold(mlp([d, 16, 12]), dim=d)
@@ -93,6 +94,7 @@ def test_by_the_parameters_as_finite_differences_say(make):
         torch.testing.assert_close(found, difference[i], rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_one_start_gathers_the_derivatives_of_all():
     M = Manifold(stereographic, dim=2)
     a = torch.tensor([0.3, -0.2], dtype=torch.float64, requires_grad=True)
@@ -103,6 +105,7 @@ def test_one_start_gathers_the_derivatives_of_all():
     torch.testing.assert_close(by_b, other, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_on_a_table_they_are_those_of_the_decoder():
     M = Manifold(stereographic, dim=2)
     a, b = pairs()
@@ -111,6 +114,7 @@ def test_on_a_table_they_are_those_of_the_decoder():
     torch.testing.assert_close(gradients(table, a, b), truth, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_single_precision_passes_them_to_the_module():
     module = mlp([2, 16, 6])
     M = Manifold(module, dim=2, trainable=True)  # computes in double precision
@@ -121,6 +125,7 @@ def test_single_precision_passes_them_to_the_module():
     assert bool((gradient != 0).any())
 
 
+@pytest.mark.slow
 def test_between_equal_points_there_is_none():
     module = mlp([2, 16, 6])
     M = Manifold(module, dim=2, trainable=True)
@@ -141,6 +146,7 @@ def test_between_equal_points_alone_there_is_none():
     assert torch.equal(a.grad, torch.zeros_like(a))
 
 
+@pytest.mark.slow
 def test_a_pair_that_failed_spoils_no_other():
     def decoder(z):
         return paraboloid(z) * torch.where(z[..., :1] > 6, torch.nan, 1.0)
@@ -156,6 +162,7 @@ def test_a_pair_that_failed_spoils_no_other():
     assert torch.equal(a.grad[1], torch.zeros(2).double())
 
 
+@pytest.mark.slow
 def test_who_asks_for_none_builds_no_graph():
     module = mlp([2, 8, 4])
     a, b = pairs()
@@ -172,6 +179,7 @@ def test_who_asks_for_none_builds_no_graph():
     assert all(p.grad is None for p in module.parameters())
 
 
+@pytest.mark.slow
 def test_the_values_stay_those_of_the_search():
     M = Manifold(stereographic, dim=2)
     a, b = pairs()
@@ -202,6 +210,7 @@ def test_a_loss_with_distances_falls_by_training():
     assert losses[-1] < 0.05 * losses[0]
 
 
+@pytest.mark.slow
 def test_descent_finds_the_mean_of_three_points():
     M = Manifold(stereographic, dim=2)
     corners = torch.tensor([[0.4, 0.0], [-0.1, 0.5], [-0.2, -0.3]], dtype=torch.float64)
@@ -222,6 +231,7 @@ def hessians(dist, a, b):
     return torch.stack([hessian(lambda e: dist(e[:1], e[1:]).sum(), pair) for pair in ends])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("space", "dist", "shift"),
     [
@@ -239,6 +249,7 @@ def test_twice_by_the_ends_as_in_closed_form(space, dist, shift):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("d", [1, 2, 4])
 def test_twice_by_the_ends_as_finite_differences_of_the_slope_say(d):
     M = Manifold(mlp([d, 16, 12]), dim=d)
@@ -255,6 +266,7 @@ def test_twice_by_the_ends_as_finite_differences_of_the_slope_say(d):
     torch.testing.assert_close(torch.stack(found), difference, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_second_derivative_that_there_is_not_is_refused():
     a, b = pairs()
     trainable = Manifold(mlp([2, 8, 4]), dim=2, trainable=True)
@@ -267,6 +279,7 @@ def test_a_second_derivative_that_there_is_not_is_refused():
         torch.autograd.grad(bend.sum(), a)
 
 
+@pytest.mark.slow
 def test_beyond_a_conjugate_point_the_second_derivatives_are_unknown():
     # On the equator of the sphere, half as far again as to the antipode.
     angle = torch.linspace(0, 1.5 * torch.pi, 65, dtype=torch.float64)
@@ -274,6 +287,7 @@ def test_beyond_a_conjugate_point_the_second_derivatives_are_unknown():
     assert bool(distance_hessian(Manifold(stereographic, dim=2).metric, equator).isnan().all())
 
 
+@pytest.mark.slow
 def test_many_derivatives_at_once():
     M = Manifold(stereographic, dim=2)
     a, b = pairs()

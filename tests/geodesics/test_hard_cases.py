@@ -53,6 +53,7 @@ def test_near_ends_are_as_far_apart_as_the_metric_says(metric, gap, tabulated):
     torch.testing.assert_close(result.length, truth, rtol=max(1e-6, 1e-15 / gap), atol=0)
 
 
+@pytest.mark.slow
 def test_near_ends_on_the_table_of_a_decoder():
     """There the lengths that the table reads off are smooth, and those of the images are not."""
     metric = PullbackMetric.from_decoder(mlp([2, 16, 6]), dim=2)
@@ -63,6 +64,7 @@ def test_near_ends_on_the_table_of_a_decoder():
     assert result.converged
 
 
+@pytest.mark.slow
 @exact_and_tabulated
 def test_antipodes_are_joined_by_many_geodesics(tabulated):
     a = tensor([[0.5, 0.0], [0.8, 0.3], [-0.3, 1.1]])
@@ -131,6 +133,7 @@ def test_what_little_is_left_of_an_axis_is_enough(left, tabulated):
     assert living * (1 - 1e-4) < result.length < living + 2 * left
 
 
+@pytest.mark.slow
 @exact_and_tabulated
 def test_nan_off_the_data_ends_one_pair_only(tabulated):
     def decoder(z):
@@ -151,6 +154,7 @@ def test_nan_off_the_data_ends_one_pair_only(tabulated):
         TabulatedMetric.build(bare, codes)
 
 
+@pytest.mark.slow
 def test_weights_of_nan_do_not_pass_the_door():
     decoder = Decoder(mlp([2, 8, 5]), NormalLikelihood(ConstantStd(5)))
     with torch.no_grad():
@@ -163,6 +167,7 @@ def test_weights_of_nan_do_not_pass_the_door():
     assert result.length.isnan().all()
 
 
+@pytest.mark.slow
 def test_a_relu_decoder_is_measured_truly_whatever_its_status():
     torch.manual_seed(0)
     layers = [nn.Linear(2, 16), nn.ReLU(), nn.Linear(16, 16), nn.ReLU(), nn.Linear(16, 10)]
@@ -180,6 +185,7 @@ def test_a_relu_decoder_is_measured_truly_whatever_its_status():
     torch.testing.assert_close(result.length[settled], dense[settled], rtol=1e-3, atol=0)
 
 
+@pytest.mark.slow
 @exact_and_tabulated
 @pytest.mark.parametrize("compute_in", [torch.float32, torch.float64])
 def test_a_decoder_in_single_precision_is_near_one_in_double(compute_in, tabulated):
@@ -251,6 +257,7 @@ def test_the_way_leads_round_a_hole_in_the_data(zeta, tabulated):
     torch.testing.assert_close(result.length, dense, rtol=1e-4, atol=0)
 
 
+@pytest.mark.slow
 def test_no_path_of_a_graph_round_the_hole_is_shorter():
     M = ring()
     graph = LatentGraph.build(M.metric, M.data, resolution=80)
@@ -259,6 +266,7 @@ def test_no_path_of_a_graph_round_the_hole_is_shorter():
     assert bool((result.length >= along * 0.95).all())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tabulated", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_points_far_off_the_data(tabulated):
     torch.manual_seed(0)
@@ -309,6 +317,7 @@ def test_a_curve_between_points_of_the_space_may_leave_it():
     assert result.length[1] == pytest.approx(4.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "metric",
     [
@@ -357,6 +366,7 @@ def test_too_few_nodes_are_said_to_be_too_few():
     assert "add a level to `levels`" in str(result)
 
 
+@pytest.mark.slow
 def test_throw_names_the_pairs():
     a = tensor([[0.0, 0.0], [-1.0, 0.2], [-1.0, 0.2]])
     b = tensor([[0.0, 0.0], [1.0, 0.2], [1.0, 0.1]])

@@ -33,12 +33,14 @@ def dist(a, b, metric=METRIC):
     return result.length
 
 
+@pytest.mark.slow
 @FEW
 @given(a=point, b=point)
 def test_distance_is_symmetric(a, b):
     torch.testing.assert_close(dist(a, b), dist(b, a), rtol=1e-6, atol=1e-12)
 
 
+@pytest.mark.slow
 @FEW
 @given(a=point, b=point, c=point)
 def test_a_detour_is_no_shorter(a, b, c):
@@ -46,6 +48,7 @@ def test_a_detour_is_no_shorter(a, b, c):
     assert ac <= (ab + bc) * (1 + 1e-4)
 
 
+@pytest.mark.slow
 @FEW
 @given(a=point, b=point)
 def test_no_way_is_shorter_than_the_chord_nor_longer_than_the_line(a, b):
@@ -55,6 +58,7 @@ def test_no_way_is_shorter_than_the_chord_nor_longer_than_the_line(a, b):
     assert 2 * result.energy >= result.length**2 * (1 - 1e-12)
 
 
+@pytest.mark.slow
 @FEW
 @given(a=point, b=point, x=st.floats(-2, 2), y=st.floats(-2, 2), angle=st.floats(0, 6.3))
 def test_coordinates_do_not_matter(a, b, x, y, angle):
@@ -66,6 +70,7 @@ def test_coordinates_do_not_matter(a, b, x, y, angle):
     )
 
 
+@pytest.mark.slow
 @FEW
 @given(a=point, b=point, seed=st.integers(0, 100), scale=st.sampled_from([1e-6, 1.0, 1e6]))
 def test_a_rotation_of_the_data_space_changes_nothing(a, b, seed, scale):
@@ -78,6 +83,7 @@ def test_a_rotation_of_the_data_space_changes_nothing(a, b, seed, scale):
     torch.testing.assert_close(dist(a, b, turned), scale * dist(a, b), rtol=1e-6, atol=rounding)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("shape_a", "shape_b"),
     [((2,), (2,)), ((3, 2), (3, 2)), ((2, 3, 2), (2, 3, 2)), ((2,), (3, 2)), ((2, 1, 2), (3, 2))],
@@ -104,11 +110,13 @@ def test_a_batch_is_a_loop(shape_a, shape_b, with_graph):
         torch.testing.assert_close(one.energy, result.energy[at], rtol=1e-6, atol=0)
 
 
+@pytest.mark.slow
 def test_one_start_for_each_end_or_one_for_all():
     a, b = torch.zeros(2, dtype=torch.float64), torch.randn(4, 2, dtype=torch.float64)
     torch.testing.assert_close(dist(a, b), dist(a.expand(4, 2), b), rtol=1e-9, atol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("f", [decoder, paraboloid])
 def test_single_precision_is_near_double(f):
     a, b = torch.randn(2, 30, 2)

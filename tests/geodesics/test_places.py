@@ -42,6 +42,7 @@ OPERATIONS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OPERATIONS)
 @pytest.mark.parametrize("way", ["shuffled", "padded", "alone"])
 def test_the_place_in_a_batch_changes_no_more_than_rounding(M, points, name, way):
@@ -60,6 +61,7 @@ def test_the_place_in_a_batch_changes_no_more_than_rounding(M, points, name, way
     torch.testing.assert_close(found, truth, rtol=0, atol=allowed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [1, 3, 5, 8, 17])
 def test_equal_points_are_no_distance_apart_in_any_place(M, points, n):
     a = points.flatten(0, 1)[:n]

@@ -44,6 +44,7 @@ def test_a_table_for_people():
     assert second.split()[:3] == ["1", "converged", "0"]
 
 
+@pytest.mark.slow
 def test_a_frame_holds_every_number():
     a, b = torch.randn(2, 3, 4, 2, dtype=torch.float64)
     result = connect(METRIC, a, b)
@@ -66,6 +67,7 @@ def test_several_starts_are_compared():
     assert result.start_lengths[result.start] == result.start_lengths.min()
 
 
+@pytest.mark.slow
 def test_a_long_table_is_cut_and_failures_are_counted():
     b = torch.stack([torch.linspace(0.5, 1, 30), torch.full((30,), 0.2)], -1).double()
     a = b * torch.tensor([-1.0, 1.0]).double()
@@ -82,6 +84,7 @@ def test_a_result_without_failures_passes():
     assert str(result).count("\n") == 2
 
 
+@pytest.mark.slow
 def test_failures_are_raised_on_demand():
     result = connect(METRIC, [[-1.0, 0.1]], [[1.0, 0.1]], solver=Newton(max_steps=1))
     with pytest.raises(ConvergenceError, match=r"1 of 1 geodesics were not found: .* \(pair 0\)"):

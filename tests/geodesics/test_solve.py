@@ -45,6 +45,7 @@ def assert_certified(metric, result, a, b):
     assert torch.equal(result.points(2), torch.stack([a, b], -2))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("d", [1, 2, 3, 8])
 def test_great_circles(d):
     a, b = torch.randn(2, 10, d, dtype=torch.float64)
@@ -56,6 +57,7 @@ def test_great_circles(d):
     assert_certified(SPHERE, result, a, b)
 
 
+@pytest.mark.slow
 def test_the_half_plane_whose_metric_has_no_immersion():
     plane = HalfPlane()
     a, b = 3 * torch.rand(2, 12, 2, dtype=torch.float64) + 0.2
@@ -71,6 +73,7 @@ def test_the_half_plane_whose_metric_has_no_immersion():
     torch.testing.assert_close(radius, radius[:, :1].expand_as(radius), rtol=1e-3, atol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("d", [1, 2, 5])
 def test_meridians_of_the_paraboloid(d):
     direction = torch.randn(6, d, dtype=torch.float64)
@@ -86,6 +89,7 @@ def test_meridians_of_the_paraboloid(d):
     assert bool((through.length <= 2 * meridian_length(radius) * (1 + 1e-6)).all())
 
 
+@pytest.mark.slow
 def test_circles_of_the_torus():
     a = torch.tensor([[0.3, -1.0], [0.0, 0.0]], dtype=torch.float64)
     b = torch.tensor([[0.3, 1.5], [2.0, 0.0]], dtype=torch.float64)
@@ -94,6 +98,7 @@ def test_circles_of_the_torus():
     torch.testing.assert_close(result.length, truth, rtol=1e-6, atol=0)
 
 
+@pytest.mark.slow
 def test_a_curved_line_in_flat_coordinates_becomes_a_chord():
     def polar(z):
         radius, angle = z.unbind(-1)
@@ -134,6 +139,7 @@ def test_the_residual_of_a_half_circle_is_pi(radius):
     assert result.speed_variation < 1e-10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("metric", "truth"), [(HalfPlane(), "dist"), (SPHERE, None)])
 def test_the_length_of_the_chain_converges_with_the_second_order(metric, truth):
     a, b = torch.tensor([[-0.9, 0.4], [1.2, 0.5]], dtype=torch.float64)
@@ -147,6 +153,7 @@ def test_the_length_of_the_chain_converges_with_the_second_order(metric, truth):
     assert bool(((orders > 1.8) & (orders < 2.3)).all()), orders
 
 
+@pytest.mark.slow
 def test_the_length_of_the_curve_converges_with_a_higher_order():
     a, b = torch.tensor([[-1.0, -0.4], [1.1, 0.9]], dtype=torch.float64)
     metric = PullbackMetric(random_decoder())
@@ -179,6 +186,7 @@ def geodesic_equation(f):
     return right_hand_side
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 def test_a_boundary_value_solver_finds_the_same_curve(seed):
     f = random_decoder(seed, scale=0.6)
@@ -202,6 +210,7 @@ def test_a_boundary_value_solver_finds_the_same_curve(seed):
     torch.testing.assert_close(result.points(4001), dense, rtol=0, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_fine_graph_finds_nothing_shorter():
     metric = PullbackMetric(random_decoder(5))
     a, b = torch.rand(2, 8, 2, dtype=torch.float64) * 3 - 1.5
@@ -214,6 +223,7 @@ def test_a_fine_graph_finds_nothing_shorter():
     assert_certified(metric, result, a, b)
 
 
+@pytest.mark.slow
 def test_a_solver_and_its_tolerance_are_used():
     a, b = torch.tensor([[-1.0, 0.2], [1.0, 0.2]], dtype=torch.float64)
     one = connect(PARABOLOID, a, b, solver=Newton(max_steps=1), levels=(16, 32, 64, 128))
@@ -227,6 +237,7 @@ def test_a_solver_and_its_tolerance_are_used():
         assert connect(PARABOLOID, a, b, solver=Newton(tol=tol)).residual < 0.01
 
 
+@pytest.mark.slow
 def test_integers_lists_and_arrays_are_points():
     expected = connect(PARABOLOID, torch.tensor([0.0, 1.0]).double(), torch.ones(2).double())
     for a, b in [([0, 1], [1, 1]), (np.array([0, 1]), np.ones(2)), ((0.0, 1.0), [1.0, 1])]:

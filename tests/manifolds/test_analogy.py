@@ -23,6 +23,7 @@ def points(*rows):
     return torch.tensor(rows, dtype=torch.float64)
 
 
+@pytest.mark.slow
 def test_in_a_flat_space_it_is_the_fourth_corner():
     a, b, c = torch.randn(3, 4, 2, dtype=torch.float64) / 2
     found = FLAT.analogy(a, b, c)
@@ -31,11 +32,13 @@ def test_in_a_flat_space_it_is_the_fourth_corner():
     torch.testing.assert_close(found.point, wanted, rtol=0, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_on_the_half_plane_a_rise_is_a_rise_anywhere():
     found = PLANE.analogy([0.0, 1.0], [0.0, 2.0], [0.0, 5.0])
     torch.testing.assert_close(found.point, points([0.0, 10.0])[0], rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_change_is_as_long_as_it_was():
     a, b, c = points([0.1, 0.2], [0.6, 0.1], [-0.4, 0.5])
     found = SPHERE.analogy(a, b, c)
@@ -51,6 +54,7 @@ def test_a_is_to_b_as_a_is_to_b():
     torch.testing.assert_close(SPHERE.analogy(a, a, b).point, b, rtol=0, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_what_fails_is_said_and_the_rest_stands():
     found = PLANE.analogy([0.0, 1.0], [0.0, 2.0], [[0.0, 3.0], [0.0, -1.0]])
     assert found.converged.tolist() == [True, False]
@@ -72,6 +76,7 @@ def test_an_attribute_of_a_flat_space_is_the_difference_of_means():
         torch.testing.assert_close(more.apply(c, amount).point, wanted, rtol=0, atol=2e-3)
 
 
+@pytest.mark.slow
 def test_adding_an_attribute_of_zero_changes_nothing():
     codes, has = points([0.0, 1.0], [0.0, 2.0]), torch.tensor([False, True])
     more = PLANE.attribute_vector(codes, has, base=[0.0, 1.0])
@@ -83,6 +88,7 @@ def test_adding_an_attribute_of_zero_changes_nothing():
     torch.testing.assert_close(more.apply(c).point, 2 * c, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_bad_input_is_refused():
     codes = points([0.0, 1.0], [0.0, 2.0])
     with pytest.raises(InvalidDataError, match="must be booleans"):

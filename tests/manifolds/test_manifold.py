@@ -28,6 +28,7 @@ def sphere():
     return Manifold(stereographic, dim=2)
 
 
+@pytest.mark.slow
 def test_a_vae_brings_decoder_and_dimension():
     vae = VAE(data_dim=6, latent_dim=2, random_state=0)
     M = Manifold(vae)
@@ -39,6 +40,7 @@ def test_a_vae_brings_decoder_and_dimension():
     assert "dim=2" in repr(M)
 
 
+@pytest.mark.slow
 def test_a_module_and_its_function_are_one_manifold():
     model = mlp([3, 8, 5])
     double = mlp([3, 8, 5]).double()
@@ -81,6 +83,7 @@ def test_a_decoder_or_dimension_that_does_not_fit_is_refused(decoder, dim, messa
         Manifold(decoder, dim=dim)
 
 
+@pytest.mark.slow
 def test_what_is_no_decoder_is_refused():
     """In a process of its own, where no run-time type check comes first."""
     script = "import pullback as pb; pb.Manifold(None, dim=2)"
@@ -106,6 +109,7 @@ def test_a_metric_without_immersion():
     assert M.dim == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_it_computes_in_its_own_type(dtype):
     M = Manifold(mlp([2, 8, 5]), dim=2, dtype=dtype)
@@ -168,6 +172,7 @@ def test_distances_and_matrices_of_distances(sphere):
         sphere.pairwise_dist(torch.zeros(3, 4))
 
 
+@pytest.mark.slow
 def test_lengths_of_curves_and_of_points(sphere):
     result = sphere.geodesic([[0.0, 0.0]], [[1.0, 0.0]])
     half_pi = torch.tensor([np.pi / 2], dtype=torch.float64)
@@ -206,6 +211,7 @@ def test_means_are_decoded_whatever_comes_out():
     assert M.decode(torch.zeros(4, 5, 2)).shape == (4, 5, 4)
 
 
+@pytest.mark.slow
 def test_the_graph_over_the_data_is_built_once():
     data = torch.randn(30, 2)
     M = Manifold(paraboloid, dim=2, data=data)
@@ -220,6 +226,7 @@ def test_the_graph_over_the_data_is_built_once():
     assert Manifold(paraboloid, dim=3).graph_over(torch.zeros(1, 3)) is None
 
 
+@pytest.mark.slow
 def test_the_callers_graph_is_the_only_one(monkeypatch):
     M = Manifold(paraboloid, dim=2)
     monkeypatch.setattr(LatentGraph, "build", None)
@@ -228,6 +235,7 @@ def test_the_callers_graph_is_the_only_one(monkeypatch):
     assert result.converged
 
 
+@pytest.mark.slow
 def test_nan_off_the_data_ends_one_pair_only():
     M = Manifold(lambda z: torch.where(z[..., :1] > 6, torch.nan, paraboloid(z)), dim=2)
     result = M.geodesic([[0.0, 0.0], [0.0, 0.0]], [[1.0, 1.0], [7.0, 0.0]])

@@ -32,6 +32,7 @@ def some_points():
     return torch.randn(2, 3, 4, 2, generator=generator, dtype=torch.float64)
 
 
+@pytest.mark.slow
 def test_distances_of_scaled_members_are_scaled(M, points):
     a, b = points
     samples = M.dist(a, b, samples=True)
@@ -66,6 +67,7 @@ def test_every_member_answers_as_it_would_alone(points):
     assert results[0].points(10).shape == (12, 10, 2)
 
 
+@pytest.mark.slow
 def test_energies_of_a_curve_average_to_the_expected_one(M, points):
     """The law E_M[c] = mean_s E_s[c], and lengths by the triangle inequality below."""
     curve = straight_line(points[0, 0], points[1, 0], 200)
@@ -77,6 +79,7 @@ def test_energies_of_a_curve_average_to_the_expected_one(M, points):
     assert (lengths.mean(0) <= M.length(curve) * (1 + 1e-12)).all()
 
 
+@pytest.mark.slow
 def test_samples_have_derivatives(M):
     a = torch.tensor([0.2, -0.1], dtype=torch.float64, requires_grad=True)
     samples = M.dist(a, [1.0, 0.5], samples=True)
@@ -99,7 +102,7 @@ def test_intervals_are_quantiles():
             interval(samples, level=level)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_intervals_of_sampled_decoders_hold_the_truth():
     """Scales exp(0.2 n) with n ~ N(0, 1): distances are log-normal, their quantiles known."""
 
@@ -119,6 +122,7 @@ def test_intervals_of_sampled_decoders_hold_the_truth():
         assert abs(off) < 4 * 0.2 * error / 30**0.5
 
 
+@pytest.mark.slow
 def test_a_table_of_the_expected_metric_has_a_posterior_too(M, points):
     a, b = (p.flatten(0, 1) for p in points)
     fast = M.tabulated(torch.cat([a, b]))
@@ -137,6 +141,7 @@ def test_one_decoder_has_no_posterior():
         decorrelated_geodesic(M, [0.0, 0.0], [1.0, 0.0])
 
 
+@pytest.mark.slow
 def test_an_ensemble_vae_is_a_manifold():
     vae = VAE(6, 4, n_decoders=3, hidden=(8,))
     M = Manifold(vae)
@@ -147,6 +152,7 @@ def test_an_ensemble_vae_is_a_manifold():
     assert "dim=4" in repr(M)
 
 
+@pytest.mark.slow
 def test_dropout_gives_a_manifold_with_error_bars():
     torch.manual_seed(0)
     network = nn.Sequential(nn.Linear(2, 32), nn.Tanh(), nn.Dropout(0.2), nn.Linear(32, 6))
@@ -188,6 +194,7 @@ def test_more_segments_avoid_more_what_is_not_known():
     assert lengths == sorted(lengths)
 
 
+@pytest.mark.slow
 def test_decorrelated_batches_are_loops():
     M = Manifold([unsure_in_the_middle(sign) for sign in (-1.0, 1.0)], dim=2)
     a, b = torch.randn(2, 2, 3, 2, dtype=torch.float64)

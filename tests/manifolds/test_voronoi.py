@@ -42,6 +42,7 @@ def test_out_of_reach_is_minus_one_and_nan_is_no_distance():
     assert cells.margin.isinf().all()
 
 
+@pytest.mark.slow
 def test_the_manifold_s_cells_by_graph_and_by_exact_distances():
     M = Manifold(PLANE)
     cells = M.voronoi(CENTERS[:, [1, 0]] + 1, resolution=8)

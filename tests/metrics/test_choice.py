@@ -59,6 +59,7 @@ DEFAULTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DEFAULTS)
 def test_each_family_has_its_default(name):
     decoder, kind = DEFAULTS[name]
@@ -71,6 +72,7 @@ def test_each_family_has_its_default(name):
     assert result.length <= result.straight_length * (1 + 1e-4)  # the search's own `rtol`
 
 
+@pytest.mark.slow
 def test_the_normal_has_three_metrics():
     expected, fisher, kl = (
         metric_of(normal, name, dim=2) for name in ("expected", "fisher_rao", "kl")
@@ -82,6 +84,7 @@ def test_the_normal_has_three_metrics():
     torch.testing.assert_close(kl.metric_matrix(Z), information, rtol=1e-6, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_a_dispersion_that_changes_is_measured_too():
     fixed = metric_of(counts, dim=2)
     as_curved = FisherRaoMetric.from_decoder(counts, dim=2)
@@ -92,6 +95,7 @@ def test_a_dispersion_that_changes_is_measured_too():
     assert type(kl) is PullbackMetric
 
 
+@pytest.mark.slow
 def test_the_data_space_may_have_a_metric_of_its_own():
     weighted = metric_of(normal, ambient=Weights([1.0, 4.0]), dim=2)
     plain = metric_of(normal, dim=2).metric_matrix(Z)
@@ -105,6 +109,7 @@ def test_the_data_space_may_have_a_metric_of_its_own():
     )
 
 
+@pytest.mark.slow
 def test_an_ensemble_takes_the_mean_over_its_members():
     torch.manual_seed(0)
     members = [nn.Sequential(nn.Linear(2, 4), nn.Tanh()) for _ in range(3)]
@@ -143,6 +148,7 @@ def test_a_broken_decoder_is_refused():
         metric_of(lambda z: z @ torch.ones(3, 4).double(), dim=2)
 
 
+@pytest.mark.slow
 def test_members_in_different_units_are_refused():
     members = [Decoder(nn.Linear(2, 4), name) for name in ("normal", "bernoulli")]
     with pytest.raises(InvalidParameterError, match="expected and fisher_rao.*different units"):
@@ -155,6 +161,7 @@ def test_a_metric_is_no_name():
         metric_of(normal, PullbackMetric(lambda z: z), dim=2)
 
 
+@pytest.mark.slow
 def test_ensembles_decode_what_their_members_return():
     for likelihood, size in (
         (lambda x: Categorical(logits=x), 6),

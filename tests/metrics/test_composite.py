@@ -33,6 +33,7 @@ TWINS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TWINS)
 def test_they_are_the_pull_back_of_one_immersion(name):
     metric, twin = TWINS[name]
@@ -74,6 +75,7 @@ def test_a_restricted_sphere_is_a_great_circle():
     torch.testing.assert_close(path.length, truth, rtol=1e-3, atol=0)
 
 
+@pytest.mark.slow
 def test_all_columns_are_a_change_of_coordinates():
     turned = RestrictedMetric(HalfPlane(), [[0.0, -1.0], [1.0, 0.0]], [0.0, 2.0])
     w = torch.tensor([[-1.0, 0.5], [0.5, -1.0]], dtype=torch.float64)
@@ -91,6 +93,7 @@ def test_geodesics_of_a_scaled_metric_are_longer_by_the_root():
     torch.testing.assert_close(M.dist(a, b), 2 * HalfPlane().dist(a, b), rtol=1e-3, atol=0)
 
 
+@pytest.mark.slow
 def test_geodesics_of_a_sum_of_unlike_metrics_converge():
     data = torch.randn(30, 2, generator=torch.Generator().manual_seed(0)).double()
     metric = SumMetric([LocalVarianceMetric(data, 1.0, 0.1), PARABOLOID])

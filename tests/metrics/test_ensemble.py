@@ -31,6 +31,7 @@ def three_networks():
     return networks()
 
 
+@pytest.mark.slow
 def test_it_is_the_pull_back_by_all_immersions_at_once(nets):
     ensemble = EnsembleMetric([PullbackMetric(f) for f in nets])
     whole = concatenated(nets)
@@ -46,6 +47,7 @@ def test_it_is_the_pull_back_by_all_immersions_at_once(nets):
         same(one, other)
 
 
+@pytest.mark.slow
 def test_it_is_the_metric_of_the_mean_and_the_covariance_of_the_jacobians(nets):
     metric = metric_of(EnsembleDecoder(nets, latent_dim=2))
     z = torch.randn(7, 2, dtype=torch.float64)
@@ -56,6 +58,7 @@ def test_it_is_the_metric_of_the_mean_and_the_covariance_of_the_jacobians(nets):
     torch.testing.assert_close(metric.metric_matrix(z), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dim", [2, 10])
 def test_the_solvers_find_the_geodesics_of_the_concatenated_immersion(dim):
     nets = networks(dim=dim)
@@ -74,6 +77,7 @@ def test_members_of_one_metric_are_that_metric(nets):
     assert twice.exact is twice
 
 
+@pytest.mark.slow
 def test_single_precision_is_there_where_all_members_have_it(nets):
     modules = metric_of(EnsembleDecoder(nets, latent_dim=2))
     z = torch.randn(5, 2, dtype=torch.float64)
@@ -96,6 +100,7 @@ def test_no_members_and_unlike_members_are_refused():
 # --- the decorrelated energy
 
 
+@pytest.mark.slow
 @given(seed=st.integers(0, 10**6), k=st.integers(1, 4), n=st.integers(2, 6))
 def test_chords_are_the_mean_over_all_pairs_of_members(seed, k, n):
     nets = networks(k, seed=seed)
@@ -143,6 +148,7 @@ def test_energy_tends_to_that_of_a_particle_in_the_potential_of_the_variance(net
     torch.testing.assert_close(total, kinetic + N**2 * potential, rtol=1e-10, atol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("solver", [Newton(), LBFGS(max_steps=300)])
 def test_solvers_minimise_it(nets, solver):
     energy = EnsembleMetric([PullbackMetric(f) for f in nets]).decorrelated()

@@ -60,6 +60,7 @@ def image(decoder, z):
     return 2 * torch.asin(p.mean.sqrt())  # another form of the variance-stabilising map
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("d", [1, 2, 8, 64])
 @pytest.mark.parametrize("likelihood", LIKELIHOODS)
 @pytest.mark.parametrize("network", NETWORKS)
@@ -77,6 +78,7 @@ def test_metric_agrees_with_finite_differences_and_autograd(network, likelihood,
         assert (M[i] - finite.T @ finite).abs().max() < 1e-6 * scale
 
 
+@pytest.mark.slow
 def test_the_normal_metric_is_the_expected_one_of_the_stochastic_generator():
     decoder = build("mlp", "rbf", 2)
     z = torch.tensor([0.3, -0.4], dtype=torch.float64)
@@ -91,6 +93,7 @@ def test_the_normal_metric_is_the_expected_one_of_the_stochastic_generator():
     assert bool((error < 0.02 * M.diagonal().max()).all())
 
 
+@pytest.mark.slow
 def test_the_bernoulli_metric_is_the_fisher_information():
     decoder = build("convolutional", "bernoulli", 3)
     z = torch.randn(3, dtype=torch.float64)
@@ -113,6 +116,7 @@ def test_saturated_pixels_stay_finite(logit):
     assert all(part.isfinite().all() for part in expansion)
 
 
+@pytest.mark.slow
 def test_chords_expand_as_autograd_says():
     decoder = build("mlp", "rbf", 2)
     metric, nodes = PullbackMetric.from_decoder(decoder), torch.randn(1, 5, 2).double()
@@ -132,6 +136,7 @@ def test_chords_expand_as_autograd_says():
         torch.testing.assert_close(found.off_diagonal[0, i], hessian[i, :, i + 1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch", [(), (5,), (2, 3), (0,), (2, 0, 3)])
 def test_leading_dimensions_are_a_loop(batch):
     metric = PullbackMetric.from_decoder(build("mlp", "rbf", 2))
@@ -146,6 +151,7 @@ def test_leading_dimensions_are_a_loop(batch):
         torch.testing.assert_close(metric.log_volume(z)[at], torch.logdet(M[at]) / 2)
 
 
+@pytest.mark.slow
 def test_many_points_are_split_and_put_together(monkeypatch):
     import pullback.metrics.pullback as module
 

@@ -105,6 +105,7 @@ def test_ensemble_decodes_to_the_mean_of_its_members():
     assert float(parts.detach().std(0).min()) > 0  # they start from different weights
 
 
+@pytest.mark.slow
 def test_elbo_is_the_mean_of_the_members_and_log_marginal_that_of_the_mixture(X):
     vae = fit(build(2), X)
     x = torch.tensor(X[:5])
@@ -163,6 +164,7 @@ def test_every_member_learns(X):
     assert len(set(levels)) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.9])
 def test_interrupted_and_resumed_is_as_undisturbed(X, tmp_path, share):
     whole = Rows(X, 10**9)
@@ -233,6 +235,7 @@ def test_what_is_no_ensemble_is_refused(members, message):
         EnsembleDecoder(members)
 
 
+@pytest.mark.slow
 def test_models_with_their_own_latent_spaces_are_refused():
     with pytest.raises(InvalidParameterError, match="latent spaces of their own"):
         EnsembleDecoder([build(1), build(1, random_state=1)])
@@ -271,6 +274,7 @@ def dropped(rate=0.3):
     return nn.Sequential(nn.Linear(2, 64), nn.Tanh(), nn.Dropout(rate), nn.Linear(64, 3))
 
 
+@pytest.mark.slow
 def test_dropout_masks_are_frozen_and_of_the_right_rate():
     network = dropped()
     ensemble = mc_dropout(network, 200, torch.Generator().manual_seed(0))

@@ -1,3 +1,4 @@
+import pytest
 import torch
 from torch.distributions import Bernoulli, Gamma, Normal
 
@@ -23,6 +24,7 @@ def test_draw_is_reparametrised_where_it_can_be():
     assert not draw(Bernoulli(torch.full((3,), 0.5)), (), generator).requires_grad
 
 
+@pytest.mark.slow
 def test_draws_have_the_right_moments():
     generator = torch.Generator().manual_seed(0)
     many = torch.stack([draw(Normal(1.0, 2.0), (5,), generator) for _ in range(4000)])

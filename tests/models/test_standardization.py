@@ -43,7 +43,7 @@ def test_the_maps_are_inverse_to_each_other():
     assert torch.allclose(destandardize(standardize(x)), x, atol=1e-6)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize("std", ["constant", "network", "rbf"])
 def test_offset_and_scale_of_the_data_do_not_matter(std):
     unit = circle()
@@ -81,6 +81,7 @@ def test_bounded_outputs_and_logits_have_no_unit():
     assert isinstance(bounded.decoder.mean[-1], torch.nn.Sigmoid)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [1e20, 1e-30])
 def test_data_beyond_the_range_of_the_precision_are_refused_or_fitted_in_double(scale):
     X = circle(0.0, scale)

@@ -86,6 +86,7 @@ def test_double_precision_comes_back_double(tmp_path):
     assert torch.equal(again.encode(X), vae.encode(X))
 
 
+@pytest.mark.slow
 def test_model_loads_in_a_new_process(folder):
     code = f"""
 import torch
@@ -219,6 +220,7 @@ def custom(hidden=8):
     return VAE.from_modules(GaussianEncoder(mlp([6, hidden, 4]), 2), decoder)
 
 
+@pytest.mark.slow
 def test_custom_modules_are_filled(tmp_path):
     vae = custom()
     vae.save(tmp_path)

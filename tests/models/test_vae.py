@@ -175,6 +175,7 @@ def test_bad_latent_points_and_numbers_are_refused(vae):
         vae.sample(0)
 
 
+@pytest.mark.slow
 def test_custom_modules_train_and_evaluate():
     decoder = Decoder(mlp([2, 8, 5]), BernoulliLikelihood())
     vae = VAE.from_modules(GaussianEncoder(mlp([5, 8, 4]), 2), decoder, StandardNormal(2))

@@ -44,6 +44,7 @@ def test_an_ellipse_too_large_for_its_cell_is_hollow_and_what_is_not_finite_is_l
     assert (drawn[:, 1] > 0).all()
 
 
+@pytest.mark.slow
 def test_a_fan_on_the_sphere_ends_at_its_radius():
     ax = plots.fan(SPHERE, [0.0, 0.0], length=1.0, n_rays=8, n_rings=2)
     rays, rings = [c for c in ax.collections if type(c).__name__ == "LineCollection"]
@@ -114,6 +115,7 @@ def test_a_band_holds_the_members():
     assert np.allclose(ax.lines[0].get_ydata(), values.mean(0))
 
 
+@pytest.mark.slow
 def test_the_members_of_an_ensemble_and_their_mean_are_drawn():
     M = Manifold([lambda z, k=k: torch.cat([z, k * z**2], -1) for k in (1.0, 2.0)], dim=2)
     ax = plots.posterior(M.posterior(), Z[:3], -Z[:3])
@@ -145,6 +147,7 @@ def test_wrong_settings_are_told_of():
         plots.tissot(FLAT, Z, radius=-1.0)
 
 
+@pytest.mark.slow
 def test_all_of_them_take_axes_and_become_files():
     ax = plots.volume(SPHERE, Z, resolution=16)
     for draw in (
@@ -163,6 +166,7 @@ def overlapping(texts):
     return [(a, b) for k, a in enumerate(boxes) for b in boxes[:k] if a.overlaps(b)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("names", [["a", "b", "c"], [f"group {k} of cells" for k in range(14)]])
 def test_the_names_of_groups_are_not_over_each_other(names):
     D = torch.cdist(Z, Z)
@@ -175,6 +179,7 @@ def test_the_names_of_groups_are_not_over_each_other(names):
     assert ax.get_window_extent().width > 0.4 * ax.figure.bbox.width
 
 
+@pytest.mark.slow
 def test_of_a_hundred_groups_those_are_named_that_have_room():
     D = torch.zeros(200, 200)
     ax = plots.distance_matrix(D, np.repeat(np.arange(100), 2))
@@ -200,6 +205,7 @@ def test_codes_stand_out_from_the_page_where_there_is_no_map():
     assert np.abs(paper.collections[0].get_facecolor()[0, :3] - page).max() > 0.5
 
 
+@pytest.mark.slow
 def test_geodesics_lie_over_the_codes_of_a_map():
     paths = SPHERE.geodesic(Z[:2], Z[2:4])
     ax = plots.geodesics(paths)

@@ -111,6 +111,7 @@ def test_different_texts_stay_different_and_short():
     assert literal("plain text") == "plain text"
 
 
+@pytest.mark.slow
 def test_a_legend_of_many_names_is_inside_the_figure_and_outside_the_axes():
     ax = new_axes()
     for k in range(14):

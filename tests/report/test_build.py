@@ -44,7 +44,7 @@ def run(tmp_path_factory):
     return folder, build(folder, n_pairs=6, say=said.append), said
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_everything_is_written(run):
     folder, chapters, said = run
     assert (folder.path / "report.html").read_text().startswith("<!DOCTYPE html>")
@@ -169,7 +169,7 @@ def test_the_ratio_says_how_many_pairs_it_is_from(run, monkeypatch):
     assert chapter.numbers["straight_over_geodesic"]["n_pairs"] == 4
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_study_repeats_itself(run):
     folder, _, _ = run
     first, second = Study(folder, n_pairs=6), Study(folder, n_pairs=6)

@@ -43,6 +43,7 @@ def test_what_training_would_refuse_is_refused_before(X):
         refuse_unfit(Settings("train", "a.csv", "0a"), prepare(flat, scale="none"))
 
 
+@pytest.mark.slow
 def test_a_variance_network_leaves_encoder_and_mean_as_they_are(vae, X):
     before = {name: value.clone() for name, value in vae.state_dict().items()}
     network = with_network_std(vae, X, TrainingOptions(epochs=3))
@@ -53,6 +54,7 @@ def test_a_variance_network_leaves_encoder_and_mean_as_they_are(vae, X):
     assert {row["stage"] for row in network.history} == {"std"}
 
 
+@pytest.mark.slow
 def test_training_the_variance_network_makes_the_data_likelier(X):
     X = X * np.float32([1, 0.5, 0.2, 0.1, 0.05])  # noise of five levels, which it has to learn
     vae = VAE(5, 2, n_centers=4).fit(X, epochs=5, progress=False)
@@ -74,6 +76,7 @@ def test_a_learned_constant_is_the_likeliest_one(X):
     assert log_likelihood(std) > max(log_likelihood(0.98 * std), log_likelihood(1.02 * std))
 
 
+@pytest.mark.slow
 def test_a_run_that_is_trained_is_not_trained_again(tmp_path, X):
     folder = RunFolder(tmp_path / "run")
     folder.begin(Settings("train", "a.csv", "0a", epochs=2), prepared(X))

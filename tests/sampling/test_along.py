@@ -49,6 +49,7 @@ def test_random_arc_lengths_are_uniform(plane, paths):
     assert torch.equal(samples.points, again.points)
 
 
+@pytest.mark.slow
 def test_draws_around_are_normal_across(plane, paths):
     samples = GeodesicTube(plane, paths.take(torch.tensor([0])), spread=0.3).sample(
         2000, spacing="random", random_state=0
@@ -63,6 +64,7 @@ def test_draws_around_are_normal_across(plane, paths):
     assert stats.kstest(share, stats.uniform.cdf).pvalue > 1e-5
 
 
+@pytest.mark.slow
 def test_a_curve_of_one_point_and_one_draw(plane):
     still = Polyline(torch.tensor([[0.5, 2.0], [0.5, 2.0]]).double())
     assert bool((GeodesicTube(plane, still).sample(4).points == still.nodes[0]).all())
@@ -81,6 +83,7 @@ class Slit(Metric):
         return z[..., 1] > 0
 
 
+@pytest.mark.slow
 def test_draws_that_exp_cannot_reach_stay_and_say_so():
     line = Polyline(torch.tensor([[0.0, 0.1], [1.0, 0.1]], dtype=torch.float64))
     samples = GeodesicTube(Manifold(Slit(dim=2)), line, spread=1.0).sample(50, random_state=0)
@@ -105,6 +108,7 @@ def test_hostile_paths(plane, paths):
         GeodesicTube(plane, paths).sample(5, spacing="even")
 
 
+@pytest.mark.slow
 def test_across_in_more_dimensions():
     flat = Manifold(PullbackMetric(lambda z: z, dim=4))
     ends = torch.tensor([[0.0, 0, 0, 0], [1.0, 0, 0, 0]]).double()

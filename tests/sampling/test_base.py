@@ -87,6 +87,7 @@ def test_draws_make_a_table(line):
     assert frame.to_numpy().tolist() == [[0, 0, 0, 0], [0, 1, 1, 1], [1, 0, 10, 10], [1, 1, 11, 11]]
 
 
+@pytest.mark.slow
 def test_diagnostics_look_at_coordinates_or_at_a_function(plane):
     walk = BrownianMotion(plane).sample(torch.zeros(2, 2, 2), n_steps=50, random_state=0)
     at = walk.diagnostics()
@@ -145,6 +146,7 @@ def test_steps_that_overflow_are_not_kept(plane):
     assert (samples.status == ChainStatus.NOT_FINITE).any()
 
 
+@pytest.mark.slow
 def test_a_seed_says_it_all(plane):
     walk, start = BrownianMotion(plane), torch.zeros(3, 2)
     first = walk.sample(start, 5, random_state=7).points
@@ -162,6 +164,7 @@ def test_a_seed_says_it_all(plane):
     assert torch.get_rng_state().equal(state)
 
 
+@pytest.mark.slow
 def test_the_dtype_is_the_manifold_s():
     M = Manifold(stereographic, dim=2, dtype=torch.float32)
     assert BrownianMotion(M).sample([[0, 0]], 3).points.dtype == torch.float32

@@ -60,6 +60,7 @@ class TestTheSphere:
         z = ends(metric, start, time=self.TIME, **options)
         return stereographic(z) @ stereographic(torch.tensor(start, dtype=torch.float64))
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("d", [2, 3])
     def test_ito_turns_at_the_right_rate(self, d):
         cosines = self.cosines(d, n_steps=40, n_chains=4000)
@@ -74,11 +75,13 @@ class TestTheSphere:
         assert abs(errors(cosines, one**n)) < ALARM
         assert one**n == pytest.approx(math.exp(-d * self.TIME / 2), rel=0.03)
 
+    @pytest.mark.slow
     def test_steps_without_drift_are_the_same_in_two_dimensions(self):
         options = {"n_steps": 20, "n_chains": 500}
         ito, driftless = (self.cosines(2, method=m, **options) for m in ("ito", "driftless"))
         torch.testing.assert_close(ito, driftless)
 
+    @pytest.mark.slow
     def test_steps_without_drift_are_wrong_in_three(self):
         cosines = self.cosines(3, n_steps=50, n_chains=4000, method="driftless", seed=1)
         assert errors(cosines, math.exp(-3 * self.TIME / 2)) < -2 * ALARM
@@ -104,6 +107,7 @@ class TestTheHalfPlane:
         assert abs(errors(z.square().sum(-1), truth)) < ALARM
         assert truth == pytest.approx(2 * math.exp(self.TIME) - 1, rel=0.01)
 
+    @pytest.mark.slow
     def test_geodesic_steps_go_as_far_as_the_law_of_cosines_says(self):
         n, start = 8, [0.0, 1.0]
         z = ends(
@@ -115,6 +119,7 @@ class TestTheHalfPlane:
         assert one**n == pytest.approx(math.exp(self.TIME), rel=0.03)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["ito", "driftless", "geodesic"])
 def test_flat_space_gives_the_normal_law(method):
     A = torch.tensor([[2.0, 1.0], [0.0, 0.5], [1.0, 0.0]], dtype=torch.float64)
@@ -135,6 +140,7 @@ def test_flat_space_gives_the_normal_law(method):
     assert scipy.stats.kstest(along.numpy(), scipy.stats.norm.cdf).pvalue > RATE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["ito", "geodesic"])
 def test_a_flat_space_is_flat_in_curved_coordinates(method):
     # The images must be normal around that of the start, up to O(s^2).
@@ -154,6 +160,7 @@ def test_a_flat_space_is_flat_in_curved_coordinates(method):
         assert abs(errors(part.square(), time)) < ALARM
 
 
+@pytest.mark.slow
 def test_without_drift_it_moves_in_curved_coordinates():
     start = [-0.5, 0.7]
     metric = PullbackMetric(curved_plane, dim=2)
@@ -207,6 +214,7 @@ class TestTheTorus:
         flat = scipy.stats.uniform(0, 2 * math.pi).cdf
         assert scipy.stats.kstest(v.numpy(), flat).pvalue < RATE
 
+    @pytest.mark.slow
     def test_driftless_is_uniform_by_the_coordinate(self):
         v = self.angles("driftless")
         flat = scipy.stats.uniform(0, 2 * math.pi).cdf
@@ -244,6 +252,7 @@ class TestTheDrift:
         assert brownian_drift(metric, z).isnan().tolist() == [[True], [False]]
 
 
+@pytest.mark.slow
 def test_a_table_walks_as_what_it_stands_for():
     exact = Manifold(PullbackMetric(paraboloid, dim=2))
     corners = torch.tensor([[-1.0, -1.0], [1.0, 1.0]], dtype=torch.float64)

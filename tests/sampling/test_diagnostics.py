@@ -83,6 +83,7 @@ def test_independent_draws_are_mixed():
     assert str(at).startswith("4 chains of 500 draws\n")
 
 
+@pytest.mark.slow
 @given(scale=st.floats(1e-3, 1e3), shift=st.floats(-1e3, 1e3))
 def test_scale_and_shift_do_not_matter(scale, shift):
     draws = SERIES["slow"]

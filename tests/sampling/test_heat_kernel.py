@@ -30,7 +30,7 @@ def density_on_the_sphere(time, r):
     return (terms * eval_legendre(k, np.cos(r))).sum(0)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_the_density_on_the_sphere_is_right_to_first_order():
     z = torch.tensor([[0.1, -0.2], [0.3, 0.1], [0.5, -0.4]], dtype=torch.float64)
     r = great_circle_dist(START.expand_as(z), z)
@@ -58,7 +58,7 @@ def test_the_density_in_the_half_plane_is_that_of_its_closed_form():
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_the_density_is_exact_in_a_flat_space():
     M = Manifold(PullbackMetric(curved_plane, dim=2))
     a, b = torch.tensor([[0.1, 0.2], [0.5, 0.1]], dtype=torch.float64)
@@ -107,6 +107,7 @@ def test_a_draw_that_leaves_the_space_says_so():
     assert (samples.points[:, 1] > 0).all()
 
 
+@pytest.mark.slow
 def test_what_no_geodesic_reaches_is_nan(monkeypatch):
     M = Manifold(PullbackMetric(lambda z: z, dim=2))
     lost = torch.tensor([[0.3, 0.4], [torch.nan, torch.nan]], dtype=torch.float64)

@@ -126,6 +126,7 @@ def test_starts_where_there_is_no_metric(name, half):
         sampler.sample([[0.0, 0.0], [2.0, 0.0]], 1)
 
 
+@pytest.mark.slow
 @WALLED_CHAIN
 @EVERY_HALF
 def test_chains_that_meet_a_wall(name, half):
@@ -147,6 +148,7 @@ def test_chains_that_meet_a_wall(name, half):
     assert str(samples).count("\n") >= 2  # says so
 
 
+@pytest.mark.slow
 @WALLED_CHAIN
 def test_a_chain_that_stops_does_not_change_the_others(name):
     starts = torch.zeros(40, 2) if name != "heat" else torch.zeros(2)
@@ -202,6 +204,7 @@ def test_seeds_that_are_none(name, random_state):
         drawn(name, random_state)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CHAINS | DRAWS)
 def test_single_precision(name):
     samples = drawn(name, 3, torch.float32)
@@ -230,6 +233,7 @@ def test_draws_beside_a_wall(name, half):
         assert float(error) < 0.2  # 1000 proposals accepted with probability 0.9 or so: 10 sigma
 
 
+@pytest.mark.slow
 def test_a_tube_around_no_curve():
     manifold = Manifold(Half(torch.nan))
     paths = manifold.geodesic([[-1.0, 0.0], [-1.0, 0.0]], [[0.5, 0.0], [2.0, 0.0]])

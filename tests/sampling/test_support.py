@@ -38,6 +38,7 @@ def walled():
     return Manifold(Decoder(Normal()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("criterion", ["log_volume", "neighbors", "std"])
 def test_the_level_is_the_share_of_the_codes(criterion):
     codes = normal_codes()
@@ -54,6 +55,7 @@ def test_the_level_is_the_share_of_the_codes(criterion):
     assert repr(support).startswith(f"Support(400 codes, '{criterion}', level=0.9, threshold=")
 
 
+@pytest.mark.slow
 def test_the_scores_are_what_they_say():
     codes = normal_codes(50)
     gaps = torch.cdist(codes, codes).sort(1).values
@@ -91,6 +93,7 @@ def test_outside_the_domain_is_outside():
         assert support.contains([[0.0, -1.0], [0.0, 10.0]]).tolist() == [False, True]
 
 
+@pytest.mark.slow
 def test_draws_stay_on_the_support_and_say_their_density():
     codes = normal_codes()
     support = Support(flat(), codes, level=0.9)
@@ -123,6 +126,7 @@ def test_the_blur_is_in_the_unit_of_the_metric():
     assert stats.kstest(z[:, 1], stats.norm(scale=2).cdf).pvalue > 1e-5
 
 
+@pytest.mark.slow
 def test_hostile_supports():
     with pytest.raises(InvalidParameterError, match="`criterion` must be one of"):
         Support(flat(), normal_codes(), criterion="volume")

@@ -62,6 +62,7 @@ def test_other_dimensions(d):
     assert float(samples.log_density[0]) == pytest.approx(-d * math.log(math.expm1(1)), abs=0.05)
 
 
+@pytest.mark.slow
 def test_uniform_on_a_cap_and_on_a_table_of_it():
     box = [[-1.0, -1.0], [1.0, 1.0]]
     sphere = Manifold(stereographic, dim=2)
@@ -82,6 +83,7 @@ def test_a_wall_of_seven_decades_is_drawn_from_its_floor():
     assert float(samples.acceptance) > 0.8
 
 
+@pytest.mark.slow
 def test_the_box_of_a_support():
     generator = torch.Generator().manual_seed(0)
     codes = torch.randn(200, 2, generator=generator, dtype=torch.float64)
@@ -121,6 +123,7 @@ def test_hostile_boxes():
         VolumeSampler(collapsed, STRIP, power=-1.0)
 
 
+@pytest.mark.slow
 def test_a_region_that_is_never_hit_ends():
     # Only the nodes themselves lie inside.
     nodes = lambda z: z[:, 0] * 4 == (z[:, 0] * 4).round()  # noqa: E731

@@ -90,7 +90,7 @@ def report(names):
     return found
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize("names", GROUPS, ids="-".join)
 def test_every_check_that_makes_sense_passes(names):
     run = [sys.executable, __file__, *names]

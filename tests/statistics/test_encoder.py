@@ -23,6 +23,7 @@ def trained():
     return VAE(data_dim=4, latent_dim=2, n_centers=8).fit(X, epochs=30, progress=False), X, y
 
 
+@pytest.mark.slow
 def test_it_encodes_and_decodes(trained):
     vae, X, _ = trained
     encoder = Encoder(vae, batch_size=7).fit(X)
@@ -35,6 +36,7 @@ def test_it_encodes_and_decodes(trained):
     assert list(encoder.get_feature_names_out()) == ["encoder0", "encoder1"]
 
 
+@pytest.mark.slow
 def test_copies_share_the_model_and_need_no_fit(trained):
     vae, X, _ = trained
     copy = clone(Encoder(vae, batch_size=5))
@@ -43,6 +45,7 @@ def test_copies_share_the_model_and_need_no_fit(trained):
     assert copy.transform(X).shape == (60, 2)
 
 
+@pytest.mark.slow
 def test_a_pipeline_from_data_to_classes(trained):
     vae, X, y = trained
     vote = KNeighborsClassifier(Manifold(vae), 3, method="graph")
@@ -52,6 +55,7 @@ def test_a_pipeline_from_data_to_classes(trained):
     np.testing.assert_allclose(probability.sum(1), 1)
 
 
+@pytest.mark.slow
 def test_a_grid_search_over_the_pipeline(trained):
     vae, X, y = trained
     votes = make_pipeline(Encoder(vae), KNeighborsClassifier(Manifold(vae), method="graph"))
@@ -61,6 +65,7 @@ def test_a_grid_search_over_the_pipeline(trained):
     assert search.best_estimator_[0].vae is vae
 
 
+@pytest.mark.slow
 def test_a_pipeline_from_data_to_clusters(trained):
     vae, X, _ = trained
     density = DBSCAN(eps=1.0, metric="precomputed")
@@ -68,6 +73,7 @@ def test_a_pipeline_from_data_to_clusters(trained):
     assert make_pipeline(Encoder(vae), distances, density).fit_predict(X.numpy()).shape == (60,)
 
 
+@pytest.mark.slow
 def test_bad_input_fails_at_the_door(trained):
     vae, X, _ = trained
     with pytest.raises(InvalidParameterError, match="`vae` must be a `VAE`"):

@@ -288,7 +288,7 @@ def test_settings_of_a_wrong_kind(name):
             spoilt.fit(*data_for(name, CLOUD))
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @EVERY_WITH_TIME
 @pytest.mark.parametrize(
     "manifold",
@@ -304,6 +304,7 @@ def test_two_groups_that_no_finite_curve_joins(name, manifold):
     _check_what_is_said(name, manifold, TWO_GROUPS)
 
 
+@pytest.mark.slow
 @EVERY_WITH_TIME
 def test_a_region_where_all_geodesics_fail(name):
     if name in NEEDS_ALL_PAIRS:
@@ -344,6 +345,7 @@ def _check_what_is_said(name, manifold, Z):
         np.testing.assert_array_equal(estimator.labels_, said["predict"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["KMeans graph", "KMeans log", "KMedoids", "KMedoids graph", "LAND"]
 )
@@ -365,6 +367,7 @@ def test_settings_go_round(name):
     assert copy == params
 
 
+@pytest.mark.slow
 @EVERY_WITH_TIME
 def test_files_give_the_same_answers(name, tmp_path):
     X, y = data_for(name, CLOUD)
@@ -377,6 +380,7 @@ def test_files_give_the_same_answers(name, tmp_path):
         np.testing.assert_array_equal(after[method], value)
 
 
+@pytest.mark.slow
 @EVERY_WITH_TIME
 def test_a_seed_fixes_everything_and_data_stay_as_they_are(name):
     X, y = data_for(name, CLOUD.copy())
@@ -391,6 +395,7 @@ def test_a_seed_fixes_everything_and_data_stay_as_they_are(name):
     np.testing.assert_array_equal(y, before[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["KMeans graph", "KMedoids", "LAND"])
 @pytest.mark.parametrize("make", [np.random.default_rng, np.random.RandomState])
 def test_whatever_numpy_takes_for_a_random_state_will_do(name, make):
@@ -401,6 +406,7 @@ def test_whatever_numpy_takes_for_a_random_state_will_do(name, make):
     assert first == second
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["LAND", "KernelDensity"])
 def test_draws_take_the_same_random_states(name):
     density = fitted(name, PLANE, CLOUD)

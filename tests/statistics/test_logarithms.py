@@ -17,6 +17,7 @@ Z = torch.randn(40, 2, generator=torch.Generator().manual_seed(0), dtype=torch.f
 BASES = torch.tensor([[0.1, 0.2], [-0.3, 0.4], [0.0, -0.5]], dtype=torch.float64)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("exact", "rtol"), [(False, 3e-2), (True, 2e-4)])
 def test_they_are_those_of_the_sphere_also_when_the_bases_move(exact, rtol):
     logarithms = Logarithms(SPHERE, Z, exact=exact)
@@ -33,6 +34,7 @@ def test_they_are_those_of_the_sphere_also_when_the_bases_move(exact, rtol):
         assert bool(logs.converged.all())
 
 
+@pytest.mark.slow
 def test_owners_choose_one_base_for_each_point():
     owner = torch.arange(40) % 3
     every = Logarithms(SPHERE, Z).at(BASES)
@@ -42,12 +44,14 @@ def test_owners_choose_one_base_for_each_point():
     assert torch.allclose(own.lengths, every.lengths[owner, rows], atol=1e-9)
 
 
+@pytest.mark.slow
 def test_another_number_of_bases_starts_anew():
     logarithms = Logarithms(SPHERE, Z)
     logarithms.at(BASES)
     assert logarithms.at(BASES[:1]).vectors.shape == (1, 40, 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("exact", [False, True])
 def test_a_point_that_cannot_be_reached_is_infinitely_far(exact):
     M = Manifold(HalfPlane(), dim=2)

@@ -27,6 +27,7 @@ def test_smooth_decoders_obey(layer):
     check_decoder(nn.Sequential(nn.Linear(2, 8), layer, nn.Linear(8, 5)), dim=2)
 
 
+@pytest.mark.slow
 def test_a_trained_kind_of_decoder_obeys():
     check_decoder(VAE(6, 2, std="network").decoder)
     check_decoder(Decoder(nn.Linear(3, 4), "bernoulli"))

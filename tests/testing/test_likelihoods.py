@@ -114,6 +114,7 @@ def edges_of(k, values):
     return torch.cat([alone, values[:, None].expand(-1, k)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FAMILIES)
 def test_every_family_obeys_the_laws(name):
     make, k, values, isometric = FAMILIES[name]
@@ -177,6 +178,7 @@ def test_a_wrong_information_is_found_by_name():
         check_likelihood(lambda t: Halved(0.0, t.exp()), torch.ones(1, 1))
 
 
+@pytest.mark.slow
 def test_a_small_error_is_found_by_the_divergence():
     bend["error"] = 1e-3
     try:
@@ -187,6 +189,7 @@ def test_a_small_error_is_found_by_the_divergence():
     check_likelihood(lambda t: Gain(0.0, t.exp()), torch.ones(1, 1), isometric=False)
 
 
+@pytest.mark.slow
 def test_what_breaks_at_the_edges_is_found_by_name():
     class Bare(Poisson):
         pass
@@ -203,6 +206,7 @@ def test_what_breaks_at_the_edges_is_found_by_name():
         )
 
 
+@pytest.mark.slow
 def test_a_metric_with_negative_directions_is_found():
     class Saddle(Poisson):
         pass
@@ -226,6 +230,7 @@ def test_rows_that_look_at_each_other_are_refused():
         check_likelihood(lambda t: Poisson((t - t.mean(0)).exp()), torch.zeros(2, 1))
 
 
+@pytest.mark.slow
 def test_false_alarms_are_as_rare_as_stated():
     """200 right answers at a rate of 5 %: more than 22 alarms come by chance once in 5000 times."""
     z = torch.full((1, 1), 0.5, dtype=torch.float64)

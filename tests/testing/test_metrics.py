@@ -72,26 +72,31 @@ METRICS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", METRICS)
 def test_every_metric_obeys_the_laws(name):
     check_metric(METRICS[name], points(), dtypes=BOTH)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("d", [1, 3, 5])
 def test_in_other_dimensions(d):
     check_metric(PullbackMetric(stereographic), points(d))
     check_metric(ConformalMetric(lambda z: 1 + z.square().sum(-1)), points(d))
 
 
+@pytest.mark.slow
 def test_a_module_in_double_precision():
     check_metric(PullbackMetric.from_decoder(mlp([2, 8, 6]), dim=2), points())
 
 
+@pytest.mark.slow
 def test_a_table():
     corners = torch.tensor([[-1.0, -1.0], [2.0, 2.0]], dtype=torch.float64)
     check_metric(TabulatedMetric.build(PARABOLOID, corners, rtol=1e-5), points(), scale=0.1)
 
 
+@pytest.mark.slow
 def test_a_singular_metric_where_that_is_allowed():
     line = PullbackMetric(lambda z: z[..., :1].sin(), 2)
     check_metric(line, points(), definite=False)
@@ -99,6 +104,7 @@ def test_a_singular_metric_where_that_is_allowed():
         check_metric(line, points())
 
 
+@pytest.mark.slow
 def test_the_unit_of_the_latent_space_is_told():
     fine = PullbackMetric(lambda z: torch.tanh(1e3 * z @ A), 2)
     check_metric(fine, 1e-3 * points(), scale=1e-3)

@@ -66,6 +66,7 @@ def test_the_end_is_that_of_scipys_integrator(metric, d):
     assert relative(path.end_velocity - end_velocity, fastest) < 1e-7
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("metric", "exp", "d"),
     [
@@ -109,6 +110,7 @@ def test_what_an_axis_of_symmetry_conserves_stays():
     torch.testing.assert_close(momentum, momentum[:, :1].expand(5, 9), rtol=1e-6, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_one_dimension_is_run_through_at_constant_speed():
     v = doubles(0.5, 3.0, -2.0).unsqueeze(-1)
     path = shoot(PullbackMetric(paraboloid), doubles(0.0), v)
@@ -173,6 +175,7 @@ def test_single_precision_is_near_double():
     torch.testing.assert_close(single.end.double(), double.end, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_smooth_decoder_costs_few_evaluations():
     metric = network(2)
     z, v = torch.randn(2, 50, 2, dtype=torch.float64)
@@ -181,6 +184,7 @@ def test_a_smooth_decoder_costs_few_evaluations():
     assert bool((path.n_evaluations >= 1 + 12 * path.n_steps).all())
 
 
+@pytest.mark.slow
 def test_no_velocity_goes_nowhere():
     path = shoot(HalfPlane(), doubles(1.0, 2.0), torch.zeros(2))
     assert path.converged
@@ -215,6 +219,7 @@ def folded(z):
     return torch.stack([z[..., 0] ** 2, z[..., 1]], -1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("metric", "point", "vector", "status", "reached"),
     [
@@ -247,6 +252,7 @@ def test_a_curve_ends_where_the_space_does(metric, point, vector, status, reache
     assert torch.equal(path.velocity(t)[0], torch.tensor(vector, dtype=dtype))
 
 
+@pytest.mark.slow
 def test_one_that_fails_leaves_the_others_alone():
     z, v = doubles(0.0, 0.0), doubles([0.4, 0.0], [4.0, 0.0], [0.0, 0.9])
     path = shoot(Disc(), z, v)
@@ -255,6 +261,7 @@ def test_one_that_fails_leaves_the_others_alone():
     assert path.n_evaluations[0] < path.n_evaluations[1]
 
 
+@pytest.mark.slow
 def test_too_few_steps_are_said_to_be():
     path = shoot(HalfPlane(), doubles(0.0, 1.0), doubles(3.0, 0.0), max_steps=4)
     assert path.status == Status.MAX_STEPS
@@ -263,6 +270,7 @@ def test_too_few_steps_are_said_to_be():
     assert path.at(path.reached.reshape(1) * 0.999).isfinite().all()
 
 
+@pytest.mark.slow
 def test_creases_of_a_decoder_are_noticed():
     decoder = nn.Sequential(nn.Linear(2, 64), nn.ReLU(), nn.Linear(64, 20))
     metric = PullbackMetric.from_decoder(decoder, dim=2)
@@ -272,6 +280,7 @@ def test_creases_of_a_decoder_are_noticed():
     assert bool((path.speed_variation > 1e-3).all())
 
 
+@pytest.mark.slow
 def test_a_failure_is_raised_on_request():
     v = doubles([0.4, 0.0], [4.0, 0.0], [0.0, 4.0])
     with pytest.raises(ConvergenceError, match="2 of 3 geodesics could not .* left the region"):

@@ -46,6 +46,7 @@ def sampled(n):
     )
 
 
+@pytest.mark.slow
 def test_between_the_knots_the_error_falls_with_the_eighth_power():
     t = torch.linspace(0, 1, 301, dtype=torch.float64)
     point, slope = exact(t)
@@ -55,6 +56,7 @@ def test_between_the_knots_the_error_falls_with_the_eighth_power():
     assert 6.5 < math.log2(velocity[0] / velocity[1]) < 7.5
 
 
+@pytest.mark.slow
 def test_the_knots_are_met_exactly():
     path = shoot(PLANE, START, VECTOR)
     (times,) = path.times
@@ -64,6 +66,7 @@ def test_the_knots_are_met_exactly():
     assert torch.equal(path.start, START)
 
 
+@pytest.mark.slow
 def test_curves_of_many_and_of_few_steps_share_a_batch():
     v = torch.tensor([[0.1, 0.0], [5.0, 0.0], [0.0, -1.0]], dtype=torch.float64)
     path = shoot(PLANE, START, v)
@@ -81,6 +84,7 @@ def test_times_out_of_range_are_refused(times):
         sampled(2).at(torch.tensor(times))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("d", [1, 3])
 def test_the_differential_of_exp_is_that_of_the_closed_form(d):
     z, v = torch.randn(2, 2, 3, d, dtype=torch.float64) / 3
@@ -90,6 +94,7 @@ def test_the_differential_of_exp_is_that_of_the_closed_form(d):
     torch.testing.assert_close(path.differential(), truth, rtol=1e-6, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_the_differential_of_exp_is_a_difference_of_ends():
     metric = PullbackMetric(paraboloid)
     z, v = torch.randn(2, 3, 2, dtype=torch.float64)
@@ -100,6 +105,7 @@ def test_the_differential_of_exp_is_a_difference_of_ends():
     torch.testing.assert_close(shoot(metric, z, v).differential(), truth, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_end_of_half_a_great_circle_is_conjugate_to_its_start():
     a = torch.tensor([0.5, 0.0], dtype=torch.float64)
     v = torch.tensor([0.0, math.pi * (1 + 0.25) / 2], dtype=torch.float64)
@@ -107,6 +113,7 @@ def test_the_end_of_half_a_great_circle_is_conjugate_to_its_start():
     assert torch.linalg.svdvals(path.differential())[-1] < 1e-6
 
 
+@pytest.mark.slow
 def test_what_is_printed_says_what_happened():
     v = torch.tensor([[1.0, 0.0], [0.0, -900.0]])
     path = shoot(PLANE, START.float(), v)

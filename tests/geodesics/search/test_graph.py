@@ -28,6 +28,7 @@ def floyd_warshall(weights):
     return dist
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("d", [1, 2, 5])
 def test_distances_are_those_of_brute_force(d):
     generator = torch.Generator().manual_seed(d)
@@ -52,6 +53,7 @@ def test_distances_are_those_of_brute_force(d):
         assert graph.dist(a, b)[i, j].item() <= way * (1 + 1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("d", [1, 2, 5])
 def test_a_query_does_not_depend_on_the_others(d):
     codes, points = torch.randn(2, 40, d, dtype=torch.float64)

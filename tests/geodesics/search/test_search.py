@@ -32,6 +32,7 @@ def bulge(a, b, share, n=65):
     return line + share * t.sin() * aside
 
 
+@pytest.mark.slow
 def test_a_start_is_followed_unless_it_is_hopelessly_longer():
     """A start a tenth longer may end on the shorter curve, one longer by a half hardly does."""
     hopeful, hopeless = bulge(A, B, 0.2), bulge(A, B, 0.6)
@@ -42,6 +43,7 @@ def test_a_start_is_followed_unless_it_is_hopelessly_longer():
     assert bool(found.converged)
 
 
+@pytest.mark.slow
 def test_a_start_that_is_longer_at_first_may_win():
     """The top lies a little below the line: of two ways round it the upper one is the shorter."""
     a, b = torch.tensor([-2.0, 0.1]).double(), torch.tensor([2.0, 0.1]).double()
@@ -93,6 +95,7 @@ def fence(z):
     return torch.cat([z, wall], -1)
 
 
+@pytest.mark.slow
 def test_a_thin_wall_is_not_tunnelled_through():
     """Chains of few nodes step over it: they are begun anew with more, and find the way round."""
     metric = PullbackMetric(fence)
@@ -104,6 +107,7 @@ def test_a_thin_wall_is_not_tunnelled_through():
     assert bool(found.converged)
 
 
+@pytest.mark.slow
 def test_what_has_not_settled_is_not_converged():
     found = connect(
         HILL,

@@ -40,6 +40,7 @@ def test_the_curves_of_the_last_call_are_good_starts():
     assert torch.allclose(moved.length, great_circle_dist(a + 0.05, b), rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_a_curve_that_leads_round_an_obstacle_is_kept():
     M = Manifold(_bump, dim=2)
     a, b = torch.tensor([[-1.0, 0.05]]).double(), torch.tensor([[1.0, 0.05]]).double()

@@ -19,6 +19,7 @@ def hills(z, centres, heights, width):
     return torch.cat([z, hill], -1)
 
 
+@pytest.mark.slow
 def test_walls_on_a_line_are_measured_as_scipy_does():
     offsets = torch.tensor([-1.1, -0.3, 0.2, 0.9], dtype=torch.float64)
     heights = torch.tensor([2.5, 2.1, 3.9, 2.8], dtype=torch.float64)
@@ -60,6 +61,7 @@ def test_a_wall_between_the_points_is_found_by_more_of_them():
     )
 
 
+@pytest.mark.slow
 def test_a_descent_shortens_what_is_no_geodesic_and_leaves_a_great_circle_alone():
     sphere = PullbackMetric(stereographic, dim=2)
     a, b = torch.tensor([[0.3, -0.2]]).double(), torch.tensor([[-0.6, 0.5]]).double()
@@ -100,6 +102,7 @@ class Kinked(Metric):
         return cost[..., None, None].square() * torch.eye(2, dtype=z.dtype)
 
 
+@pytest.mark.slow
 def test_what_says_that_it_converged_is_not_shortened_by_a_descent_over_kinks():
     a = torch.randn(6, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     found = connect(Kinked(2), a, a.flip(0).roll(1, -1) + 0.1)
@@ -111,6 +114,7 @@ def test_what_says_that_it_converged_is_not_shortened_by_a_descent_over_kinks():
     assert set(found.status.tolist()) <= named
 
 
+@pytest.mark.slow
 def test_bends_see_round_hills_where_there_is_no_graph():
     generator = torch.Generator().manual_seed(3)
     codes = 1.5 * torch.randn(60, 3, generator=generator, dtype=torch.float64)
@@ -125,6 +129,7 @@ def test_bends_see_round_hills_where_there_is_no_graph():
         assert (found.length <= other.length * 1.01)[found.converged].all()
 
 
+@pytest.mark.slow
 def test_ways_of_nearly_the_same_length_are_warned_of():
     centre, height = torch.zeros(1, 2).double(), torch.full((1,), 4.0).double()
     metric = PullbackMetric(lambda z: hills(z, centre, height, 0.5), dim=2)

@@ -30,6 +30,7 @@ def measured(metric, nodes):
     return length(metric, CubicSpline(nodes).points(4001))
 
 
+@pytest.mark.slow
 def test_closed_forms():
     a, b = torch.tensor([[[-0.6, 0.4]], [[0.7, 0.6]]], dtype=torch.float64)
     for metric, dist in ((SPHERE, great_circle_dist), (HalfPlane(), HalfPlane().dist)):
@@ -42,6 +43,7 @@ def test_closed_forms():
     torch.testing.assert_close(measured(PARABOLOID, relaxed.nodes), truth, rtol=1e-6, atol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tol", [1e-2, 1e-4, 1e-6])
 def test_the_tolerance_bounds_the_share_of_energy_that_is_lost(tol):
     a, b = torch.tensor([[[-0.8, 0.7]], [[0.9, 0.6]]], dtype=torch.float64)
@@ -50,6 +52,7 @@ def test_the_tolerance_bounds_the_share_of_energy_that_is_lost(tol):
     assert bool(((energy / truth - 1).abs() < tol).all())
 
 
+@pytest.mark.slow
 def test_it_finds_what_newton_finds():
     nodes = lines()
     relaxed = Collocation().relax(DECODER, nodes)
@@ -60,6 +63,7 @@ def test_it_finds_what_newton_finds():
     torch.testing.assert_close(found, truth, rtol=1e-5, atol=0)
 
 
+@pytest.mark.slow
 def test_no_curve_is_longer_than_its_start():
     a = torch.tensor([[-1.0, 0.4], [-0.6, 0.4]], dtype=torch.float64)
     b = torch.tensor([[1.0, 0.2], [0.7, 0.6]], dtype=torch.float64)
@@ -70,6 +74,7 @@ def test_no_curve_is_longer_than_its_start():
     assert measured(SPHERE, relaxed.nodes)[1] < measured(SPHERE, nodes)[1]
 
 
+@pytest.mark.slow
 def test_the_ends_stay_and_the_input_is_left_alone():
     nodes = lines()
     before = nodes.clone()
@@ -87,6 +92,7 @@ def test_a_batch_is_a_loop():
     torch.testing.assert_close(torch.cat(alone), relaxed.nodes, rtol=0, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_a_geodesic_is_left_as_it_is():
     a, b = torch.randn(2, 3, 2, dtype=torch.float64)
     geodesics = Newton(tol=1e-13).relax(DECODER, straight_line(a, b, 64)).nodes
@@ -106,6 +112,7 @@ def test_what_is_near_or_in_other_units_is_solved_as_well():
         torch.testing.assert_close(scaled.nodes / unit, plain.nodes, rtol=0, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("metric", [PARABOLOID, HalfPlane()])
 def test_equal_ends_are_joined_by_a_point(metric):
     a = torch.rand(3, 2, dtype=torch.float64) + 0.5
@@ -114,6 +121,7 @@ def test_equal_ends_are_joined_by_a_point(metric):
     torch.testing.assert_close(relaxed.nodes, straight_line(a, a, 8), rtol=0, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_each_failure_is_named_and_stays_its_own():
     broken = PullbackMetric(lambda z: paraboloid(z) * torch.where(z[..., :1] > 2, torch.nan, 1.0))
     a = torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0]], dtype=torch.float64)

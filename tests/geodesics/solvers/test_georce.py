@@ -66,6 +66,7 @@ def test_where_the_metric_is_constant_one_step_is_exact():
     torch.testing.assert_close(relaxed.nodes, nodes, rtol=0, atol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("metric", "dist", "shift"),
     [(SPHERE, great_circle_dist, 0.0), (HalfPlane(), HalfPlane().dist, 1.0)],
@@ -96,6 +97,7 @@ def test_the_length_converges_at_second_order_to_that_of_newton(metric):
     assert errors[-1].max() < 1e-4
 
 
+@pytest.mark.slow
 def test_the_energy_never_rises_and_the_ends_stay():
     nodes = lines(n_segments=16)
     before = nodes.clone()
@@ -111,6 +113,7 @@ def test_the_energy_never_rises_and_the_ends_stay():
     assert torch.equal(state.nodes[:, [0, -1]], before[:, [0, -1]])
 
 
+@pytest.mark.slow
 def test_it_never_ends_on_a_longer_curve_if_the_nodes_are_many():
     nodes = lines(n_segments=64)
     relaxed = GEORCE().relax(DECODER, nodes)
@@ -130,6 +133,7 @@ def test_a_batch_is_a_loop():
         torch.testing.assert_close(alone.nodes[0], relaxed.nodes[i], rtol=0, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_its_own_answer_is_left_as_it_is():
     found = GEORCE(tol=1e-12).relax(DECODER, lines()).nodes
     again = GEORCE().relax(DECODER, found)
@@ -146,6 +150,7 @@ def test_equal_ends_are_joined_by_a_point(metric):
     assert torch.equal(relaxed.nodes, straight_line(a, a, 8))
 
 
+@pytest.mark.slow
 def test_a_broken_decoder_breaks_one_pair_only():
     metric = PullbackMetric(lambda z: paraboloid(z) * torch.where(z[..., :1] > 2, torch.nan, 1.0))
     a = torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0]], dtype=torch.float64)
@@ -162,6 +167,7 @@ def test_a_dead_axis_is_degenerate():
     assert relaxed.status.tolist() == [Status.DEGENERATE] * 6
 
 
+@pytest.mark.slow
 def test_the_boundary_of_the_space_is_not_crossed():
     a, b = torch.tensor([[[-1.0, 0.1]], [[1.0, 0.1]]], dtype=torch.float64)
     relaxed = GEORCE().relax(HalfPlane(), straight_line(a, b, 64))
@@ -182,6 +188,7 @@ def test_a_kink_in_the_metric_stalls():
     assert torch.equal(relaxed.nodes, straight_line(a, b, 16))
 
 
+@pytest.mark.slow
 def test_single_precision_is_near_double():
     nodes = lines()
     single, double = (GEORCE(tol=1e-6).relax(DECODER, part) for part in (nodes.float(), nodes))

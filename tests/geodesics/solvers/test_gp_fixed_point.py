@@ -77,6 +77,7 @@ def test_the_length_converges_quickly_in_the_mesh():
     assert errors[2] < 1e-7
 
 
+@pytest.mark.slow
 def test_meridians_and_hyperbolic_lines():
     b = torch.tensor([[0.8, -0.6], [0.1, 0.4]], dtype=torch.float64)
     relaxed = GPFixedPoint().relax(PARABOLOID, straight_line(torch.zeros_like(b), b, 32))
@@ -90,6 +91,7 @@ def test_meridians_and_hyperbolic_lines():
     torch.testing.assert_close(measured(HalfPlane(), relaxed.nodes), dist, rtol=1e-6, atol=0)
 
 
+@pytest.mark.slow
 def test_it_finds_what_newton_finds():
     nodes = lines()
     relaxed = GPFixedPoint().relax(DECODER, nodes)
@@ -100,6 +102,7 @@ def test_it_finds_what_newton_finds():
     torch.testing.assert_close(found, truth, rtol=1e-6, atol=0)
 
 
+@pytest.mark.slow
 def test_the_residual_shrinks_and_the_ends_stay():
     nodes = lines()
     before, solver = nodes.clone(), GPFixedPoint()
@@ -113,6 +116,7 @@ def test_the_residual_shrinks_and_the_ends_stay():
     assert torch.equal(relaxed[:, [0, -1]], nodes[:, [0, -1]])
 
 
+@pytest.mark.slow
 def test_a_pair_that_fails_keeps_its_start_and_none_is_longer():
     steep = PullbackMetric(lambda z: torch.tanh(4 * z @ torch.cat([A, A.flip(0)], 1).to(z)))
     nodes = lines(n_pairs=10)
@@ -124,6 +128,7 @@ def test_a_pair_that_fails_keeps_its_start_and_none_is_longer():
     assert bool((after <= 1.01 * before).all())
 
 
+@pytest.mark.slow
 def test_a_batch_is_a_loop():
     nodes = lines()
     relaxed = GPFixedPoint().relax(DECODER, nodes)
@@ -134,6 +139,7 @@ def test_a_batch_is_a_loop():
         torch.testing.assert_close(alone.nodes[0], relaxed.nodes[i], rtol=0, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_its_own_answer_is_left_as_it_is():
     solver = GPFixedPoint(n_mesh=10)
     found = GPFixedPoint(n_mesh=10, tol=1e-12).relax(DECODER, lines()).nodes
@@ -152,6 +158,7 @@ def test_equal_ends_are_joined_by_a_point(metric):
     torch.testing.assert_close(relaxed.nodes, straight_line(a, a, 8), rtol=0, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_each_failure_is_named_and_stays_its_own():
     broken = PullbackMetric(lambda z: stereographic(z) * torch.where(z[..., :1] > 2, torch.nan, 1))
     a = torch.tensor([[0.0, 0.0], [0.0, 1.0], [0.5, 0.0]], dtype=torch.float64)

@@ -84,6 +84,7 @@ def test_the_inner_product_is_h1():
     torch.testing.assert_close(pairing, (covector * delta).sum())
 
 
+@pytest.mark.slow
 def test_the_length_on_the_sphere_converges_at_second_order():
     a = torch.tensor([[-1.0, 0.8, 0.1], [0.5, 0.3, -0.4]], dtype=torch.float64)
     b = torch.tensor([[1.0, 0.9, 0.3], [-0.6, 1.0, 0.2]], dtype=torch.float64)
@@ -96,6 +97,7 @@ def test_the_length_on_the_sphere_converges_at_second_order():
     assert bool(((order > 1.9) & (order < 2.1)).all())
 
 
+@pytest.mark.slow
 def test_meridians_and_hyperbolic_lines():
     a, b = torch.tensor([[[-0.4, 0.3]], [[0.8, -0.6]]], dtype=torch.float64)
     relaxed = LBFGS().relax(PARABOLOID, straight_line(a, b, 128))
@@ -107,6 +109,7 @@ def test_meridians_and_hyperbolic_lines():
     torch.testing.assert_close(chain_length(HalfPlane(), relaxed.nodes), truth, rtol=1e-4, atol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dim", [2, 5])
 def test_it_finds_what_newton_finds(dim):
     metric, nodes = decoder(dim), lines(dim, n_segments=32)
@@ -118,6 +121,7 @@ def test_it_finds_what_newton_finds(dim):
     torch.testing.assert_close(relaxed.nodes, truth.nodes, rtol=0, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_steps_hardly_grow_with_the_nodes():
     a, b = torch.randn(2, 6, 8, dtype=torch.float64)
     few, many = (LBFGS().relax(decoder(8), straight_line(a, b, n)) for n in (16, 128))
@@ -125,7 +129,7 @@ def test_the_steps_hardly_grow_with_the_nodes():
     assert many.n_steps.sum() < 1.5 * few.n_steps.sum()
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize("dim", [8, 32])
 def test_it_beats_adam_with_a_tenth_of_the_gradients(dim):
     metric, nodes = decoder(dim, gain=2.0), lines(dim, n_segments=32)
@@ -144,6 +148,7 @@ def test_it_beats_adam_with_a_tenth_of_the_gradients(dim):
     assert bool((metric.squared_chord_sum(relaxed.nodes) <= best * (1 + 1e-7)).all())
 
 
+@pytest.mark.slow
 def test_the_sum_of_squared_chords_never_rises_and_the_ends_stay():
     solver, metric = LBFGS(), decoder(4, gain=3.0)
     nodes = lines(4, scale=2.0)
@@ -160,6 +165,7 @@ def test_the_sum_of_squared_chords_never_rises_and_the_ends_stay():
     assert torch.equal(state.nodes[:, [0, -1]], before[:, [0, -1]])
 
 
+@pytest.mark.slow
 def test_a_batch_is_a_loop():
     metric, nodes = decoder(4), lines(4)
     relaxed = LBFGS().relax(metric, nodes)
@@ -170,6 +176,7 @@ def test_a_batch_is_a_loop():
         torch.testing.assert_close(alone.nodes[0], relaxed.nodes[i], rtol=0, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_geodesic_is_left_as_it_is():
     metric = decoder(3)
     geodesics = Newton(tol=1e-14).relax(metric, lines(3)).nodes
@@ -197,6 +204,7 @@ def test_a_broken_decoder_breaks_one_pair_only():
     torch.testing.assert_close(relaxed.nodes[[0, 2]], truth[[0, 2]], rtol=0, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_boundary_of_the_space_is_not_crossed():
     a, b = torch.tensor([[[-1.0, 0.02]], [[1.0, 0.02]]], dtype=torch.float64)
     relaxed = LBFGS(max_steps=500).relax(HalfPlane(), straight_line(a, b, 64))
@@ -218,6 +226,7 @@ def test_a_gradient_that_is_none_stalls():
     assert torch.equal(relaxed.nodes, nodes)
 
 
+@pytest.mark.slow
 def test_single_precision_is_near_double():
     metric, nodes = decoder(4), lines(4)
     single, double = (LBFGS().relax(metric, part) for part in (nodes.float(), nodes))

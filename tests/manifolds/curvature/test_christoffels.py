@@ -77,6 +77,7 @@ def test_the_connection_keeps_the_metric_and_has_no_torsion(name):
     )
 
 
+@pytest.mark.slow
 def test_a_batch_is_measured_as_its_points_and_a_table_as_its_exact_metric():
     metric, z = PullbackMetric(torus, 2), draw(6, 2)
     together = christoffels(metric, z.reshape(3, 2, 2))

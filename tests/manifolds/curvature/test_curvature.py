@@ -95,6 +95,7 @@ def points_on(name):
     return torch.stack([z[:, 0], z[:, 1].abs() + 0.3], -1) if name == "half-plane" else z
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bare", [False, True])
 @pytest.mark.parametrize("name", SURFACES)
 def test_surfaces_have_the_gaussian_curvature_of_their_closed_form(name, bare):
@@ -111,6 +112,7 @@ def test_surfaces_have_the_gaussian_curvature_of_their_closed_form(name, bare):
     torch.testing.assert_close(R[:, 0, 1, 0, 1], K * M.det(), **close)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bare", [False, True])
 @pytest.mark.parametrize("d", [2, 3, 5])
 def test_a_sphere_is_curved_alike_in_all_planes(d, bare):
@@ -205,6 +207,7 @@ def test_the_symmetries_of_the_riemann_tensor_and_both_ways_to_it(d, m, seed, si
         torch.testing.assert_close(cyclic, torch.zeros_like(R), **same)
 
 
+@pytest.mark.slow
 @settings(max_examples=10)
 @given(d=st.integers(2, 5), seed=st.integers(0, 10_000))
 def test_contractions_are_those_of_the_riemann_tensor(d, seed):
@@ -232,6 +235,7 @@ def test_lengths_scale_curvature():
     torch.testing.assert_close(scalar_curvature(scaled, z), scalar_curvature(metric, z) / 9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bare", [False, True])
 def test_curvature_does_not_depend_on_the_coordinates(bare):
     def change(w):
@@ -251,6 +255,7 @@ def test_curvature_does_not_depend_on_the_coordinates(bare):
     torch.testing.assert_close(sectional_curvature(other, w, u, v), K, **close)
 
 
+@pytest.mark.slow
 def test_ensembles_sums_and_subspaces_are_pulled_back_too():
     members = [PullbackMetric(network(3, 6, seed=seed), 3) for seed in range(3)]
     origin, basis = draw(1, 3, seed=7)[0], draw(3, 2, seed=8)
@@ -287,6 +292,7 @@ def test_an_ambient_metric_is_counted():
     torch.testing.assert_close(M.scalar_curvature(z), 2 * K, rtol=1e-9, atol=0)
 
 
+@pytest.mark.slow
 def test_the_curvature_of_a_table_is_exact():
     metric = PullbackMetric(torus, 2)
     table = TabulatedMetric.build(metric, draw(50, 2), rtol=0.05)
@@ -296,6 +302,7 @@ def test_the_curvature_of_a_table_is_exact():
     assert torch.equal(sectional_curvature(table, z, u, v), sectional_curvature(metric, z, u, v))
 
 
+@pytest.mark.slow
 def test_a_divergence_has_the_curvature_of_its_metric():
     def decoder(z):
         return torch.distributions.Normal(z[..., :1], z[..., 1:].exp())
@@ -339,6 +346,7 @@ def variance_decoder():
     return Decoder(mean, NormalLikelihood(std.double())).double().eval()
 
 
+@pytest.mark.slow
 def test_a_decoder_with_a_variance_against_finite_differences():
     M, z = Manifold(variance_decoder()), draw(12, 2, scale=0.8)
     coarse, fine, finest = (brioschi(M.metric_matrix, z, h) for h in (2e-2, 1e-2, 5e-3))
@@ -349,6 +357,7 @@ def test_a_decoder_with_a_variance_against_finite_differences():
     torch.testing.assert_close(K, expected, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_points_in_any_batch_are_measured_as_alone(monkeypatch):
     metric, z = PullbackMetric(network(3, 5)), draw(6, 3)
     together = riemann(metric, z.reshape(2, 3, 3))
@@ -412,6 +421,7 @@ def test_a_curve_has_no_curvature():
         assert ricci(space, z).flatten().tolist() == [0.0] * 4
 
 
+@pytest.mark.slow
 def test_the_manifold_s_methods_take_what_others_take():
     M = Manifold(torus, dim=2)
     assert M.scalar_curvature([0.0, 0.0]).item() == pytest.approx(2 / 3)

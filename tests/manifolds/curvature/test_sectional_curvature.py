@@ -68,6 +68,7 @@ def test_a_standard_error_takes_two_planes(n_planes):
         Manifold(paraboloid, dim=2).estimate_scalar_curvature([0.0, 0.0], n_planes=n_planes)
 
 
+@pytest.mark.slow
 def test_where_all_planes_are_alike_a_few_tell_all():
     d = 50
     z, u = 0.3 * draw(3, d), draw(3, d, seed=1)
@@ -83,6 +84,7 @@ def test_where_all_planes_are_alike_a_few_tell_all():
         torch.testing.assert_close(found.value, (d - 1) * K * metric.inner_product(z, u, u))
 
 
+@pytest.mark.slow
 def test_the_estimates_have_no_bias_and_honest_errors():
     """300 estimates each; z-scores beyond 4.5 and the chi-square bounds: false alarms < 1e-4."""
     metric, d, n = PullbackMetric(spheres), 8, 300
@@ -114,6 +116,7 @@ def test_a_network_in_twelve_dimensions(seed):
     assert abs(found.value - exact) < 5 * found.standard_error
 
 
+@pytest.mark.slow
 def test_the_same_generator_draws_the_same_planes():
     M, z = Manifold(spheres, dim=4), draw(2, 3, 4)
     first, second = (M.estimate_scalar_curvature(z, generator=generator(5)) for _ in range(2))

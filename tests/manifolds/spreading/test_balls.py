@@ -23,6 +23,7 @@ class Strip(Metric):
         return torch.where((z[..., 1] > 0)[..., None, None], identity, torch.nan)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("radius", [0.1, 1.0, 3.0])
 def test_a_hyperbolic_circle_is_a_circle_higher_up(radius):
     center = torch.tensor([[0.5, 1.0], [-2.0, 3.0]], dtype=torch.float64)
@@ -52,6 +53,7 @@ def test_beyond_a_conjugate_point_the_boundary_is_marked():
     assert not near.past_conjugate.any()
 
 
+@pytest.mark.slow
 def test_a_ball_over_the_edge_says_which_directions_are_lost():
     ball = geodesic_ball(Strip(), [0.0, 1.0], 2.0, n=4)
     assert (ball.status == Status.CONVERGED).tolist() == [True, True, True, False]
@@ -67,6 +69,7 @@ def test_unit_vectors_are_and_stand_at_their_angles():
     torch.testing.assert_close(gram, torch.eye(2).double().expand(3, 2, 2))
 
 
+@pytest.mark.slow
 def test_the_manifold_s_ball():
     M = Manifold(PLANE)
     ball = M.ball([0.0, 1.0], math.log(4), n=4)

@@ -34,6 +34,7 @@ def across(metric, point, direction):
     return u, n / metric.norm(point, n)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("metric", "point", "size", "slope"),
     [
@@ -120,7 +121,7 @@ def test_a_field_along_a_geodesic_that_leaves_says_so():
     assert J.at(TIMES[1:]).isnan().all()
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_on_the_sphere_opposite_points_are_conjugate_and_nothing_nearer():
     a = vector(0.5, 0.0)
     v = torch.tensor([[0.0, 2.5], [1.5, 2.5], [-2.9, 1.0], [0.3, 1.0]], dtype=torch.float64)
@@ -133,13 +134,13 @@ def test_on_the_sphere_opposite_points_are_conjugate_and_nothing_nearer():
     torch.testing.assert_close(found.followed, SPHERE.norm(a.expand(4, 2), v))
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_conjugate_points_of_even_multiplicity_are_found():
     a, v = vector(0.5, 0.0, 0.2), vector(0.3, 2.5, 0.4)  # all geodesics meet: determinants touch 0
     assert conjugate_points(SPHERE, a, v).distance.item() == pytest.approx(math.pi, rel=1e-6)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_the_half_plane_has_no_conjugate_points_however_far():
     v = torch.tensor([[30.0, 0.0], [0.0, 40.0]], dtype=torch.float64)  # fields grow by 10^17
     found = conjugate_points(PLANE, [0.0, 1.0], v)
@@ -147,7 +148,7 @@ def test_the_half_plane_has_no_conjugate_points_however_far():
     assert found.status.tolist() == [0, 0]
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_on_the_outer_equator_of_the_torus():
     found = conjugate_points(TORUS, [0.0, 0.0], [4.0, 0.0])  # of constant velocity: long steps
     assert found.distance.item() == pytest.approx(math.pi * math.sqrt(3), rel=1e-6)
@@ -173,6 +174,7 @@ def test_a_geodesic_that_is_lost_before_is_said_to_be():
     assert points.status.tolist() == [Status.MAX_STEPS, Status.CONVERGED]
 
 
+@pytest.mark.slow
 def test_the_nearer_of_cut_and_conjugate_points_is_the_radius(monkeypatch):
     """On a plane, of which we say that beyond 1.3 there is always a shorter way."""
     monkeypatch.setattr(

@@ -33,6 +33,7 @@ def circle(radius, n=129):
     return CubicSpline(radius * torch.stack([angle.cos(), angle.sin()], -1))
 
 
+@pytest.mark.slow
 def test_on_the_way_up_the_half_plane_vectors_grow_with_the_height():
     moved = transport(PLANE, AXES, points([2.0, 0.5], [2.0, 3.0]))
     torch.testing.assert_close(moved.vectors, 6 * AXES, rtol=1e-7, atol=1e-9)
@@ -49,6 +50,7 @@ def test_along_a_horocycle_vectors_turn_by_its_length():
     torch.testing.assert_close(moved.vectors, turned, rtol=1e-7, atol=1e-8)
 
 
+@pytest.mark.slow
 def test_in_a_flat_space_vectors_stay_in_the_image():
     path = points([0.0, 0.0], [1.0, 0.5], [0.3, -1.0])
     moved = transport(FLAT, AXES, path, rtol=1e-8)
@@ -64,6 +66,7 @@ def test_a_parallel_of_the_sphere_turns_vectors_by_the_area_it_encloses(radius):
     assert math.remainder(angle.item() - area, 2 * math.pi) == pytest.approx(0, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_a_geodesic_triangle_turns_vectors_by_its_excess():
     a, b, c = points([0.0, 0.0], [1.0, 0.0], [0.0, 1.0])  # an octant
     v = points([1.0, 0.0])[0]
@@ -73,6 +76,7 @@ def test_a_geodesic_triangle_turns_vectors_by_its_excess():
     torch.testing.assert_close(v, points([0.0, 1.0])[0], rtol=0, atol=1e-4)  # of the curves
 
 
+@pytest.mark.slow
 def test_the_velocity_of_a_geodesic_is_parallel():
     flight = shoot(BOWL, points([-0.5, 0.3], [1.0, 0.0]), points([1.0, 0.2], [0.3, 1.0]))
     moved = transport(BOWL, flight.velocities[:, 0], flight)
@@ -83,7 +87,7 @@ coordinate = st.floats(-1.5, 1.5)
 nodes = st.lists(st.tuples(coordinate, coordinate), min_size=2, max_size=5)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @settings(max_examples=15)
 @given(nodes)
 def test_transport_is_an_isometry_and_backwards_its_inverse(rows):
@@ -99,6 +103,7 @@ def test_transport_is_an_isometry_and_backwards_its_inverse(rows):
     torch.testing.assert_close(flipped.vectors, AXES, rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_whole_way_is_its_parts():
     path = points([0.0, 1.0], [1.0, 0.5], [1.5, 2.0])
     whole = transport(PLANE, AXES, path).vectors
@@ -106,6 +111,7 @@ def test_the_whole_way_is_its_parts():
     torch.testing.assert_close(transport(PLANE, first, path[1:]).vectors, whole, atol=1e-5, rtol=0)
 
 
+@pytest.mark.slow
 def test_a_batch_is_a_loop_and_leading_axes_are_several_vectors():
     paths = torch.randn(3, 2, 4, 2, dtype=torch.float64)
     v = torch.randn(5, 3, 2, 2, dtype=torch.float64)
@@ -140,7 +146,7 @@ def test_the_propagators_have_their_order(nodes, order):
     assert math.log2(error(5) / error(10)) == pytest.approx(order, abs=0.4)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_the_pole_ladder_is_exact_on_the_sphere():
     flight = shoot(SPHERE, points([0.3, 0.1])[0], points([0.6, -0.2])[0])
     ladder = pole_ladder(SPHERE, AXES, flight, n_rungs=2)
@@ -160,7 +166,7 @@ def test_the_pole_ladder_s_error_falls_with_the_square_of_the_rungs():
     assert math.log2(coarse / fine) == pytest.approx(2, abs=0.2)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_ladder_down_leads_back():
     line = points([0.0, 1.0], [0.0, 2.0])
     up = pole_ladder(PLANE, AXES, line, n_rungs=3)
@@ -169,6 +175,7 @@ def test_a_ladder_down_leads_back():
     torch.testing.assert_close(down.vectors, AXES, rtol=0, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("carry", [transport, pytest.param(pole_ladder, marks=pytest.mark.slow)])
 def test_a_curve_that_leaves_the_space_is_said_to(carry):
     paths = points([0.0, 1.0], [0.0, -1.0]), points([0.0, 1.0], [0.0, 2.0])
@@ -179,7 +186,7 @@ def test_a_curve_that_leaves_the_space_is_said_to(carry):
     assert moved.status[1] == 0
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_failed_curve_carries_nothing():
     flight = shoot(PLANE, points([0.0, 1.0], [0.0, 1.0]), points([1.0, 0.0], [0.0, -900.0]))
     moved = transport(PLANE, AXES[0], flight)
@@ -189,6 +196,7 @@ def test_a_failed_curve_carries_nothing():
     assert moved.defect[1].isnan()
 
 
+@pytest.mark.slow
 def test_a_kinked_metric_is_not_trusted():
     kinked = PullbackMetric(lambda z: torch.cat([z, 3 * z.relu()], -1))
     moved = transport(kinked, [1.0, 0.0], points([-1.0, -1.0], [1.0, 1.0]), max_steps=8)

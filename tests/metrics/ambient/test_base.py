@@ -116,6 +116,7 @@ def test_they_are_taken_at_the_mean_of_any_decoder(name, weights_of_nets, z):
     torch.testing.assert_close(metric.metric_matrix(z), J.mT @ G @ J)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["weights", "cost", "weight field"])
 def test_diagonal_ones_weigh_the_information_of_each_feature(name, weights_of_nets, z):
     ambient, matrix = AMBIENTS[name]
@@ -135,6 +136,7 @@ def test_diagonal_ones_weigh_the_information_of_each_feature(name, weights_of_ne
     torch.testing.assert_close(metric.metric_matrix(z), truth)
 
 
+@pytest.mark.slow
 def test_weights_of_positions_of_sequences(weights_of_nets, z):
     A = torch.cat(list(weights_of_nets), -1)  # D positions of three letters
 
@@ -182,6 +184,7 @@ def test_a_cost_on_the_identity_is_a_conformal_metric(z):
         torch.testing.assert_close(part, other)
 
 
+@pytest.mark.slow
 def test_geodesics_go_around_what_is_dear():
     hill = CostField(lambda x: 1 + 20 * torch.exp(-4 * x[..., :2].square().sum(-1)))
     plane = with_ambient(PullbackMetric(paraboloid, 2), hill, ORIGIN)

@@ -64,6 +64,7 @@ def test_chords_between_pairs(case):
     assert metric.chords_between(points, pairs[:0]).shape == (0,)
 
 
+@pytest.mark.slow
 def test_chunks_change_nothing(case, monkeypatch):
     metric, nodes = case
     whole = metric.expand_chords(nodes), metric.chord_gradient(nodes), metric.chords(nodes)
@@ -83,6 +84,7 @@ def test_memory_is_planned_for_the_matrices():
     assert metric._n_rows(points, sweeps=1) * 500 < vector._n_rows(points, sweeps=1)
 
 
+@pytest.mark.slow
 def test_a_field_that_is_none_is_refused():
     """In a process of its own, where no run-time type check comes first."""
     script = (

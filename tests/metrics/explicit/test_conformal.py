@@ -27,6 +27,7 @@ def test_it_is_the_half_plane():
     assert PLANE.contains(below).tolist() == [True, False]
 
 
+@pytest.mark.slow
 def test_geodesics_have_the_lengths_of_the_half_plane():
     a = torch.tensor([[-1.0, 0.3], [0.0, 0.5], [0.5, 1.0]], dtype=torch.float64)
     b = torch.tensor([[1.0, 0.5], [0.0, 3.0], [-2.0, 0.2]], dtype=torch.float64)
@@ -38,6 +39,7 @@ def test_geodesics_have_the_lengths_of_the_half_plane():
     torch.testing.assert_close(end, b, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_sphere_in_stereographic_coordinates():
     sphere = ConformalMetric(lambda z: 4 / (1 + z.square().sum(-1)).square(), 2)
     a, b = torch.tensor([[[0.1, 0.2]], [[-0.8, 0.5]]], dtype=torch.float64)

@@ -56,6 +56,7 @@ def test_derivatives_are_those_of_the_default(d):
     torch.testing.assert_close(metric.log_volume(nodes), Metric.log_volume(metric, nodes))
 
 
+@pytest.mark.slow
 def test_chunks_change_nothing(half_circle, monkeypatch):
     metric = LocalVarianceMetric(half_circle, S, RHO)
     nodes = torch.randn(3, 7, 2, dtype=torch.float64)
@@ -66,6 +67,7 @@ def test_chunks_change_nothing(half_circle, monkeypatch):
         torch.testing.assert_close(a, b)
 
 
+@pytest.mark.slow
 def test_geodesics_follow_the_data(half_circle):
     M = Manifold(LocalVarianceMetric(half_circle, 0.15, RHO), data=half_circle)
     a, b = torch.tensor([[-1.0, 0.05], [1.0, 0.05]], dtype=torch.float64)

@@ -47,6 +47,7 @@ def test_it_is_flat_far_off_the_centers(metric):
     assert bool((metric.acceleration(far, torch.ones_like(far)) == 0).all())
 
 
+@pytest.mark.slow
 def test_geodesics_converge_and_keep_to_the_centers():
     t = torch.linspace(0, torch.pi, 30, dtype=torch.float64)
     centers = torch.stack([t.cos(), t.sin()], -1)

@@ -38,6 +38,7 @@ class GammaDecoder(nn.Module):
         return Independent(Gamma(shape, rate, validate_args=False), 1, validate_args=False)
 
 
+@pytest.mark.slow
 def test_normal_distributions_are_the_hyperbolic_plane():
     metric = FisherRaoMetric.from_decoder(lambda z: Normal(z[:, :1], z[:, 1:].exp()), dim=2)
     a, b = torch.tensor([[[0.0, 0.0]], [[3.0, 1.0]]], dtype=torch.float64)
@@ -46,6 +47,7 @@ def test_normal_distributions_are_the_hyperbolic_plane():
     assert Manifold(metric).dist(a, b).item() == pytest.approx(truth, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_covariances_have_the_affine_invariant_distance():
     """Between covariances with a common mean: |log of the relative eigenvalues| / sqrt 2."""
 
@@ -87,6 +89,7 @@ def test_the_metric_does_not_depend_on_the_coordinates_of_the_family():
     torch.testing.assert_close(by_rate.metric_matrix(z), truth)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "family",
     [
@@ -116,6 +119,7 @@ def test_energy_derivatives_are_those_of_differences(family):
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("extra", [False, True], ids=["NegativeBinomial", "ZeroInflated"])
 def test_a_fixed_dispersion_costs_nothing_and_changes_nothing(extra, monkeypatch):
     theta = torch.tensor([0.5, 3.0], dtype=torch.float64)
@@ -153,6 +157,7 @@ def test_the_metric_obeys_the_laws_of_metrics():
     check_metric(metric, torch.randn(5, 2, dtype=torch.float64))
 
 
+@pytest.mark.slow
 def test_a_module_is_copied_and_one_that_trains_is_followed():
     decoder = GammaDecoder().eval()
     copied = FisherRaoMetric.from_decoder(decoder)

@@ -67,6 +67,7 @@ DECODERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DECODERS)
 def test_the_expansion_is_the_fisher_information(name):
     """Published relative errors are 5e-4 for Normal and 2e-5 for Beta."""
@@ -79,6 +80,7 @@ def test_the_expansion_is_the_fisher_information(name):
     assert metric.error(z).max() < 1e-4
 
 
+@pytest.mark.slow
 def test_the_error_is_of_sixth_order_and_its_estimate_is_honest():
     z = torch.randn(20, 2, dtype=torch.float64)
     exact = FisherRaoMetric.from_decoder(DECODERS["Gamma"], dim=2).metric_matrix(z)
@@ -93,6 +95,7 @@ def test_the_error_is_of_sixth_order_and_its_estimate_is_honest():
     assert (estimates[0] / estimates[1]).median() > 2**3.5
 
 
+@pytest.mark.slow
 def test_chords_are_symmetric_divergences():
     metric = KLMetric.from_decoder(DECODERS["Normal"], dim=2)
     points = torch.randn(3, 4, 2, dtype=torch.float64)
@@ -115,6 +118,7 @@ def test_geodesics_have_the_length_of_the_exact_metric(name):
     torch.testing.assert_close(lengths[1], lengths[0], rtol=1e-5, atol=0)
 
 
+@pytest.mark.slow
 def test_families_beyond_the_tables_are_measured():
     """Gumbel, scale s: information 1 / s^2 of the place; Binomial: n p (1 - p) of the logit."""
     z = torch.zeros(1, 1, dtype=torch.float64)
@@ -150,6 +154,7 @@ def test_hostile_steps_are_refused(step):
         KLMetric(DECODERS["Normal"], 2, step=step)
 
 
+@pytest.mark.slow
 def test_shapes_and_batches():
     metric = KLMetric.from_decoder(DECODERS["Normal"], dim=2)
     z = torch.randn(3, 700, 2, dtype=torch.float64)
@@ -160,11 +165,13 @@ def test_shapes_and_batches():
     assert torch.equal(together, together.mT)
 
 
+@pytest.mark.slow
 def test_the_metric_obeys_the_laws_of_metrics():
     metric = KLMetric.from_decoder(DECODERS["Beta"], dim=2)
     check_metric(metric, torch.randn(5, 2, dtype=torch.float64))
 
 
+@pytest.mark.slow
 def test_single_precision_is_close():
     z = torch.randn(20, 2, dtype=torch.float64)
 
@@ -205,6 +212,7 @@ def test_symmetric_divergence_is_torch_s():
     torch.testing.assert_close(symmetric_divergence(Independent(p, 1), Independent(q, 1)), truth)
 
 
+@pytest.mark.slow
 def test_a_kink_of_the_density_is_allowed_for():
     """Of Laplace distributions halving the step halves the error: odd powers count."""
     torch.manual_seed(0)
@@ -224,6 +232,7 @@ def test_a_kink_of_the_density_is_allowed_for():
     assert error.max() < 1e-4
 
 
+@pytest.mark.slow
 def test_a_module_is_compared_in_double_precision():
     torch.manual_seed(0)
     decoder = Decoder(mlp([2, 8, 6]), lambda x: Normal(x[..., :3], x[..., 3:].exp()))

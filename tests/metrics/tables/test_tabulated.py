@@ -80,6 +80,7 @@ def test_it_is_as_near_as_it_says(d):
     assert len(table.n_cells) == d
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("d", [1, 2, 3])
 def test_its_derivatives_are_those_of_what_it_reads(d):
     _, table, _ = table_of(d)
@@ -122,6 +123,7 @@ def test_outside_the_exact_metric_answers_and_the_passage_is_smooth():
     assert bool((second - truth).abs().max() < 0.05 * truth.abs().max() + 0.05)
 
 
+@pytest.mark.slow
 def test_it_stays_positive_over_many_decades():
     def wall(z):
         x, y = z.unbind(-1)
@@ -134,6 +136,7 @@ def test_it_stays_positive_over_many_decades():
     assert bool((torch.linalg.eigvalsh(table.metric_matrix(z)) > 0).all())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("immersion", [stereographic, paraboloid])
 def test_geodesics_on_a_table_are_measured_on_the_decoder(immersion):
     metric = PullbackMetric(immersion, dim=2)
@@ -149,6 +152,7 @@ def test_geodesics_on_a_table_are_measured_on_the_decoder(immersion):
     assert bool((connect(coarse, a, b).length >= slow.length * (1 - 1e-6)).all())
 
 
+@pytest.mark.slow
 def test_where_a_table_is_off_the_answer_is_polished():
     bumpy = PullbackMetric(lambda z: torch.cat([z, 0.2 * torch.sin(8 * z[..., :1])], -1), dim=2)
     codes = torch.tensor([[-1.0, -1.0], [1.0, 1.0]], dtype=torch.float64)
@@ -160,6 +164,7 @@ def test_where_a_table_is_off_the_answer_is_polished():
     torch.testing.assert_close(result.length, truth.length, rtol=1e-4, atol=0)
 
 
+@pytest.mark.slow
 def test_a_manifold_over_a_table():
     M = Manifold(torch.nn.Linear(2, 5), dim=2)
     Z = torch.randn(30, 2)
@@ -193,7 +198,7 @@ print(fast.dist(Z[:3], Z[3:6]).tolist())
 """
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_it_is_kept_with_its_model(tmp_path):
     first, second = (
         subprocess.run(

@@ -54,6 +54,7 @@ KINDS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:`torch.nn.utils.weight_norm` is deprecated:FutureWarning")
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_module_that_keeps_results_has_a_metric(kind):
@@ -71,6 +72,7 @@ def test_a_module_that_keeps_results_has_a_metric(kind):
     torch.testing.assert_close(found, J.T @ J, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_nothing_is_kept_of_the_calls_under_derivatives():
     model = Keeping()
     model(torch.randn(3, 2))
@@ -124,6 +126,7 @@ class Holding(nn.Module):
         return (h.double() if self.cast else h) @ self.mix
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cast", [False, True])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_tensors_that_are_no_buffers_do_not_end_a_search(dtype, cast):

@@ -48,6 +48,7 @@ def moments(decoder):
     return both
 
 
+@pytest.mark.slow
 def test_vmap_of_jvp_is_the_jacobian(decoder):
     z = torch.randn(5, decoder.latent_dim, dtype=torch.float64)
     u = torch.randn_like(z)

@@ -72,7 +72,7 @@ def test_every_kind_of_model_has_geodesics(model):
     torch.testing.assert_close(M.metric_matrix(a), jacobian.T @ jacobian)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_formula_takes_the_place_of_silu_from_the_first_call_on():
     """In a process of its own: PyTorch warns of something else on its first forward derivative."""
     script = (
@@ -84,6 +84,7 @@ def test_a_formula_takes_the_place_of_silu_from_the_first_call_on():
     assert ended.stdout.strip() == "True", ended.stderr
 
 
+@pytest.mark.slow
 def test_a_method_of_a_model_decodes():
     class Model(nn.Module):
         def __init__(self):
@@ -122,6 +123,7 @@ class Conditional(nn.Module):
         return size * torch.softmax(h, -1), h.exp()
 
 
+@pytest.mark.slow
 def test_other_inputs_are_fixed_once():
     torch.manual_seed(0)
     model = Conditional()
@@ -163,6 +165,7 @@ def test_events_and_batches_of_any_shape(likelihood, shape, batch):
     assert p.event_shape == shape
 
 
+@pytest.mark.slow
 def test_a_function_may_read_the_output():
     network = nn.Linear(2, 6)
 
@@ -203,6 +206,7 @@ def test_a_kink_at_the_origin_alone_is_found(kinked):
         Decoder(lambda z: torch.cat([z, kinked(z)], -1), latent_dim=2)
 
 
+@pytest.mark.slow
 def test_smooth_walls_are_not_taken_for_kinks():
     from pullback.models import NormalLikelihood, RBFPrecision, mlp
 
@@ -318,6 +322,7 @@ class Reading(nn.Module):
         return parts[0] if self.tensors == 1 else parts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [
@@ -378,6 +383,7 @@ def test_a_function_in_double_precision_is_looked_at_in_double_precision():
     assert Decoder(lambda z: torch.tanh(z @ weight), latent_dim=2).data_dim == 3
 
 
+@pytest.mark.slow
 def test_mixtures_and_transformed_distributions_pass_the_door():
     def mixture(x):
         parts = Normal(x[..., 3:], 1.0, validate_args=False)
@@ -395,6 +401,7 @@ def test_mixtures_and_transformed_distributions_pass_the_door():
     assert Decoder(network, transformed)(torch.zeros(4, 5, 2)).event_shape == (6,)
 
 
+@pytest.mark.slow
 def test_classes_count_as_data():
     decoder = Decoder(nn.Linear(2, 30), lambda x: Categorical(logits=x.unflatten(-1, (6, 5))))
     assert decoder.data_dim == 30
@@ -419,6 +426,7 @@ def turned(z):
     return torch.stack([z, torch.stack([-z[:, 1], z[:, 0]], -1)], -2)  # its determinant is |z|^2
 
 
+@pytest.mark.slow
 def test_a_determinant_bends_the_space_as_the_paraboloid_that_it_is():
     by_det = Manifold(lambda z: torch.cat([z, torch.linalg.det(turned(z))[:, None]], -1), dim=2)
     plain = Manifold(lambda z: torch.cat([z, z.square().sum(-1, keepdim=True)], -1), dim=2)
@@ -432,6 +440,7 @@ def solved(z):
     return torch.stack([torch.linalg.tensorsolve(a, torch.ones_like(a[0])) for a in A])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("decoder", "words"),
     [
@@ -486,6 +495,7 @@ class Sequence(nn.Module):
         return self.cell(z.unsqueeze(1).expand(-1, 3, -1))[0].flatten(1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "make",
     [
@@ -560,6 +570,7 @@ def test_a_type_that_is_no_precision_is_refused(dtype):
             Manifold(lambda z: Normal(z, 1.0), dim=2, metric=metric, dtype=dtype)
 
 
+@pytest.mark.slow
 def test_another_default_device_does_not_matter():
     network = nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 5))
     expected = Manifold(network, dim=2).metric_matrix(torch.zeros(2))

@@ -23,6 +23,7 @@ def test_it_is_scipys(n, logit, log_c):
     assert np.isclose(float(p.variance), truth.var())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [2, 7, 200])
 def test_its_information_obeys_the_laws(n):
     def make(t):

@@ -30,6 +30,7 @@ def test_it_is_the_sum_over_counts(mean, theta):
     assert information(mean, theta) == pytest.approx(summed(mean, theta), abs=1e-11)
 
 
+@pytest.mark.slow
 @given(st.floats(-7, 9), st.floats(-5, 9))
 def test_it_lies_between_0_and_1_and_grows_with_the_mean(log_mean, log_theta):
     mean, theta = np.exp(log_mean), np.exp(log_theta)

@@ -46,6 +46,7 @@ def trained(request):
     return vae, X.double(), float(untrained)
 
 
+@pytest.mark.slow
 def test_it_trains_measures_draws_saves_and_loads(trained, tmp_path):
     vae, X, untrained = trained
     bound = vae.elbo(X, generator=torch.Generator().manual_seed(1))
@@ -67,6 +68,7 @@ def test_it_trains_measures_draws_saves_and_loads(trained, tmp_path):
     assert torch.equal(again.elbo(X, generator=torch.Generator().manual_seed(1)), bound)
 
 
+@pytest.mark.slow
 def test_the_mean_is_that_of_its_draws(trained):
     vae, X, _ = trained
     with torch.no_grad():

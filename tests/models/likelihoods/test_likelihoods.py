@@ -85,6 +85,7 @@ def test_the_dispersion_is_learnt_by_maximum_likelihood():
     assert found == pytest.approx(theta, abs=0.4)
 
 
+@pytest.mark.slow
 @given(st.integers(1, 4), st.integers(2, 5), st.integers(0, 2**31))
 def test_the_probabilities_of_all_sequences_sum_to_one(length, k, seed):
     logits = 3 * torch.randn(length * k, generator=torch.Generator().manual_seed(seed)).double()

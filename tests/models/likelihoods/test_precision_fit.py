@@ -151,6 +151,7 @@ def test_unfinished_fit_says_so(problem):
     assert len(fit.objective) == 3
 
 
+@pytest.mark.slow
 def test_regression_recovers_a_precision_of_its_own_kind(problem):
     start, z, _ = problem
     weights = torch.tensor([[1.0, 5.0, 2.0, 8.0], [300.0, 20.0, 100.0, 50.0]], dtype=torch.float64)

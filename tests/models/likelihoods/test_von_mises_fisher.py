@@ -15,6 +15,7 @@ from pullback.models.likelihoods.von_mises_fisher import log_normalizer, mean_co
 from pullback.testing import check_likelihood
 
 
+@pytest.mark.slow
 @given(st.integers(2, 60), st.floats(-2, 8))
 def test_the_normaliser_and_the_mean_are_scipys_bessel_functions(dim, log_kappa):
     kappa = 10.0**log_kappa
@@ -80,6 +81,7 @@ def test_the_divergence_is_the_mean_of_log_ratios():
     assert float(kl_divergence(p, p)) == pytest.approx(0, abs=1e-14)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dim", [2, 3, 8])
 def test_its_geometry_obeys_the_laws(dim):
     def free(t):

@@ -44,7 +44,7 @@ def digest(folder):
     return hashlib.sha256(weights.read_bytes()).hexdigest()
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_five_kills_at_random_moments_change_nothing(tmp_path):
     undisturbed = start(tmp_path, "undisturbed")
     begun, path = None, tmp_path / "undisturbed.safetensors"
@@ -185,6 +185,7 @@ def test_a_run_from_other_weights_is_another_run(tmp_path):
         other.fit(X, **options)
 
 
+@pytest.mark.slow
 def test_the_model_that_was_interrupted_goes_on(tmp_path, monkeypatch):
     X, path = torch.rand(30, 3, generator=torch.Generator().manual_seed(0)) - 0.5, tmp_path / "run"
     options = {"epochs": 4, "progress": False}

@@ -31,6 +31,7 @@ def test_kl_without_closed_form_names_the_pair():
         kl_divergence(q, p)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("exact", [True, False])
 @pytest.mark.parametrize("latent_dim", [1, 3])
 def test_elbo_agrees_with_its_closed_form(latent_dim, exact, generator):
@@ -72,6 +73,7 @@ def test_every_bound_is_exact_under_the_true_posterior(n_samples, generator):
     assert np.allclose(as_array(estimate), truth.log_marginal(x), rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_importance_weighted_bound_agrees_with_quadrature(generator):
     """For d = 1 and two draws, E log (w_1 + w_2) / 2 is an integral in the plane."""
     truth = LinearGaussian.random(3, 1, exact=False)
@@ -103,6 +105,7 @@ def test_log_marginal_converges_to_the_truth(proposal, generator):
     assert np.allclose(as_array(estimate), truth.log_marginal(x), atol=0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("proposal", ["encoder", "prior"])
 @pytest.mark.parametrize("chunk_size", [3, 64])
 def test_chunks_change_nothing_but_the_memory(proposal, chunk_size, generator):

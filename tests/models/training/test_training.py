@@ -57,6 +57,7 @@ def test_a_trained_model_is_in_evaluation_mode(X, std):
     assert not any(module.training for module in fit(X, std=std, epochs=1).modules())
 
 
+@pytest.mark.slow
 def test_a_linear_model_reaches_the_maximum_likelihood_of_probabilistic_pca():
     """Tipping and Bishop (1999): the noise is the mean of the eigenvalues left over."""
     rng = np.random.default_rng(0)
@@ -82,12 +83,14 @@ def test_a_linear_model_reaches_the_maximum_likelihood_of_probabilistic_pca():
     assert float(fitted) == pytest.approx(noise, rel=0.1)
 
 
+@pytest.mark.slow
 def test_training_leaves_the_global_random_state_alone(X):
     before = torch.get_rng_state()
     fit(X)
     assert torch.equal(torch.get_rng_state(), before)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bits_and_another_does_not(X):
     first = fit(X, random_state=1)
     torch.manual_seed(17)
@@ -95,7 +98,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_does_not(X):
     assert not same(first, fit(X, random_state=2))
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("std", "options"),
     [("network", {}), ("rbf", {}), ("rbf", {"precision_fit": "regression"})],
@@ -112,6 +115,7 @@ def test_the_second_stage_changes_the_deviation_alone_and_for_the_better(std, op
     assert 0.8 < float((residual / decoded.stddev).square().mean().sqrt()) < 1.2  # calibrated
 
 
+@pytest.mark.slow
 def test_rbf_deviation_grows_to_zeta_away_from_the_codes():
     X = arc(500)
     vae = fit(X, epochs=25, latent_dim=1)
@@ -123,6 +127,7 @@ def test_rbf_deviation_grows_to_zeta_away_from_the_codes():
     assert torch.allclose(given.decoder(torch.tensor([1e3])).stddev, torch.tensor(2.0))
 
 
+@pytest.mark.slow
 def test_history_has_a_row_for_each_epoch(X):
     history = fit(X, std="network", epochs=4).history
     assert [(row["stage"], row["epoch"]) for row in history] == [
@@ -135,13 +140,14 @@ def test_history_has_a_row_for_each_epoch(X):
         assert row["seconds"] > 0
 
 
+@pytest.mark.slow
 def test_warm_up_leaves_the_kl_term_for_later(X):
     options = {"std": "constant", "epochs": 12, "validation_fraction": 0.0}
     warm, cold = (fit(X, kl_warmup=warmup, **options) for warmup in (1.0, 0.0))
     assert warm.history[2]["kl"] > cold.history[2]["kl"]
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_early_stopping_waits_and_keeps_the_best_weights(X):
     vae = fit(X, std="constant", epochs=300, patience=3, kl_warmup=0.02, learning_rate=0.05)
     values = [row["validation_elbo"] for row in vae.history]
@@ -154,6 +160,7 @@ def test_early_stopping_waits_and_keeps_the_best_weights(X):
     assert len(stopped.history) == best + 1
 
 
+@pytest.mark.slow
 def test_best_weights_are_those_of_the_best_epoch(X):
     """A run that ends at the best epoch of a longer one has the longer one's weights."""
     options = {"std": "constant", "kl_warmup": 0.0, "learning_rate": 0.1, "patience": None}
@@ -195,6 +202,7 @@ class Rows(Dataset):
         return self.X[index]
 
 
+@pytest.mark.slow
 def test_datasets_give_the_same_weights_as_arrays(X):
     expected = fit(X)
     labelled = TensorDataset(torch.tensor(X).reshape(-1, 1, 5), torch.zeros(len(X)))
@@ -227,6 +235,7 @@ def test_interrupted_and_resumed_is_as_undisturbed(X, tmp_path, share, std, opti
     assert strip == [{k: v for k, v in row.items() if k != "seconds"} for row in expected.history]
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_taken_from_its_checkpoint(X, tmp_path):
     path = tmp_path / "deep" / "run.safetensors"
     first = fit(X, checkpoint=path)
@@ -235,6 +244,7 @@ def test_a_finished_run_is_taken_from_its_checkpoint(X, tmp_path):
     assert again.history == first.history
 
 
+@pytest.mark.slow
 def test_checkpoint_of_another_run_is_refused_or_replaced(X, tmp_path):
     path = tmp_path / "run.safetensors"
     fit(X, checkpoint=path)
@@ -247,6 +257,7 @@ def test_checkpoint_of_another_run_is_refused_or_replaced(X, tmp_path):
     assert same(replaced, fit(X, epochs=7))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", [lambda b: b[: len(b) // 2], lambda b: b"", lambda b: b"x" * 99])
 def test_damaged_checkpoint_is_refused(X, tmp_path, damage):
     path = tmp_path / "run.safetensors"
@@ -273,6 +284,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(X, tmp
     assert path.exists()
 
 
+@pytest.mark.slow
 def test_progress_shows_the_parts_of_the_elbo(X, capsys, monkeypatch):
     monkeypatch.setattr("pullback.progress._is_watched", lambda: True)  # as on a terminal
     fit(X, std="constant", epochs=3, progress=True)
@@ -283,6 +295,7 @@ def test_progress_shows_the_parts_of_the_elbo(X, capsys, monkeypatch):
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.slow
 def test_output_follows_the_data(X):
     assert fit(X, epochs=1).config["output"] == "sigmoid"
     assert fit(X - 1, epochs=1).config["output"] == "identity"
@@ -291,6 +304,7 @@ def test_output_follows_the_data(X):
     ).all()
 
 
+@pytest.mark.slow
 def test_background_pixels_are_fine_under_a_bounded_output(X):
     X = np.hstack([X[:, :4], np.zeros((len(X), 1), np.float32)])
     vae = fit(X, epochs=25)
@@ -298,6 +312,7 @@ def test_background_pixels_are_fine_under_a_bounded_output(X):
     assert vae.decoder(vae.encode(X)).stddev[:, -1].min() > 0.01
 
 
+@pytest.mark.slow
 def test_convolutional_model_learns():
     generator = torch.Generator().manual_seed(0)
     brightness = torch.rand(80, 1, generator=generator)

@@ -12,6 +12,7 @@ from pullback.plots.style import new_axes
 Z = torch.tensor([[-2.0, -3.0], [2.0, 3.0]])
 
 
+@pytest.mark.slow
 def test_the_curvature_of_a_torus_is_drawn_around_zero():
     manifold = pb.Manifold(torus, dim=2)
     ax = curvature(manifold, Z, resolution=24)
@@ -31,6 +32,7 @@ def test_decades_are_told_apart():
     assert image.get_clim()[0] == -image.get_clim()[1]
 
 
+@pytest.mark.slow
 def test_outside_of_the_space_there_is_no_colour():
     values = curvature(pb.Manifold(HalfPlane()), Z, resolution=8).images[0].get_array()
     assert np.ma.getmaskarray(values)[:4].all() or np.isnan(np.ma.getdata(values)[:4]).all()
@@ -39,6 +41,7 @@ def test_outside_of_the_space_there_is_no_colour():
     assert curvature(everywhere, Z, resolution=4).images
 
 
+@pytest.mark.slow
 def test_the_given_axes_are_drawn_on_and_a_map_needs_a_plane():
     ax = new_axes()
     assert curvature(pb.Manifold(lambda z: z, dim=2), Z, resolution=4, ax=ax) is ax

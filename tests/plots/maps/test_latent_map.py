@@ -115,6 +115,7 @@ def test_what_is_a_number_and_what_the_name_of_a_class(y, continuous):
     assert (ax.get_legend() is None) is continuous
 
 
+@pytest.mark.slow
 def test_of_very_many_classes_some_are_named_and_the_others_counted():
     names = [f"class {k:02d}" for k in range(40)]
     codes = torch.randn(40, 2, generator=torch.Generator().manual_seed(0))

@@ -52,6 +52,7 @@ def states(n=20, d=3):
     return z, 0.5 * torch.randn(n, d, generator=generator, dtype=torch.float64)
 
 
+@pytest.mark.slow
 def test_a_flight_backwards_undoes_it(flight):
     _, fly = flight(20)
     z, v = states()
@@ -63,6 +64,7 @@ def test_a_flight_backwards_undoes_it(flight):
     assert torch.allclose(undone, -change, atol=1e-10)
 
 
+@pytest.mark.slow
 def test_the_change_of_volume_is_that_of_the_jacobian(flight):
     _, fly = flight(4)
     z, v = states(5)
@@ -80,6 +82,7 @@ def test_the_change_of_volume_is_that_of_the_jacobian(flight):
     assert torch.allclose(torch.linalg.slogdet(jacobian)[1], change, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_the_energy_error_falls_with_the_square_of_the_step(flight):
     z, v = states()
     errors = []
@@ -92,6 +95,7 @@ def test_the_energy_error_falls_with_the_square_of_the_step(flight):
     assert float(errors[1] / errors[2]) == pytest.approx(4, rel=0.15)
 
 
+@pytest.mark.slow
 def test_a_flight_without_a_force_is_a_geodesic(flight):
     # On the half-plane, to second order in the step; and the energy is that of the flow.
     space = HalfPlane()
@@ -115,6 +119,7 @@ class Disc(Metric):
         return z.norm(dim=-1) < 1
 
 
+@pytest.mark.slow
 def test_a_flight_out_of_the_domain_is_counted_and_refused():
     chains = Hamiltonian(Manifold(Disc(dim=2)), step_size=0.05, n_burn_in=0)
     samples = chains.sample(torch.zeros(50, 2), 20, random_state=0)

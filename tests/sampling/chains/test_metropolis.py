@@ -53,6 +53,7 @@ def last_draws(sampler, n_steps, n_chains=2000, start=(0.0, 0.0), seed=1):
     return samples.last
 
 
+@pytest.mark.slow
 @BOTH
 def test_uniform_on_a_cap_of_the_sphere(sampler, options, n_steps):
     # All of the sphere but a cap about the north pole, that is infinitely far in these coordinates.
@@ -161,6 +162,7 @@ def test_burn_in_finds_the_step_size(sampler, step_size):
     assert abs(float(samples.acceptance.mean()) - 0.7) < 0.1
 
 
+@pytest.mark.slow
 @BOTH
 def test_the_same_seed_draws_the_same_and_log_density_is_that_of_the_volume(
     sampler, options, n_steps
@@ -177,6 +179,7 @@ def test_the_same_seed_draws_the_same_and_log_density_is_that_of_the_volume(
     assert single.acceptance.shape == ()
 
 
+@pytest.mark.slow
 @BOTH
 def test_a_density_that_is_not_finite_is_never_entered(sampler, options, n_steps):
     def half_normal(z):
@@ -191,6 +194,7 @@ def test_a_density_that_is_not_finite_is_never_entered(sampler, options, n_steps
     assert 0.5 < float(samples.acceptance.mean()) < 0.99
 
 
+@pytest.mark.slow
 @BOTH
 def test_chains_that_cannot_move_say_so(sampler, options, n_steps):
     # Nothing but the start has a density: every step is refused.
@@ -236,6 +240,7 @@ class Counted(Sphere):
         return super().metric_matrix(z)
 
 
+@pytest.mark.slow
 @BOTH
 def test_a_chain_costs_no_loop(sampler, options, n_steps):
     asked = []
@@ -247,6 +252,7 @@ def test_a_chain_costs_no_loop(sampler, options, n_steps):
     assert asked[0] == asked[1]
 
 
+@pytest.mark.slow
 def test_a_wild_step_is_refused_not_followed():
     # 1e200 times too long: the proposals overflow.
     for sampler in (Langevin, Hamiltonian):

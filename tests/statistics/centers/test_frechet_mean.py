@@ -42,6 +42,7 @@ class NotFinite(Metric):
         return torch.full((*z.shape, z.shape[-1]), torch.nan, dtype=z.dtype, device=z.device)
 
 
+@pytest.mark.slow
 def test_in_a_flat_space_it_is_the_weighted_mean():
     Z, w = torch.randn(9, 2, dtype=torch.float64), torch.rand(9, dtype=torch.float64)
     w[0] = 0
@@ -54,6 +55,7 @@ def test_in_a_flat_space_it_is_the_weighted_mean():
     assert mean.n_failed_ == 0
 
 
+@pytest.mark.slow
 def test_of_points_round_the_pole_it_is_the_pole():
     angle = torch.arange(5, dtype=torch.float64) * 2 * torch.pi / 5
     Z = 0.7 * torch.stack([angle.cos(), angle.sin()], -1)
@@ -63,6 +65,7 @@ def test_of_points_round_the_pole_it_is_the_pole():
     assert mean.variance_ == pytest.approx(distance**2, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_of_two_points_it_is_half_way():
     plane = HalfPlane()
     Z = torch.tensor([[0.0, 0.5], [0.0, 8.0]], dtype=torch.float64)
@@ -70,6 +73,7 @@ def test_of_two_points_it_is_half_way():
     torch.testing.assert_close(mean.estimate_, torch.tensor([0.0, 2.0]).double(), atol=1e-3, rtol=0)
 
 
+@pytest.mark.slow
 def test_no_other_point_has_a_smaller_variance():
     Z = torch.randn(6, 2, dtype=torch.float64) * 0.6 + 0.5
     mean = FrechetMean(SPHERE, tol=1e-5).fit(Z)
@@ -90,6 +94,7 @@ def test_weights_count_as_copies_and_one_point_is_its_own_mean():
     assert one.n_iter_ == 0
 
 
+@pytest.mark.slow
 def test_an_end_without_convergence_warns():
     Z = torch.randn(5, 2, dtype=torch.float64)
     with pytest.warns(ConvergenceWarning, match="`max_iter` = 1"):
@@ -123,6 +128,7 @@ def test_bad_settings_are_refused(options):
         FrechetMean(FLAT, **options).fit([[0.0, 0.0]])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dim", [1, 2])
 def test_the_mean_in_bent_coordinates_of_flat_space_is_the_mean_of_the_images(dim):
     Z = torch.tensor([[0.0], [2.0]], dtype=torch.float64).expand(2, dim)
@@ -146,6 +152,7 @@ SPACES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize("name", SPACES)
 def test_another_optimiser_ends_at_the_same_point(name, seed):
@@ -168,6 +175,7 @@ def test_another_optimiser_ends_at_the_same_point(name, seed):
     assert mean.unique_
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SPACES)
 def test_groups_as_one_batch_are_the_groups_one_by_one(name):
     manifold, _, draw = SPACES[name]
@@ -196,6 +204,7 @@ def test_points_with_their_antipodes_have_no_unique_mean():
     assert FrechetMean(SPHERE, n_init=6).fit(0.3 * ring).unique_
 
 
+@pytest.mark.slow
 def test_logs_and_score_are_distances_to_the_mean():
     Z = on_half_plane(8)
     mean = FrechetMean(SPACES["half-plane"][0]).fit(Z)
@@ -211,6 +220,7 @@ def test_logs_and_score_are_distances_to_the_mean():
     assert line.fit(Z.numpy(), logs[:, 0]).score(Z.numpy(), logs[:, 0]) > 0.999
 
 
+@pytest.mark.slow
 def test_what_cannot_be_reached_is_left_out_and_counted():
     M = Manifold(Wall())
     Z = torch.tensor([[2.0, 0.0], [3.0, 1.0], [4.0, 0.0], [-3.0, 0.0]]).double()
@@ -224,6 +234,7 @@ def test_what_cannot_be_reached_is_left_out_and_counted():
         assert mean.score(Z) == -np.inf
 
 
+@pytest.mark.slow
 @pytest.mark.cpu_seconds(20)
 def test_hostile_data_are_refused_or_averaged_in_time():
     for bad in ([[0.0, np.nan]], [[0.0]], np.zeros((0, 2)), [["a", "b"]]):
@@ -242,6 +253,7 @@ def test_hostile_data_are_refused_or_averaged_in_time():
         FrechetMean(deep).fit([[0.0, 0.0, 0.0], [0.5, 0.0, 0.0]])
 
 
+@pytest.mark.slow
 def test_the_manifold_may_compute_in_single_precision():
     Z = on_sphere(7)
     mean = FrechetMean(Manifold(stereographic, dim=2, dtype=torch.float32), tol=1e-3).fit(Z)
@@ -250,6 +262,7 @@ def test_the_manifold_may_compute_in_single_precision():
     torch.testing.assert_close(mean.estimate_.double(), truth.estimate_, rtol=0, atol=3e-3)
 
 
+@pytest.mark.slow
 def test_the_same_data_give_the_same_mean():
     one, two = (FrechetMean(SPHERE).fit(on_sphere(6)) for _ in range(2))
     assert torch.equal(one.estimate_, two.estimate_)

@@ -30,6 +30,7 @@ SPACES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize("name", SPACES)
 def test_another_optimiser_ends_at_the_same_point(name, seed):
@@ -51,6 +52,7 @@ def test_another_optimiser_ends_at_the_same_point(name, seed):
     assert median.converged_
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SPACES)
 def test_a_point_of_half_the_weight_is_the_median_exactly(name):
     manifold, _, draw = SPACES[name]
@@ -61,6 +63,7 @@ def test_a_point_of_half_the_weight_is_the_median_exactly(name):
     assert median.unique_
 
 
+@pytest.mark.slow
 def test_it_leaves_a_point_of_the_data_that_is_no_median():
     Z = torch.tensor([[0.0, 0.0], [1.0, 0.0], [-0.5, 0.9], [-0.5, -0.8]]).double()
     median = GeometricMedian(FLAT).fit(Z, start=[1.0, 0.0], sample_weight=[0.01, 1, 1, 1])
@@ -70,7 +73,7 @@ def test_it_leaves_a_point_of_the_data_that_is_no_median():
     assert pull.norm().item() < 1e-3 or torch.equal(median.estimate_, Z[0])
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_one_outlier_moves_it_little_and_the_mean_far():
     Z = on_half_plane(9)
     far = torch.cat([Z[:-1], torch.tensor([[100.0, 0.3]]).double()])
@@ -81,6 +84,7 @@ def test_one_outlier_moves_it_little_and_the_mean_far():
     assert moved[0].item() < moved[1].item() / 3
 
 
+@pytest.mark.slow
 def test_of_two_points_all_between_them_are_medians():
     two = GeometricMedian(SPHERE).fit([[0.0, 0.0], [0.5, 0.0]])
     assert not two.unique_
@@ -90,7 +94,7 @@ def test_of_two_points_all_between_them_are_medians():
     assert three.unique_
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_groups_as_one_batch_are_the_groups_one_by_one():
     Z, labels = on_sphere(11), torch.tensor([0, 1, 0, 1, 0, 0, 1, 1, 0, 1, 0])
     medians = geometric_medians(SPHERE, Z, labels)
@@ -100,6 +104,7 @@ def test_groups_as_one_batch_are_the_groups_one_by_one():
     assert bool(medians.converged.all())
 
 
+@pytest.mark.slow
 def test_score_is_minus_the_mean_distance():
     Z = on_sphere(7)
     median = GeometricMedian(SPHERE).fit(Z)
@@ -109,6 +114,7 @@ def test_score_is_minus_the_mean_distance():
     assert one.converged_
 
 
+@pytest.mark.slow
 def test_a_saved_one_is_the_same(tmp_path):
     median = GeometricMedian(SPHERE, n_init=2).fit(on_sphere(5))
     median.save(tmp_path / "median")

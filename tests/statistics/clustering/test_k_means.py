@@ -51,6 +51,7 @@ def blobs(n=15, spread=0.3, d=2):
     return np.concatenate([c + spread * rng.normal(size=(n, d)) for c in centers])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "n_init"), [("graph", 10), ("log", 2), ("newton", 2)])
 def test_in_a_flat_space_it_is_the_euclidean_one(method, n_init):
     Z = blobs()
@@ -64,6 +65,7 @@ def test_in_a_flat_space_it_is_the_euclidean_one(method, n_init):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["graph", "log", "newton"])
 def test_labels_are_the_nearest_centres_and_inertia_their_sum(method):
     Z = torch.as_tensor(blobs(n=8 if method == "graph" else 4, spread=1.0))
@@ -79,6 +81,7 @@ def test_labels_are_the_nearest_centres_and_inertia_their_sum(method):
     assert bool((chosen <= slack * distances.amin(0) + 1e-2).all())
 
 
+@pytest.mark.slow
 def test_more_starts_and_more_clusters_only_help():
     Z = blobs(spread=1.0)
     inertia = [KMeans(CURVED, k, random_state=0).fit(Z).inertia_ for k in (1, 2, 4, 8)]
@@ -87,6 +90,7 @@ def test_more_starts_and_more_clusters_only_help():
     assert many <= few
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["graph", "log", "newton"])
 def test_as_many_clusters_as_points(method):
     Z = torch.randn(5, 2, dtype=torch.float64)
@@ -97,6 +101,7 @@ def test_as_many_clusters_as_points(method):
         KMeans(CURVED, 6, method=method).fit(Z)
 
 
+@pytest.mark.slow
 def test_equal_points_are_no_trouble():
     Z = np.concatenate([np.zeros((20, 2)), np.ones((20, 2))])
     k_means = KMeans(CURVED, 2, n_init=2, random_state=0).fit(Z)
@@ -104,6 +109,7 @@ def test_equal_points_are_no_trouble():
     assert KMeans(CURVED, 3, n_init=1, random_state=0).fit(Z[:20]).inertia_ < 1e-10
 
 
+@pytest.mark.slow
 def test_a_seed_fixes_everything():
     Z = blobs(spread=1.5)
     one, two = (KMeans(CURVED, 4, n_init=1, random_state=3).fit(Z) for _ in range(2))
@@ -111,6 +117,7 @@ def test_a_seed_fixes_everything():
     assert torch.equal(one.cluster_centers_, two.cluster_centers_)
 
 
+@pytest.mark.slow
 def test_the_contract_of_scikit_learn():
     k_means = KMeans(CURVED, 3, method="graph", n_init=2, random_state=0)
     assert k_means.get_params()["n_clusters"] == 3
@@ -126,6 +133,7 @@ def test_the_contract_of_scikit_learn():
         KMeans(CURVED, 3).predict(Z)
 
 
+@pytest.mark.slow
 def test_the_manifold_may_compute_in_single_precision():
     M = Manifold(mlp([3, 8, 5]), dim=3, dtype=torch.float32)
     Z = blobs(d=3, spread=1.0)
@@ -134,6 +142,7 @@ def test_the_manifold_may_compute_in_single_precision():
     assert np.array_equal(k_means.predict(Z), k_means.labels_)
 
 
+@pytest.mark.slow
 def test_data_join_what_lies_far_apart():
     M = Manifold(lambda z: z, dim=4)
     Z = np.concatenate([np.random.default_rng(0).normal(size=(30, 4)) + c for c in (0, 50)])
@@ -225,6 +234,7 @@ def test_on_a_table_it_takes_geodesics():
     torch.testing.assert_close(k_means.cluster_centers_, exact.cluster_centers_, rtol=0, atol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["graph", "log"])
 def test_scores_and_distances_belong_to_the_labels(method):
     Z = blobs(n=8, spread=0.8)
@@ -254,6 +264,7 @@ def test_weights_count_as_copies(method):
     assert light.inertia_ == pytest.approx(weighted.inertia_ / 2, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_points_that_no_centre_reaches_have_no_label():
     M = Manifold(Wall())
     near = np.random.default_rng(0).normal(size=(12, 2)) * 0.2
@@ -271,6 +282,7 @@ def test_points_that_no_centre_reaches_have_no_label():
     assert adjusted_rand_score(two.labels_, [0] * 12 + [1] * 4) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["graph", "log"])
 def test_a_centre_is_the_mean_and_not_the_median(method):
     """Of three points at 0 and one at 4 the squares of distances are least from 1."""
@@ -279,6 +291,7 @@ def test_a_centre_is_the_mean_and_not_the_median(method):
     np.testing.assert_allclose(centre.cluster_centers_[0], [1, 0], atol=0.06)  # half a cell
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["graph", "log"])
 @pytest.mark.cpu_seconds(30)
 def test_hostile_data_are_refused_or_clustered_in_time(method):
@@ -305,7 +318,7 @@ print(k_means.predict(np.load(sys.argv[2])).tolist(), k_means.inertia_)
 """
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize("method", ["graph", "log"])
 def test_a_saved_one_predicts_the_same_in_a_new_process(tmp_path, method):
     Z = blobs_of(PLANE.exp, PLACES["half-plane"]).numpy()

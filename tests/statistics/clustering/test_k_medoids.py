@@ -64,6 +64,7 @@ def test_swaps_find_the_best_of_all_sets(k):
         assert turns.cost >= found.cost * (1 - 1e-12)
 
 
+@pytest.mark.slow
 def test_on_a_manifold_it_is_the_best_of_all_sets_too():
     Z = on_half_plane(11)
     z = torch.as_tensor(Z)
@@ -90,6 +91,7 @@ def test_weights_count_as_copies(method):
     assert weighted.inertia_ == pytest.approx(copied.inertia_, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_a_seed_fixes_everything_and_one_cluster_for_each_point_costs_nothing():
     Z = np.random.default_rng(0).normal(size=(12, 3))
     one, two = (KMedoids(FLAT, 4, n_init=1, random_state=7).fit(Z) for _ in range(2))
@@ -114,6 +116,7 @@ def test_what_lies_apart_has_its_own_medoid_or_no_label():
         assert one.predict(Z[-2:]).tolist() == [-1, -1]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::pullback.errors.ConvergenceWarning")
 @pytest.mark.cpu_seconds(20)
 def test_hostile_data_are_refused_or_clustered_in_time():
@@ -157,7 +160,7 @@ print(medoids.predict(np.load(sys.argv[2])).tolist(), medoids.inertia_)
 """
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_saved_one_predicts_the_same_in_a_new_process(tmp_path):
     Z = on_half_plane(9)
     medoids = KMedoids(HALF_PLANE, 2, random_state=0).fit(Z)

@@ -12,6 +12,7 @@ from pullback.errors import InvalidDataError
 from pullback.statistics import clustering_scores, triplet_share
 
 
+@pytest.mark.slow
 @given(n=st.integers(3, 9), seed=st.integers(0, 10**6), values=st.integers(1, 6))
 def test_the_share_is_that_of_a_triple_loop(n, seed, values):
     rng = np.random.default_rng(seed)
@@ -59,6 +60,7 @@ def test_a_class_without_a_cluster_scores_nothing():
     )
 
 
+@pytest.mark.slow
 @given(seed=st.integers(0, 10**6), n=st.integers(2, 30), k=st.integers(1, 5))
 def test_names_of_clusters_do_not_matter(seed, n, k):
     rng = np.random.default_rng(seed)

@@ -25,6 +25,7 @@ Z, _ = clusters(spread=0.8)
 NEW = np.concatenate([clusters(3, seed=1, spread=1.5)[0], [[30.0, -20.0]]])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bandwidth", [0.2, 1.0, 5.0])
 @pytest.mark.parametrize("volume_density", [True, False])
 def test_in_a_flat_space_it_is_scikit_learn_s(bandwidth, volume_density):
@@ -34,6 +35,7 @@ def test_in_a_flat_space_it_is_scikit_learn_s(bandwidth, volume_density):
     assert ours.score(NEW) == pytest.approx(theirs.score(NEW), abs=1e-4)
 
 
+@pytest.mark.slow
 def test_in_many_dimensions_and_with_weights():
     rng = np.random.default_rng(0)
     data, new = rng.normal(size=(20, 5)), rng.normal(size=(6, 5))
@@ -53,6 +55,7 @@ def polar(reach, n_radii=16, n_angles=24):
     return (torch.as_tensor(values.copy()).flatten() for values in (r, angle, weights))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["newton", "table"])
 def test_on_the_sphere_it_integrates_to_one(method):
     h, data = 0.3, np.array([[0.1, 0.0], [-0.15, 0.1]])
@@ -72,6 +75,7 @@ def test_on_the_sphere_it_integrates_to_one(method):
     np.testing.assert_allclose(lebesgue, expected, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_in_the_half_plane_it_integrates_to_one():
     h, data = 0.4, np.array([[0.0, 1.0], [0.2, 0.8]])
     r, angle, weights = polar(3.0)
@@ -82,6 +86,7 @@ def test_in_the_half_plane_it_integrates_to_one():
     assert area @ np.exp(density.score_samples(grid)) == pytest.approx(1, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_one_kernel_in_closed_form():
     h, center = 0.5, np.array([[0.3, 0.2]])
     new = 0.5 * torch.randn(20, 2, dtype=torch.float64)
@@ -91,6 +96,7 @@ def test_one_kernel_in_closed_form():
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_samples_lie_at_the_distances_that_the_kernel_says():
     center = torch.tensor([[0.4, -0.2]], dtype=torch.float64)
     density = KernelDensity(SPHERE, bandwidth=0.4, method="newton").fit(center)
@@ -103,6 +109,7 @@ def test_samples_lie_at_the_distances_that_the_kernel_says():
     assert bool((two.sample(20, random_state=0) > 8).all())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", ["scott", "silverman"])
 def test_rules_of_thumb_are_those_of_flat_space(rule):
     rng = np.random.default_rng(0)
@@ -115,6 +122,7 @@ def test_rules_of_thumb_are_those_of_flat_space(rule):
     assert rule_of_thumb(torch.tensor([2.0, torch.inf]), 1.0, 2, "scott") == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_the_likelihood_left_out_is_at_its_best():
     density = KernelDensity(FLAT, bandwidth="likelihood").fit(Z)
 
@@ -130,6 +138,7 @@ def test_the_likelihood_left_out_is_at_its_best():
     assert density.bandwidth_ < thumb  # of data in clusters
 
 
+@pytest.mark.slow
 def test_points_that_come_twice_have_no_best_bandwidth():
     with pytest.warns(ConvergenceWarning, match="smallest bandwidth that was tried"):
         KernelDensity(FLAT, bandwidth="likelihood").fit(np.repeat(Z, 2, 0))
@@ -138,6 +147,7 @@ def test_points_that_come_twice_have_no_best_bandwidth():
         held_out_bandwidth(apart, torch.zeros(2, 2), torch.ones(2).double(), 1, guess=1.0)
 
 
+@pytest.mark.slow
 def test_a_grid_search_chooses_a_bandwidth():
     grid = {"bandwidth": [0.05, 0.5, 5.0]}
     ours = GridSearchCV(KernelDensity(FLAT), grid, cv=3).fit(Z)
@@ -146,6 +156,7 @@ def test_a_grid_search_chooses_a_bandwidth():
     assert ours.best_score_ == pytest.approx(theirs.best_score_, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_a_graph_serves_where_no_volume_density_is_asked_for():
     for bandwidth in (0.7, "scott", "likelihood"):
         options = {"bandwidth": bandwidth, "volume_density": False}
@@ -157,6 +168,7 @@ def test_a_graph_serves_where_no_volume_density_is_asked_for():
         KernelDensity(FLAT, method="graph").fit(Z)
 
 
+@pytest.mark.slow
 @pytest.mark.cpu_seconds(20)
 def test_what_cannot_be_reached_adds_nothing_and_is_warned_of():
     density = KernelDensity(BROKEN, bandwidth=1.0, method="newton").fit([[0.0, 0.0], [5.0, 0.0]])
@@ -184,6 +196,7 @@ def test_samples_that_leave_the_space_are_drawn_anew(monkeypatch):
         density.sample(3)
 
 
+@pytest.mark.slow
 def test_bad_input_fails_at_the_door():
     for options in ({"bandwidth": 0.0}, {"bandwidth": "wide"}, {"method": "euclid"}):
         (name,) = options
@@ -203,6 +216,7 @@ def test_bad_input_fails_at_the_door():
         KernelDensity(FLAT).fit(Z).sample(0)
 
 
+@pytest.mark.slow
 def test_one_point_and_single_precision():
     assert KernelDensity(FLAT, bandwidth=1.0).fit([[0.0]]).score_samples([[0.0]]) == pytest.approx(
         -np.log(2 * np.pi) / 2

@@ -83,7 +83,7 @@ def quadrature_truth(name, covariance):
 # ---- The normaliser.
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", SPACES)
 @pytest.mark.parametrize("sigma", [0.3, 0.9])
 def test_the_normaliser_is_the_integral_by_the_riemannian_volume(name, sigma):
@@ -100,6 +100,7 @@ def test_the_normaliser_is_the_integral_by_the_riemannian_volume(name, sigma):
         assert abs(paper.value - truth) > 5 * C.standard_error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SPACES)
 def test_an_anisotropic_normaliser_is_that_of_quadrature(name):
     manifold = SPACES[name][0]
@@ -129,7 +130,7 @@ def test_the_standard_error_is_that_of_the_normaliser():
     assert (abs(z) < 2.5).mean() > 0.8
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_draws_past_the_cut_locus_do_not_count():
     covariance = (2.0 / scale_of(SPHERE, MEAN)) ** 2 * torch.eye(2, dtype=torch.float64)
     draws = draw_normal(SPHERE, MEAN, covariance, antithetic(60, 2))
@@ -178,7 +179,7 @@ def test_in_a_flat_space_one_component_is_the_gaussian():
     assert land.bic(Z) - land.aic(Z) == pytest.approx(5 * (math.log(60) - 2))
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_in_a_flat_space_a_mixture_is_that_of_gaussians():
     rng = np.random.RandomState(0)
     Z = np.concatenate([rng.randn(60, 2), rng.randn(40, 2) * [0.5, 1.5] + [4, 1]])
@@ -202,7 +203,7 @@ def sphere_log_likelihood(parameters, Z):
     return -squared / 2 - math.log(quadrature_truth("sphere", L @ L.T))
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_the_estimate_on_the_sphere_is_that_of_scipy_and_quadrature():
     Z = torch.randn(80, 2, dtype=torch.float64) * torch.tensor([0.6, 0.25]).double() + 0.4
     land = LAND(SPHERE, n_samples=300, tol=1e-4, random_state=0).fit(Z)
@@ -220,7 +221,7 @@ def test_the_estimate_on_the_sphere_is_that_of_scipy_and_quadrature():
     assert abs(land.score(Z) - truth) < 4 * land.log_likelihood_standard_error_ + 1e-3
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_the_likelihood_never_falls_but_where_draws_are_renewed():
     Z = torch.randn(50, 2, dtype=torch.float64) * 0.3
     Z = torch.cat([Z, Z * 0.5 + 1.2]) + torch.tensor([0.0, 2.0]).double()
@@ -238,7 +239,7 @@ def test_the_likelihood_never_falls_but_where_draws_are_renewed():
     assert again.log_likelihood_history_ == history
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_weights_count_as_copies():
     Z = torch.randn(12, 2, dtype=torch.float64)
     weighted = LAND(PLANE, n_samples=16, random_state=0)
@@ -274,7 +275,7 @@ def test_the_density_integrates_to_one_but_that_of_the_paper_does_not(normalizer
         assert total < 0.6
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", SPACES)
 def test_samples_have_the_law(name):
     manifold, sine, top = SPACES[name]
@@ -336,7 +337,7 @@ print(json.dumps([land.score_samples([[0, 1], [1, 2]]).tolist(), land.sample(3)[
 """
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.filterwarnings("ignore::pullback.errors.ConvergenceWarning")
 def test_a_saved_one_answers_alike_in_a_new_process(tmp_path):
     Z = torch.randn(20, 2, dtype=torch.float64) * 0.1 + torch.tensor([0.0, 1.0]).double()
@@ -416,6 +417,7 @@ class Torn(Metric):
         return ~((z[..., 0] > 1) & (z[..., 0] < 2))
 
 
+@pytest.mark.slow
 @pytest.mark.cpu_seconds(60)
 def test_points_that_no_geodesic_reaches_are_counted_and_warned_of():
     Z = torch.randn(30, 2, dtype=torch.float64) * 0.2
@@ -430,7 +432,7 @@ def test_points_that_no_geodesic_reaches_are_counted_and_warned_of():
     assert int(np.isneginf(log_p).sum()) == land.n_failed_
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.filterwarnings("ignore:LAND did not converge")
 @pytest.mark.cpu_seconds(60)
 def test_draws_past_an_edge_are_counted_and_warned_of():
@@ -452,6 +454,7 @@ def test_without_any_draw_it_says_so():
         draw_normal(Manifold(Torn(2)), edge, covariance, antithetic(4, 2))
 
 
+@pytest.mark.slow
 def test_a_step_and_its_halves_lie_on_one_geodesic():
     M = SPHERE
     Z = torch.randn(8, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64) / 4
@@ -462,6 +465,7 @@ def test_a_step_and_its_halves_lie_on_one_geodesic():
         torch.testing.assert_close(point, M.exp(Z[0], step / 2**halving), rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_draws_past_the_cut_locus_are_not_followed_for_a_derivative(monkeypatch):
     M = SPHERE  # the cut locus lies pi away
     mean, covariance = torch.tensor([1.0, 0.0]).double(), 4 * torch.eye(2).double()

@@ -17,6 +17,7 @@ def theta(manifold, a, b, n=65):
     return log_volume_density(manifold.metric, found.curve.points(n)).exp()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("d", [2, 3])
 def test_on_the_sphere(d):
     a, b = 0.4 * torch.randn(2, 30, d, dtype=torch.float64)
@@ -25,6 +26,7 @@ def test_on_the_sphere(d):
     torch.testing.assert_close(found, (r.sin() / r) ** (d - 1), rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_in_the_half_plane():
     a, b = torch.randn(2, 30, 2, dtype=torch.float64)
     a[:, 1], b[:, 1] = a[:, 1].exp(), b[:, 1].exp()
@@ -32,6 +34,7 @@ def test_in_the_half_plane():
     torch.testing.assert_close(theta(HALF_PLANE, a, b), r.sinh() / r, rtol=1e-4, atol=0.0)
 
 
+@pytest.mark.slow
 def test_in_a_flat_space_and_on_a_line_it_is_one():
     a, b = torch.randn(2, 5, 4, dtype=torch.float64)
     torch.testing.assert_close(theta(FLAT, a, b), torch.ones(5).double())
@@ -43,6 +46,7 @@ def test_in_a_flat_space_and_on_a_line_it_is_one():
     torch.testing.assert_close(same, torch.ones(5).double())
 
 
+@pytest.mark.slow
 def test_it_is_the_determinant_of_the_differential_of_exp_and_symmetric():
     M = Manifold(paraboloid, dim=2)
     a, v = 0.5 * torch.randn(2, 4, 2, dtype=torch.float64)

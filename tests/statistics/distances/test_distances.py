@@ -24,6 +24,7 @@ Z, LABELS = clusters()
 NEW, NEW_LABELS = clusters(4, seed=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "error"), [("newton", 1e-6), ("table", 1e-2), ("graph", 0.1)])
 def test_distances_are_those_of_the_half_plane(method, error):
     data, new = upper_points(20), upper_points(6, seed=1)
@@ -37,6 +38,7 @@ def test_distances_are_those_of_the_half_plane(method, error):
     assert distances.n_failed_ == 0
 
 
+@pytest.mark.slow
 def test_what_a_distance_is_does_not_depend_on_what_else_is_measured():
     data, new = upper_points(15), upper_points(5, seed=1)
     for method in ("newton", "graph"):
@@ -62,6 +64,7 @@ def test_clusterings_of_scikit_learn_take_our_distances(estimator):
     assert adjusted_rand_score(labels[labels >= 0], LABELS[labels >= 0]) > 0.9
 
 
+@pytest.mark.slow
 def test_a_clustering_follows_the_manifold_and_not_the_plane():
     # Two strips of a roll: near in the plane, far apart along the sheet between them.
     wall = Manifold(lambda z: torch.cat([z, 20 * torch.tanh(20 * z[..., 1:])], -1), dim=2)
@@ -72,6 +75,7 @@ def test_a_clustering_follows_the_manifold_and_not_the_plane():
     assert adjusted_rand_score(labels, np.repeat([0, 1], 15)) == 1
 
 
+@pytest.mark.slow
 def test_predictions_go_through_the_pipeline():
     votes = make_pipeline(GeodesicDistances(FLAT), KNeighborsClassifier(3, metric="precomputed"))
     assert votes.fit(Z, LABELS).score(NEW, NEW_LABELS) == 1
@@ -85,6 +89,7 @@ def test_predictions_go_through_the_pipeline():
     assert picture.shape == (len(Z), 2)
 
 
+@pytest.mark.slow
 def test_affinities_are_what_they_say():
     affinity = GeodesicAffinity(HALF_PLANE, scale=0.7)
     data = upper_points(10)
@@ -97,6 +102,7 @@ def test_affinities_are_what_they_say():
     assert GeodesicAffinity(FLAT).fit([[1.0, 1.0]] * 3).scale_ == 1  # no scale to be seen
 
 
+@pytest.mark.slow
 @pytest.mark.cpu_seconds(30)
 def test_pairs_with_no_path_are_an_error_that_says_what_to_do():
     parted = np.array([[0.0, 0.0], [1.0, 0.0], [4.0, 0.0]])
@@ -116,6 +122,7 @@ def test_pairs_with_no_path_are_an_error_that_says_what_to_do():
         assert nothing.fit_transform(parted)[0, 2] == 0
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::pullback.errors.ConvergenceWarning")
 @pytest.mark.filterwarnings("ignore:The minimum spanning tree contains")
 def test_where_scikit_learn_takes_infinite_distances_and_where_not():
@@ -135,6 +142,7 @@ def test_where_scikit_learn_takes_infinite_distances_and_where_not():
     assert labels[-1] == -1
 
 
+@pytest.mark.slow
 def test_one_point_and_points_that_come_twice():
     assert GeodesicDistances(FLAT).fit_transform([[1.0, 2.0]]).tolist() == [[0.0]]
     twice = np.repeat(Z[:4], 2, 0)
@@ -161,6 +169,7 @@ def test_bad_input_fails_at_the_door():
         GeodesicDistances(FLAT).fit(Z).transform(np.eye(3))
 
 
+@pytest.mark.slow
 def test_a_table_that_cannot_be_made_is_done_without():
     data = upper_points(70)  # some so near to the boundary that a table would reach across
     data[0, 1] = 0.05
@@ -170,6 +179,7 @@ def test_a_table_that_cannot_be_made_is_done_without():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [GeodesicDistances, GeodesicAffinity])
 def test_files(tmp_path, kind):
     fitted = kind(FLAT).fit(Z)

@@ -28,6 +28,7 @@ def cap(n=25):
     return z, great_circle_dist(z[:, None].expand(-1, n, -1), z.expand(n, -1, -1)).numpy()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["classical", "stress"])
 def test_a_flat_space_is_mapped_up_to_isometry(kind):
     bent = Manifold(curved_plane, dim=2)  # flat, in curved coordinates
@@ -45,6 +46,7 @@ def test_a_flat_space_is_mapped_up_to_isometry(kind):
     assert flat_map.n_failed_ == 0
 
 
+@pytest.mark.slow
 def test_it_is_the_classical_scaling_of_scikit_learn():
     data, distances = cap()
     ours = GeodesicEmbedding(SPHERE, 3, method="newton").fit(data)
@@ -58,6 +60,7 @@ def test_it_is_the_classical_scaling_of_scikit_learn():
     assert ours.stress_ == pytest.approx(stress, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_least_stress_is_less_than_that_of_classical_scaling_and_scikit_learn_s():
     data, distances = cap()
     classical = GeodesicEmbedding(SPHERE, method="newton").fit(data)
@@ -72,6 +75,7 @@ def test_least_stress_is_less_than_that_of_classical_scaling_and_scikit_learn_s(
     np.testing.assert_allclose(least.transform(data[:4]), least.embedding_[:4], atol=0.02)
 
 
+@pytest.mark.slow
 def test_a_curved_space_has_no_exact_map_and_a_sphere_unfolds_in_three_dimensions():
     data, _ = cap()
     sphere = GeodesicEmbedding(SPHERE, method="newton").fit(data)
@@ -82,6 +86,7 @@ def test_a_curved_space_has_no_exact_map_and_a_sphere_unfolds_in_three_dimension
     assert more.explained_variance_ratio_.sum() > sphere.explained_variance_ratio_.sum()
 
 
+@pytest.mark.slow
 def test_new_points_and_pipelines():
     flat_map = GeodesicEmbedding(FLAT).fit(Z)
     np.testing.assert_allclose(flat_map.transform(Z), flat_map.embedding_, atol=1e-6)
@@ -91,6 +96,7 @@ def test_new_points_and_pipelines():
     assert list(flat_map.get_feature_names_out()) == ["geodesicembedding0", "geodesicembedding1"]
 
 
+@pytest.mark.slow
 @pytest.mark.cpu_seconds(20)
 def test_parts_that_do_not_touch_are_an_error():
     for method in ("newton", "graph"):
@@ -101,6 +107,7 @@ def test_parts_that_do_not_touch_are_an_error():
         fitted.transform([[5.0, 0.0]])
 
 
+@pytest.mark.slow
 def test_one_point_and_points_that_coincide():
     alone = GeodesicEmbedding(FLAT, 1).fit([[3.0, 1.0]])
     assert alone.embedding_.tolist() == [[0.0]]
@@ -128,6 +135,7 @@ def test_bad_input_fails_at_the_door():
         GeodesicEmbedding(FLAT).transform(Z)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["classical", "stress"])
 def test_files(tmp_path, kind):
     fitted = GeodesicEmbedding(FLAT, kind=kind).fit(Z)

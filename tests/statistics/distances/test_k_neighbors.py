@@ -36,6 +36,7 @@ NEW, NEW_LABELS = clusters(5, seed=1, spread=1.2)
 VALUES = np.sin(Z[:, 0]) + Z[:, 1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weights", ["uniform", "distance"])
 @pytest.mark.parametrize("k", [1, 4, len(Z)])
 def test_in_a_flat_space_they_are_scikit_learn_s(k, weights):
@@ -63,6 +64,7 @@ def test_training_points_are_not_their_own_neighbours():
     assert ours.kneighbors_graph(NEW, 2).sum() == 2 * len(NEW)
 
 
+@pytest.mark.slow
 def test_in_the_half_plane_they_are_the_nearest_by_brute_force():
     data, new = upper_points(60), upper_points(10, seed=1)
     nearest = KNeighborsRegressor(HALF_PLANE, 4, method="newton").fit(data, np.zeros(60))
@@ -72,6 +74,7 @@ def test_in_the_half_plane_they_are_the_nearest_by_brute_force():
     np.testing.assert_allclose(found, np.sort(exact, 1)[:, :4], rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["newton", "table"])
 def test_on_the_sphere_the_bound_spares_most_geodesics_and_loses_no_neighbour(method):
     data, new = torch.randn(2, 80, 2, dtype=torch.float64)
@@ -117,6 +120,7 @@ def test_the_classes_follow_the_manifold_and_not_the_plane():
     assert (flat.predict(upper) == 1).mean() < 0.6
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Graph is not fully connected")
 def test_the_sparse_graph_serves_scikit_learn():
     tight, labels = clusters()
@@ -137,6 +141,7 @@ def test_the_sparse_graph_serves_scikit_learn():
     assert ones.sum() == 6 * len(tight)
 
 
+@pytest.mark.slow
 def test_labels_may_be_words_tensors_or_several():
     words = np.array(["one", "two", "three"])[LABELS]
     assert set(KNeighborsClassifier(FLAT, 3).fit(Z, words).predict(NEW)) <= set(words)
@@ -148,6 +153,7 @@ def test_labels_may_be_words_tensors_or_several():
     assert KNeighborsRegressor(FLAT, 2).fit(Z, Z).predict(NEW).shape == NEW.shape
 
 
+@pytest.mark.slow
 def test_a_grid_search_over_the_number_of_neighbours():
     search = GridSearchCV(KNeighborsClassifier(FLAT), {"n_neighbors": [1, 5, 9]}, cv=3)
     search.fit(Z, LABELS)
@@ -165,6 +171,7 @@ def test_of_equally_near_neighbours_the_first_is_taken(method):
     assert search.kneighbors([[0.0, 0.0]], return_distance=False).tolist() == [[1, 2]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("k", [1, 2])
 def test_what_is_near_in_space_may_be_far_along_the_surface(k):
     """On a spiral the next turn is nearer through the air than what comes next on the way."""
@@ -179,6 +186,7 @@ def test_what_is_near_in_space_may_be_far_along_the_surface(k):
     np.testing.assert_allclose(length[0], way[:k], rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.cpu_seconds(20)
 def test_points_that_reach_too_few_others_are_an_error():
     data = np.array([[0.0, 0.0], [1.0, 0.0], [2.0, 0.0]])
@@ -188,6 +196,7 @@ def test_points_that_reach_too_few_others_are_an_error():
             vote.predict([[0.4, 0.0], [5.0, 0.0]])
 
 
+@pytest.mark.slow
 def test_neighbours_that_cannot_be_reached_are_passed_over_with_a_warning():
     data = np.array([[3.1, 0.0], [0.0, 0.0], [-1.0, 0.0]])
     vote = KNeighborsClassifier(BROKEN, 1, method="newton").fit(data, [0, 1, 1])
@@ -225,6 +234,7 @@ def test_bad_input_fails_at_the_door():
         KNeighborsTransformer(FLAT, mode="weights").fit(Z)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "labels", [LABELS, np.array(["a", "b", "c"])[LABELS], LABELS[:, None] > [0, 1]]
 )

@@ -45,6 +45,7 @@ def centred(n, k):
     return x - x.mean(0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("k", [1, 3])
 def test_in_a_flat_space_it_is_linear_regression(k, weighted):
@@ -103,6 +104,7 @@ def test_with_noise_it_is_the_minimum_that_scipy_finds(name):
     assert model.score(x, Z) == pytest.approx(model.r2_, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_vertical_lines_of_the_half_plane():
     t = torch.tensor([0.0, 1.0, 2.0, 4.0]).double()
     height = torch.tensor([0.1, 0.3, 1.2, 1.9]).double()
@@ -123,7 +125,7 @@ def six_on_a_sphere():
     return x, Z, GeodesicRegression(SPHERE, tol=1e-4).fit(x, Z)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @settings(max_examples=3)
 @given(st.floats(-100, 100), st.floats(0.01, 100), st.floats(-3, 3))
 def test_units_and_isometries_do_not_matter(shift, scale, angle):
@@ -137,7 +139,7 @@ def test_units_and_isometries_do_not_matter(shift, scale, angle):
     )
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_weights_are_repetitions_and_nothing_is_drawn():
     x = centred(6, 1)
     Z = torch.cat([x + 0.2 * x.sin(), 1.5 + 0.3 * (5 * x).cos()], -1)
@@ -162,7 +164,7 @@ def test_a_space_of_one_dimension_takes_a_column():
     np.testing.assert_allclose(column.predict([[10.0]]), [[31.0]])
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_it_is_saved_and_read_in_a_new_process(tmp_path):
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(8, 2)), rng.normal(size=(8, 3))
@@ -184,6 +186,7 @@ def test_it_is_saved_and_read_in_a_new_process(tmp_path):
     assert float(out.stdout) == model.score(X, y)
 
 
+@pytest.mark.slow
 @pytest.mark.cpu_seconds(30)
 def test_hostile_input_is_refused_at_once():
     X, Z = np.arange(4.0)[:, None], np.random.default_rng(0).normal(size=(4, 2))
@@ -222,7 +225,7 @@ def test_equal_targets_and_equal_covariates():
     assert 0 < two.r2_ < 1
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.cpu_seconds(120)
 def test_targets_that_no_geodesic_reaches_are_left_out_and_counted():
     t = torch.tensor([0.0, 1.0, 2.0, 3.0, 4.0]).double()[:, None]

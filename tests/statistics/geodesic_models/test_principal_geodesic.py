@@ -44,6 +44,7 @@ def balanced():
     return torch.cat([half, -half])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("k", [1, 3])
 def test_in_a_flat_space_it_is_principal_component_analysis(method, k):
@@ -66,6 +67,7 @@ def test_in_a_flat_space_it_is_principal_component_analysis(method, k):
     assert ours.n_failed_ == 0
 
 
+@pytest.mark.slow
 def test_a_linear_decoder_is_whitened():
     A = torch.tensor([[2.0, 0.3], [0.0, 0.5], [1.0, 1.0]]).double()
     Z = np.random.default_rng(1).normal(size=(10, 2))
@@ -76,6 +78,7 @@ def test_a_linear_decoder_is_whitened():
     np.testing.assert_allclose(image @ image.T, np.eye(2), atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_a_great_circle_is_recovered(method):
     p, v = torch.tensor([0.3, -0.2]).double(), torch.tensor([0.4, 0.3]).double()
@@ -92,7 +95,7 @@ def test_a_great_circle_is_recovered(method):
     assert pga.score(Z) == pytest.approx(1, abs=1e-6)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_exact_geodesics_lie_nearer_to_curved_data_than_those_of_the_tangent_space():
     Z = balanced()
     # Of a great circle through the pole at an angle theta, each point is asin(sin s sin(..)) off.
@@ -116,7 +119,7 @@ def test_exact_geodesics_lie_nearer_to_curved_data_than_those_of_the_tangent_spa
     assert tangent.explained_variance_ratio_[0] < exact.explained_variance_ratio_[0] - 0.01
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_projections_are_the_nearest_points_of_the_great_circle():
     Z = balanced()
     pga = PrincipalGeodesicAnalysis(SPHERE, 1, method="exact", tol=1e-5).fit(Z)
@@ -128,6 +131,7 @@ def test_projections_are_the_nearest_points_of_the_great_circle():
     torch.testing.assert_close(great_circle_dist(foot[:4], Z[:4]), off, rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_vertical_lines_of_the_half_plane(method):
     height = torch.tensor([-1.0, 0.5, 1.2, 0.1]).double()
@@ -167,6 +171,7 @@ def test_isometries_weights_and_repetition(method):
     np.testing.assert_allclose(weighed.explained_variance_, twice.explained_variance_, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_it_is_saved_and_read_in_a_new_process(tmp_path):
     Z = np.random.default_rng(0).normal(size=(6, 2))
     pga = PrincipalGeodesicAnalysis(FLAT, 1, method="exact").fit(Z)
@@ -218,6 +223,7 @@ def test_hostile_data_are_refused_at_once():
         PrincipalGeodesicAnalysis(SPHERE).transform(balanced())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.cpu_seconds(120)
 def test_data_that_no_geodesic_reaches_are_left_out_and_counted(method):
