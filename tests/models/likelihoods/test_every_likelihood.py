@@ -28,6 +28,7 @@ EXAMPLES = {
     "negative_binomial": ({}, lambda t: normal(t).exp().round()),
     "normal": ({"n_centers": 8}, lambda t: 1000 + normal(t)),
     "poisson": ({}, lambda t: normal(t).exp().round()),
+    "student_t": ({}, lambda t: 1000 + normal(t)),
     "von_mises_fisher": ({}, lambda t: torch.nn.functional.normalize(normal(t), dim=-1)),
 }
 

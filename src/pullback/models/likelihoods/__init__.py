@@ -7,6 +7,7 @@ from pullback.models.likelihoods.categorical import CategoricalLikelihood
 from pullback.models.likelihoods.negative_binomial import NegativeBinomialLikelihood
 from pullback.models.likelihoods.normal import NormalLikelihood
 from pullback.models.likelihoods.poisson import PoissonLikelihood
+from pullback.models.likelihoods.student_t import StudentTLikelihood
 from pullback.models.likelihoods.von_mises_fisher import (
     VonMisesFisher,
     VonMisesFisherLikelihood,
@@ -23,6 +24,7 @@ __all__ = [
     "NegativeBinomialLikelihood",
     "NormalLikelihood",
     "PoissonLikelihood",
+    "StudentTLikelihood",
     "VonMisesFisher",
     "VonMisesFisherLikelihood",
     "ZeroInflatedNegativeBinomial",
