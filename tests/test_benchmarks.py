@@ -42,7 +42,7 @@ def scripts(monkeypatch):
     monkeypatch.syspath_prepend(str(BENCHMARKS))
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_geodesics_are_compared():
     tiny = "--pairs 2 --scipy-pairs 1 --points 8 --dims 2 --dims-pairs 2 --adam-steps 300"
     output = run("geodesics.py", *tiny.split())
@@ -90,7 +90,7 @@ def test_adam_lowers_the_energy_of_a_chain(scripts):
     assert seconds > 0
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_scaling_fits_exponents_and_draws_them(scripts):
     import scaling
 

@@ -25,7 +25,7 @@ def solve(problem):
     return result, problem.ratios(result.points(1001))
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_twelve_pairs_are_solved(benchmark):
     result, ratio = solve(benchmark.CommonProblem(12))
     assert ratio.median() <= 1.0001

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_curvature_is_measured():
     path = os.pathsep.join([str(ROOT / "src"), os.environ.get("PYTHONPATH", "")])
     tiny = ["--resolution", "4", "--dims", "4", "40", "--planes", "64"]

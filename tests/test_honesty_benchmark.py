@@ -41,7 +41,7 @@ def test_a_descent_straightens_curves_in_curved_coordinates(honesty):
     torch.testing.assert_close(length, floor, rtol=2e-3, atol=0)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_wrong_answers_are_counted(honesty, monkeypatch):
     from pullback import Manifold
 

@@ -4,6 +4,8 @@ Every array may carry leading batch dimensions, `*batch`. The letters are those 
 `d` latent dimension, `D` data dimension, `m` dimension of the immersion, `n` number of samples.
 """
 
+import warnings
+
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
@@ -49,3 +51,15 @@ Nodes = Float[Tensor, "nodes d"]
 """Another set of latent points, one a row: the nodes of a graph, the centres of clusters."""
 Pairs = Int[Tensor, "k 2"]
 """Pairs of indices into a set of points: the edges of a graph."""
+
+
+def __getattr__(name: str) -> object:
+    """Return what has another name now."""
+    if name == "Status":
+        warnings.warn(
+            "`pullback.shapes.Status` is `pullback.shapes.StatusCodes` now.",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        return StatusCodes
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

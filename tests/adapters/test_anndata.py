@@ -168,6 +168,7 @@ def test_a_missing_package_is_named_with_the_command(request, manifold, monkeypa
         write_distances(cells, manifold, method="graph", n_refined=0)
 
 
+@pytest.mark.slow
 def test_lines_to_cells_near_by_are_measured_once_and_only_where_they_may_be_shorter():
     decoded = [0]
 

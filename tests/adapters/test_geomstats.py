@@ -41,7 +41,7 @@ def test_distances_are_those_of_the_sphere(metric, points):
     np.testing.assert_allclose(found, arc(points[:, None], points), atol=1e-5)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_arguments_come_in_the_order_of_geomstats(metric, points):
     a, b = points[0], points[1]
     v = metric.log(b, a)
@@ -62,7 +62,7 @@ def test_inner_products_are_those_of_the_matrix(metric, points):
     np.testing.assert_allclose(found, np.einsum("ni,nij,nj->n", u, expected, v))
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize("shape", [(), (5,)])
 def test_a_geodesic_by_its_end_is_that_by_its_velocity(metric, points, shape):
     a, b = (points[0], points[1]) if shape == () else (points, points[::-1])

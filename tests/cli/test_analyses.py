@@ -83,7 +83,7 @@ def refusal(result):
     return err
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_clusters_are_those_of_the_estimator(run, subject, ask):
     from pullback.statistics import KMeans, clustering_scores
 
@@ -256,7 +256,7 @@ def test_distances_and_geodesics_agree(run, subject, ask):
     assert is_png(drawn)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "words",
     [
@@ -288,7 +288,7 @@ def test_parquet_holds_what_csv_does(run, ask):
     pd.testing.assert_frame_equal(plain, packed, check_dtype=False)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_without_labels_the_number_of_clusters_is_asked_for(unlabelled, pullback, ask):
     err = refusal(pullback("cluster", unlabelled[3]))
     assert "`--n-clusters` must be given, as the run has no labels, but got None" in err

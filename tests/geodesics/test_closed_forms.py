@@ -178,7 +178,7 @@ def test_exp(known):
     torch.testing.assert_close(found, truth, rtol=1e-6, atol=1e-6)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize("known", some_slow, indirect=True)
 def test_log_and_back(known):
     M, a, b = known.manifold, known.a, known.b

@@ -30,6 +30,7 @@ def central_difference(f, h=1e-4):
         return (f(h) - f(-h)) / (2 * h)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("space", "dist", "shift"),
     [
@@ -193,7 +194,7 @@ def test_the_values_stay_those_of_the_search():
     torch.testing.assert_close(shaped.diagonal(), attached, rtol=1e-6, atol=0)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_loss_with_distances_falls_by_training():
     module = nn.Sequential(nn.Linear(2, 16), nn.Tanh(), nn.Linear(16, 5)).double()
     M = Manifold(module, dim=2, trainable=True)

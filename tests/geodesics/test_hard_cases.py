@@ -121,6 +121,7 @@ def test_different_points_at_no_distance_are_degenerate(decoder):
     assert result.status == Status.DEGENERATE
 
 
+@pytest.mark.slow
 @exact_and_tabulated
 @pytest.mark.parametrize("left", [1e-2, 1e-4])
 def test_what_little_is_left_of_an_axis_is_enough(left, tabulated):
@@ -266,7 +267,7 @@ def test_no_path_of_a_graph_round_the_hole_is_shorter():
     assert bool((result.length >= along * 0.95).all())
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize("tabulated", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_points_far_off_the_data(tabulated):
     torch.manual_seed(0)
@@ -340,7 +341,7 @@ def wall(z):
     return torch.stack([x, y, height], -1)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_graph_sees_the_way_round_a_wall():
     metric = PullbackMetric(wall)
     a, b = tensor([[-1.0, -0.5], [1.0, -0.5]])

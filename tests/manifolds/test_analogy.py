@@ -47,7 +47,7 @@ def test_the_change_is_as_long_as_it_was():
     torch.testing.assert_close(SPHERE.norm(c, found.tangent_vector), wanted, rtol=1e-4, atol=0)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_is_to_b_as_a_is_to_b():
     a, b = points([0.1, 0.2], [0.6, 0.1])
     torch.testing.assert_close(SPHERE.analogy(a, b, a).point, b, rtol=0, atol=1e-4)
@@ -62,7 +62,7 @@ def test_what_fails_is_said_and_the_rest_stands():
     assert found.point[0].isfinite().all()
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_an_attribute_of_a_flat_space_is_the_difference_of_means():
     image = torch.randn(8, 2, dtype=torch.float64) / 3
     image[4:, 0] += 1

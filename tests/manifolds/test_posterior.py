@@ -44,7 +44,7 @@ def test_distances_of_scaled_members_are_scaled(M, points):
     torch.testing.assert_close(M.dist(a, b), alone * mean_square**0.5, rtol=2e-4, atol=0)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_every_member_answers_as_it_would_alone(points):
     torch.manual_seed(1)
     nets = [mlp([2, 16, 6]).double() for _ in range(3)]

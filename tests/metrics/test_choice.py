@@ -6,6 +6,7 @@ from torch import nn
 from torch.distributions import (
     Beta,
     Categorical,
+    FisherSnedecor,
     Gamma,
     Independent,
     Laplace,
@@ -13,7 +14,6 @@ from torch.distributions import (
     NegativeBinomial,
     Normal,
     Poisson,
-    StudentT,
 )
 
 from pullback import Manifold
@@ -126,8 +126,8 @@ def test_an_ensemble_takes_the_mean_over_its_members():
     [
         (counts, "expected", "'fisher_rao', 'kl' or None.*'expected' for NegativeBinomial"),
         (normal, "euclidean", "`metric` must be one of"),
-        (lambda z: StudentT(3.0, z, z.exp()), None, "StudentT"),
-        (lambda z: StudentT(3.0, z, z.exp()), "fisher_rao", "StudentT"),
+        (lambda z: FisherSnedecor(z.exp(), z.exp()), None, "FisherSnedecor"),
+        (lambda z: FisherSnedecor(z.exp(), z.exp()), "fisher_rao", "FisherSnedecor"),
         (lambda z: z, "kl", "distribution"),
     ],
 )

@@ -170,6 +170,7 @@ def test_many_points_are_split_and_put_together(monkeypatch):
     torch.testing.assert_close(tuple(metric.expand_chords(z)), tuple(before[2]))
 
 
+@pytest.mark.slow
 def test_an_empty_batch_teaches_nothing_wrong():
     metric = PullbackMetric.from_decoder(build("mlp", "constant", 2))
     assert metric.metric_matrix(torch.zeros(0, 2).double()).shape == (0, 2, 2)

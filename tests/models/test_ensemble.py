@@ -152,7 +152,7 @@ def test_each_batch_trains_the_encoder_and_one_member(X):
     assert len(changed) == 2
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_every_member_learns(X):
     vae = fit(build(3), X, epochs=150, learning_rate=1e-2)
     codes, data = vae.encode(X), torch.tensor(X)

@@ -86,7 +86,7 @@ def test_double_precision_comes_back_double(tmp_path):
     assert torch.equal(again.encode(X), vae.encode(X))
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_model_loads_in_a_new_process(folder):
     code = f"""
 import torch

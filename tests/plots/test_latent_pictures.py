@@ -115,7 +115,7 @@ def test_a_band_holds_the_members():
     assert np.allclose(ax.lines[0].get_ydata(), values.mean(0))
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_the_members_of_an_ensemble_and_their_mean_are_drawn():
     M = Manifold([lambda z, k=k: torch.cat([z, k * z**2], -1) for k in (1.0, 2.0)], dim=2)
     ax = plots.posterior(M.posterior(), Z[:3], -Z[:3])
@@ -147,7 +147,7 @@ def test_wrong_settings_are_told_of():
         plots.tissot(FLAT, Z, radius=-1.0)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_all_of_them_take_axes_and_become_files():
     ax = plots.volume(SPHERE, Z, resolution=16)
     for draw in (

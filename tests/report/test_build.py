@@ -56,7 +56,7 @@ def test_everything_is_written(run):
     assert [c.key for c in chapters][-1] == "reproduction"
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_the_metrics_have_their_keys_and_no_nan(run):
     folder, chapters, _ = run
 
@@ -85,7 +85,7 @@ def test_the_metrics_have_their_keys_and_no_nan(run):
     assert metrics["reproduction"]["versions"]["pullback"]
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_numbers_agree_with_their_definitions(run):
     folder, chapters, _ = run
     numbers = {chapter.key: chapter.numbers for chapter in chapters}
@@ -116,7 +116,7 @@ def doubt_by_distance(study, name):
     return spearmanr(std.log().mean(-1), torch.cdist(grid, study.Z_train).amin(-1)).statistic
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_walks_are_measured_and_repeat_themselves(run):
     folder, chapters, _ = run
     walks = {chapter.key: chapter.numbers for chapter in chapters}["random_walks"]
@@ -158,7 +158,7 @@ def test_verdicts_follow_from_the_numbers(run):
     assert Verdict.of_interval(-1, 1) is Verdict.OPEN
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_the_ratio_says_how_many_pairs_it_is_from(run, monkeypatch):
     study = Study(run[0], n_pairs=6)
     monkeypatch.setattr(Study, "found", np.arange(6) < 6)
@@ -177,7 +177,7 @@ def test_a_study_repeats_itself(run):
     np.testing.assert_array_equal(first.Z, second.Z)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_what_does_not_apply_says_why(tmp_path):
     folder = make_run(tmp_path / "plain", labels=False, latent_dim=1)
     chapters = {chapter.key: chapter for chapter in build(folder, n_pairs=3)}

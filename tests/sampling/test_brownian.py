@@ -66,7 +66,7 @@ class TestTheSphere:
         cosines = self.cosines(d, n_steps=40, n_chains=4000)
         assert abs(errors(cosines, math.exp(-d * self.TIME / 2))) < ALARM
 
-    @pytest.mark.slow
+    @pytest.mark.thorough
     @pytest.mark.parametrize("d", [2, 3])
     def test_geodesic_steps_turn_as_the_law_of_cosines_says(self, d):
         n = 8
@@ -200,7 +200,7 @@ class TestTheTorus:
         )
         return torch.remainder(z[:, 1], 2 * math.pi)
 
-    @pytest.mark.slow
+    @pytest.mark.thorough
     def test_ito_is_uniform_by_volume(self):
         v = self.angles("ito")
         # e^{-t / 2} of the start is left, less than 1e-4; the steps are off by s^2 / 10 at most.

@@ -108,7 +108,7 @@ def test_chains_that_stand_still_are_not_mixed():
     assert not Diagnostics.of(same).mixed
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_more_numbers_than_torch_s_quantile_takes():
     long = torch.randn(1, 2**24 + 2, generator=torch.Generator().manual_seed(0))
     with pytest.raises(RuntimeError, match="too large"):

@@ -46,7 +46,7 @@ def test_the_density_on_the_sphere_is_right_to_first_order():
     assert (stretch > 0.1 * r[1:].square() / 2).all()
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_the_density_in_the_half_plane_is_that_of_its_closed_form():
     # p = (2 pi t)^{-1} e^{-r^2 / 2t} sqrt(r / sinh r) (1 + O(t)), with R t / 12 = -t / 6 at r = 0.
     z = torch.tensor([[0.5, 1.5], [0.0, 1.0]], dtype=torch.float64)

@@ -406,7 +406,7 @@ def test_whatever_numpy_takes_for_a_random_state_will_do(name, make):
     assert first == second
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", ["LAND", "KernelDensity"])
 def test_draws_take_the_same_random_states(name):
     density = fitted(name, PLANE, CLOUD)

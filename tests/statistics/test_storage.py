@@ -66,7 +66,7 @@ def test_a_base_class_reads_what_a_derived_one_wrote(saved):
     assert type(LatentEstimator.load(saved, M)).__name__ == "Remembering"
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_there_is_no_pickle_in_it(saved):
     code = (
         "import sys\n"

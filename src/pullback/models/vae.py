@@ -54,9 +54,10 @@ class VAE(nn.Module):
     Args:
         data_dim: the data dimension D >= 1.
         latent_dim: the latent dimension d in [1, D].
-        likelihood: `"normal"`; `"bernoulli"` for data in [0, 1]; `"poisson"` or
-            `"negative_binomial"` for counts; `"categorical"` for sequences of letters, one-hot and
-            flattened, with `n_categories`.
+        likelihood: `"normal"`, or `"student_t"` for data with outliers; `"bernoulli"` for data in
+            [0, 1]; `"poisson"` or `"negative_binomial"` for counts, `"beta_binomial"` for those of
+            successes; `"categorical"` for sequences of letters, one-hot and flattened, with
+            `n_categories`; `"von_mises_fisher"` for unit vectors.
         likelihood_options: what else the likelihood is to be told, by name: the arguments of its
             class, such as `{"n_trials": 10}` for `"beta_binomial"`.
         n_categories: the number of letters K of the categorical likelihood, a divisor of D.

@@ -89,7 +89,7 @@ def test_the_end_is_the_closed_form(metric, exp, d):
     assert bool((path.speed_variation < 1e-8).all())
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_smaller_tolerance_gives_a_smaller_error():
     a, v = doubles(0.3, -0.2), doubles(0.9, 0.6)
     truth = great_circle_exp(a, v)
@@ -100,7 +100,7 @@ def test_a_smaller_tolerance_gives_a_smaller_error():
     assert paths[0].n_evaluations < paths[1].n_evaluations < paths[2].n_evaluations
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_what_an_axis_of_symmetry_conserves_stays():
     """Clairaut: the squared distance to the axis times the angular velocity about it."""
     t = torch.linspace(0, 1, 9, dtype=torch.float64)
@@ -117,7 +117,7 @@ def test_one_dimension_is_run_through_at_constant_speed():
     torch.testing.assert_close(meridian_length(path.end.abs()), v.abs())
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_there_and_back_again():
     metric = network(2)
     z, v = torch.randn(2, 4, 2, dtype=torch.float64)
@@ -126,7 +126,7 @@ def test_there_and_back_again():
     torch.testing.assert_close(back.end, z, rtol=0, atol=1e-7)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_the_unit_of_the_coordinates_does_not_matter():
     scale = 1e6
     z, v = torch.randn(2, 4, 2, dtype=torch.float64)
@@ -165,7 +165,7 @@ def test_a_batch_may_be_empty():
     assert "0 of 0" in str(path)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_single_precision_is_near_double():
     metric = PullbackMetric(stereographic)
     z, v = torch.randn(2, 10, 2) / 2
@@ -219,7 +219,7 @@ def folded(z):
     return torch.stack([z[..., 0] ** 2, z[..., 1]], -1)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("metric", "point", "vector", "status", "reached"),
     [

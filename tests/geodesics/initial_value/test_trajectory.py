@@ -84,7 +84,7 @@ def test_times_out_of_range_are_refused(times):
         sampled(2).at(torch.tensor(times))
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize("d", [1, 3])
 def test_the_differential_of_exp_is_that_of_the_closed_form(d):
     z, v = torch.randn(2, 2, 3, d, dtype=torch.float64) / 3
@@ -105,7 +105,7 @@ def test_the_differential_of_exp_is_a_difference_of_ends():
     torch.testing.assert_close(shoot(metric, z, v).differential(), truth, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_the_end_of_half_a_great_circle_is_conjugate_to_its_start():
     a = torch.tensor([0.5, 0.0], dtype=torch.float64)
     v = torch.tensor([0.0, math.pi * (1 + 0.25) / 2], dtype=torch.float64)

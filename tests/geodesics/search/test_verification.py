@@ -114,7 +114,7 @@ def test_what_says_that_it_converged_is_not_shortened_by_a_descent_over_kinks():
     assert set(found.status.tolist()) <= named
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_bends_see_round_hills_where_there_is_no_graph():
     generator = torch.Generator().manual_seed(3)
     codes = 1.5 * torch.randn(60, 3, generator=generator, dtype=torch.float64)

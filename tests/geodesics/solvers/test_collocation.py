@@ -52,7 +52,7 @@ def test_the_tolerance_bounds_the_share_of_energy_that_is_lost(tol):
     assert bool(((energy / truth - 1).abs() < tol).all())
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_it_finds_what_newton_finds():
     nodes = lines()
     relaxed = Collocation().relax(DECODER, nodes)
@@ -63,7 +63,7 @@ def test_it_finds_what_newton_finds():
     torch.testing.assert_close(found, truth, rtol=1e-5, atol=0)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_no_curve_is_longer_than_its_start():
     a = torch.tensor([[-1.0, 0.4], [-0.6, 0.4]], dtype=torch.float64)
     b = torch.tensor([[1.0, 0.2], [0.7, 0.6]], dtype=torch.float64)
@@ -74,7 +74,7 @@ def test_no_curve_is_longer_than_its_start():
     assert measured(SPHERE, relaxed.nodes)[1] < measured(SPHERE, nodes)[1]
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_the_ends_stay_and_the_input_is_left_alone():
     nodes = lines()
     before = nodes.clone()
@@ -84,7 +84,7 @@ def test_the_ends_stay_and_the_input_is_left_alone():
     assert relaxed.n_steps.tolist() == [1] * 3
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_batch_is_a_loop():
     nodes = lines()
     relaxed = Collocation().relax(DECODER, nodes)
@@ -101,7 +101,7 @@ def test_a_geodesic_is_left_as_it_is():
     torch.testing.assert_close(relaxed.nodes, geodesics, rtol=0, atol=1e-3)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_what_is_near_or_in_other_units_is_solved_as_well():
     a, b = torch.tensor([[[-0.6, 0.4]], [[0.7, 0.6]]], dtype=torch.float64)
     plain = Collocation().relax(SPHERE, straight_line(a, b, 16))
@@ -121,7 +121,7 @@ def test_equal_ends_are_joined_by_a_point(metric):
     torch.testing.assert_close(relaxed.nodes, straight_line(a, a, 8), rtol=0, atol=1e-12)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_each_failure_is_named_and_stays_its_own():
     broken = PullbackMetric(lambda z: paraboloid(z) * torch.where(z[..., :1] > 2, torch.nan, 1.0))
     a = torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0]], dtype=torch.float64)

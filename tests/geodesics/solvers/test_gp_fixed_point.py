@@ -173,6 +173,7 @@ def test_each_failure_is_named_and_stays_its_own():
     assert GPFixedPoint().relax(dead, nodes).status.tolist() == [Status.DEGENERATE] * 3
 
 
+@pytest.mark.slow
 def test_single_precision_is_near_double():
     nodes = lines()
     single, double = (GPFixedPoint(tol=1e-6).relax(DECODER, x) for x in (nodes.float(), nodes))

@@ -35,7 +35,7 @@ def pairs(n, d):
     return a, b
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("metric", "log", "d"),
     [
@@ -55,7 +55,7 @@ def test_the_velocity_is_the_logarithm_in_closed_form(metric, log, d):
     torch.testing.assert_close(velocity, truth, rtol=1e-8, atol=1e-8)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_network_of_many_dimensions_is_shot_through():
     metric = PullbackMetric.from_decoder(mlp([8, 16, 20]), dim=8)
     a, b = torch.randn(2, 2, 8, dtype=torch.float64) / 8
@@ -64,7 +64,7 @@ def test_a_network_of_many_dimensions_is_shot_through():
     torch.testing.assert_close(shoot(metric, a, velocity).end, b, rtol=0, atol=1e-7)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_from_a_straight_line_to_nodes_on_the_geodesic():
     a, b = pairs(3, 2)
     nodes, status, n_steps = Shooting().relax(HalfPlane(), straight_line(a, b, 6))
@@ -76,7 +76,7 @@ def test_from_a_straight_line_to_nodes_on_the_geodesic():
     torch.testing.assert_close(steps, truth[:, None].expand(3, 6), rtol=1e-7, atol=1e-8)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_two_solvers_find_the_same_geodesics():
     a, b = pairs(3, 2)
     shot = connect(SPHERE, a, b, solver=Shooting(), levels=(8, 16, 32))
@@ -87,7 +87,7 @@ def test_two_solvers_find_the_same_geodesics():
     torch.testing.assert_close(shot.length, relaxed.length, rtol=1e-6, atol=0)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_batches_of_any_shape_are_one_batch():
     a, b = pairs(2, 2)
     flat = refine_velocity(HalfPlane(), a, b, b - a)
@@ -108,7 +108,7 @@ def test_the_geodesic_to_the_same_point_stands_still():
     assert torch.equal(relaxed.nodes, a.expand(4, 2).unsqueeze(0))
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_single_precision_hits_as_well_as_it_can():
     a, b = (x.float() for x in pairs(4, 2))
     velocity, status, _ = refine_velocity(HalfPlane(), a, b, b - a)
@@ -143,7 +143,7 @@ def test_why_a_geodesic_could_not_be_followed_is_passed_on():
     assert torch.equal(relaxed.nodes[1], line[1])
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_too_few_steps_are_said_to_be():
     a, b = pairs(2, 2)
     velocity, status, miss = refine_velocity(HalfPlane(), a, b, b - a, max_steps=2)

@@ -34,7 +34,7 @@ def across(metric, point, direction):
     return u, n / metric.norm(point, n)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("metric", "point", "size", "slope"),
     [
@@ -54,7 +54,7 @@ def test_fields_in_constant_curvature(metric, point, size, slope):
     torch.testing.assert_close(change, slope(t).abs(), rtol=1e-6, atol=1e-6)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize(("metric", "point"), [(TORUS, (0.3, 0.5)), (BOWL, (0.7, -0.2))])
 def test_fields_in_changing_curvature_are_scipy_s(metric, point):
     def curvature(z):
@@ -156,14 +156,14 @@ def test_on_the_outer_equator_of_the_torus():
     assert inner.distance.isinf()
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_line_and_a_standstill_have_no_conjugate_points():
     line = PullbackMetric(lambda z: torch.cat([z.sin(), z.cos()], -1))
     assert conjugate_points(line, [0.0], [20.0]).distance.isinf()
     assert conjugate_points(BOWL, [0.0, 0.0], [0.0, 0.0]).distance.isinf()
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_geodesic_that_is_lost_before_is_said_to_be():
     v = [[9.0, 0.0], [0.01, 0.0]]
     with pytest.warns(ConvergenceWarning, match="1 of 2 geodesics could not be followed"):
@@ -174,7 +174,7 @@ def test_a_geodesic_that_is_lost_before_is_said_to_be():
     assert points.status.tolist() == [Status.MAX_STEPS, Status.CONVERGED]
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_the_nearer_of_cut_and_conjugate_points_is_the_radius(monkeypatch):
     """On a plane, of which we say that beyond 1.3 there is always a shorter way."""
     monkeypatch.setattr(

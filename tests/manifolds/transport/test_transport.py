@@ -175,7 +175,7 @@ def test_a_ladder_down_leads_back():
     torch.testing.assert_close(down.vectors, AXES, rtol=0, atol=1e-6)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize("carry", [transport, pytest.param(pole_ladder, marks=pytest.mark.slow)])
 def test_a_curve_that_leaves_the_space_is_said_to(carry):
     paths = points([0.0, 1.0], [0.0, -1.0]), points([0.0, 1.0], [0.0, 2.0])
@@ -204,7 +204,7 @@ def test_a_kinked_metric_is_not_trusted():
     assert moved.defect > 0.1
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_the_manifold_carries_and_warns():
     M = Manifold(PLANE)
     line = [[0.0, 1.0], [0.0, 2.0]]

@@ -238,6 +238,7 @@ def test_what_is_no_ambient_metric_is_refused():
         check_kinds(PullbackMetric(paraboloid, 2), [1.0, 2.0])
 
 
+@pytest.mark.slow
 def test_it_is_not_guessed_what_belongs_together():
     def decoder(z):  # two rows of two numbers: mean and deviation alternate row by row
         x = (z @ torch.ones(2, 4, dtype=z.dtype)).unflatten(-1, (2, 2))

@@ -84,7 +84,7 @@ def test_memory_is_planned_for_the_matrices():
     assert metric._n_rows(points, sweeps=1) * 500 < vector._n_rows(points, sweeps=1)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_field_that_is_none_is_refused():
     """In a process of its own, where no run-time type check comes first."""
     script = (

@@ -151,7 +151,7 @@ def test_a_fixed_dispersion_costs_nothing_and_changes_nothing(extra, monkeypatch
         learnt.metric_matrix(z)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_the_metric_obeys_the_laws_of_metrics():
     metric = FisherRaoMetric.from_decoder(GammaDecoder().eval())
     check_metric(metric, torch.randn(5, 2, dtype=torch.float64))

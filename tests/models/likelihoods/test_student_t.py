@@ -39,6 +39,7 @@ def test_a_variance_that_does_not_exist_is_not_a_number(df, wanted):
     assert np.allclose(p.mean, np.nan if df == 1 else 1000.0, equal_nan=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("df", [0.5, 4.0, 30.0])
 def test_its_image_obeys_the_laws(df):
     def make(x):
@@ -47,6 +48,7 @@ def test_its_image_obeys_the_laws(df):
     check_likelihood(make, t(-2.0, 0.0, 1000.0)[:, None])
 
 
+@pytest.mark.slow
 def test_its_information_obeys_the_laws_where_all_vary():
     def make(x):
         return StudentT(x[:, 2:].exp(), x[:, :1], x[:, 1:2].exp(), validate_args=False)
@@ -86,6 +88,7 @@ def test_the_information_of_the_freedom_is_that_of_trigammas(df):
     assert torch.isclose(information[2, 2], truth, rtol=1e-8)
 
 
+@pytest.mark.slow
 def test_where_the_degrees_of_freedom_vary_they_are_measured():
     def decode(z):
         p = StudentT(z[..., 1:].exp(), z[..., :1], torch.ones_like(z[..., :1]), validate_args=False)
@@ -102,6 +105,7 @@ def test_for_many_degrees_of_freedom_it_is_the_normals():
     assert torch.allclose(fisher_information(p), t([4, 0, 0], [0, 2, 2], [0, 2, 3.5]))
 
 
+@pytest.mark.slow
 def test_where_the_scale_varies_lengths_are_those_of_the_half_plane():
     df = 4.0
 

@@ -81,7 +81,7 @@ def test_the_divergence_is_the_mean_of_log_ratios():
     assert float(kl_divergence(p, p)) == pytest.approx(0, abs=1e-14)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize("dim", [2, 3, 8])
 def test_its_geometry_obeys_the_laws(dim):
     def free(t):

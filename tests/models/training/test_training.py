@@ -171,6 +171,7 @@ def test_best_weights_are_those_of_the_best_epoch(X):
     assert same(longer, fit(X, epochs=best, **options))
 
 
+@pytest.mark.slow
 def test_gradient_clip_limits_the_step(X):
     """A gradient far below the epsilon of Adam moves nothing."""
     options = {"std": "constant", "epochs": 3, "validation_fraction": 0.0}

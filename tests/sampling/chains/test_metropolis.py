@@ -118,7 +118,7 @@ def test_normal_on_the_flat_plane_in_curved_coordinates(sampler, options, n_step
     assert stats.kstest(3 * z[:, 1], stats.norm.cdf).pvalue > LEVEL
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @BOTH
 def test_a_density_of_the_coordinates_does_not_depend_on_the_metric(sampler, options, n_steps):
     chains = sampler(

@@ -82,7 +82,7 @@ def test_no_other_point_has_a_smaller_variance():
     assert mean.variance_ <= distances.square().mean(-1).min().item() * (1 + 1e-5)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_weights_count_as_copies_and_one_point_is_its_own_mean():
     Z = 0.7 * torch.randn(3, 2, dtype=torch.float64)
     weighted = FrechetMean(SPHERE).fit(Z, sample_weight=[2, 1, 1])
@@ -191,7 +191,7 @@ def test_groups_as_one_batch_are_the_groups_one_by_one(name):
     assert means.n_failed.tolist() == [0, 0, 0]
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_points_with_their_antipodes_have_no_unique_mean():
     turn = torch.arange(8, dtype=torch.float64) * 2 * torch.pi / 8 + 0.1
     ring = torch.stack([turn.cos(), turn.sin()], -1)

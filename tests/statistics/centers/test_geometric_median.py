@@ -114,7 +114,7 @@ def test_score_is_minus_the_mean_distance():
     assert one.converged_
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_saved_one_is_the_same(tmp_path):
     median = GeometricMedian(SPHERE, n_init=2).fit(on_sphere(5))
     median.save(tmp_path / "median")

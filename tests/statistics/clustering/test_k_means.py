@@ -209,7 +209,7 @@ PLACES = {
 }
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", SPACES)
 @pytest.mark.parametrize("method", ["log", "newton"])
 def test_it_ends_where_lloyds_turns_end_in_closed_form(name, method):
@@ -224,7 +224,7 @@ def test_it_ends_where_lloyds_turns_end_in_closed_form(name, method):
     assert adjusted_rand_score(found.labels_, np.repeat([0, 1, 2], 12)) > 0.5
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_on_a_table_it_takes_geodesics():
     Z = blobs_of(great_circle_exp, PLACES["sphere"])
     k_means = KMeans(SPHERE.tabulated(Z), 3, n_init=2, random_state=0).fit(Z)

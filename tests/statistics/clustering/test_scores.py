@@ -60,7 +60,7 @@ def test_a_class_without_a_cluster_scores_nothing():
     )
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @given(seed=st.integers(0, 10**6), n=st.integers(2, 30), k=st.integers(1, 5))
 def test_names_of_clusters_do_not_matter(seed, n, k):
     rng = np.random.default_rng(seed)

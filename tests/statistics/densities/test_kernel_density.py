@@ -55,7 +55,7 @@ def polar(reach, n_radii=16, n_angles=24):
     return (torch.as_tensor(values.copy()).flatten() for values in (r, angle, weights))
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize("method", ["newton", "table"])
 def test_on_the_sphere_it_integrates_to_one(method):
     h, data = 0.3, np.array([[0.1, 0.0], [-0.15, 0.1]])
@@ -96,7 +96,7 @@ def test_one_kernel_in_closed_form():
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_samples_lie_at_the_distances_that_the_kernel_says():
     center = torch.tensor([[0.4, -0.2]], dtype=torch.float64)
     density = KernelDensity(SPHERE, bandwidth=0.4, method="newton").fit(center)
@@ -178,7 +178,7 @@ def test_what_cannot_be_reached_adds_nothing_and_is_warned_of():
     assert log_p[1] == -np.inf
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.cpu_seconds(60)
 def test_samples_that_leave_the_space_are_drawn_anew(monkeypatch):
     density = KernelDensity(BROKEN, bandwidth=0.5).fit([[2.8, 0.0]])

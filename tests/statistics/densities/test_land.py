@@ -161,7 +161,7 @@ def test_a_matched_covariance_has_the_moment_that_was_asked_for():
 # ---- Maximum likelihood.
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_in_a_flat_space_one_component_is_the_gaussian():
     Z = torch.randn(60, 2, dtype=torch.float64) @ torch.tensor([[2.0, 0.4], [0.0, 0.5]]).double()
     land = LAND(PLANE, n_samples=40, tol=1e-7, random_state=0).fit(Z)
@@ -386,7 +386,7 @@ def test_bad_data_are_refused(Z, n_components, message):
         LAND(PLANE, n_components).fit(Z)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_an_unknown_measure_is_refused():
     land = LAND(PLANE, n_samples=8).fit([[0.0, 0.0], [1.0, 1.0], [1.0, 0.0]])
     with pytest.raises(InvalidParameterError, match="`measure` must be one of"):
@@ -454,7 +454,7 @@ def test_without_any_draw_it_says_so():
         draw_normal(Manifold(Torn(2)), edge, covariance, antithetic(4, 2))
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_step_and_its_halves_lie_on_one_geodesic():
     M = SPHERE
     Z = torch.randn(8, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64) / 4
@@ -465,7 +465,7 @@ def test_a_step_and_its_halves_lie_on_one_geodesic():
         torch.testing.assert_close(point, M.exp(Z[0], step / 2**halving), rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_draws_past_the_cut_locus_are_not_followed_for_a_derivative(monkeypatch):
     M = SPHERE  # the cut locus lies pi away
     mean, covariance = torch.tensor([1.0, 0.0]).double(), 4 * torch.eye(2).double()

@@ -60,6 +60,7 @@ def test_it_is_the_determinant_of_the_differential_of_exp_and_symmetric():
     torch.testing.assert_close(back, found, rtol=1e-9, atol=0.0)
 
 
+@pytest.mark.slow
 def test_the_error_falls_with_the_fourth_power_of_the_step():
     height = [torch.linspace(0, 2, n + 1).double().exp() for n in (16, 32)]
     nodes = [torch.stack([torch.zeros_like(h), h], -1)[None] for h in height]

@@ -122,7 +122,7 @@ def test_pairs_with_no_path_are_an_error_that_says_what_to_do():
         assert nothing.fit_transform(parted)[0, 2] == 0
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.filterwarnings("ignore::pullback.errors.ConvergenceWarning")
 @pytest.mark.filterwarnings("ignore:The minimum spanning tree contains")
 def test_where_scikit_learn_takes_infinite_distances_and_where_not():

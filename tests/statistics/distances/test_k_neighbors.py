@@ -53,6 +53,7 @@ def test_in_a_flat_space_they_are_scikit_learn_s(k, weights):
     np.testing.assert_allclose(mean.predict(NEW), their_mean.predict(NEW), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_training_points_are_not_their_own_neighbours():
     ours = KNeighborsRegressor(FLAT, 3).fit(Z, VALUES)
     theirs = neighbors.NearestNeighbors(n_neighbors=3).fit(Z)
@@ -109,6 +110,7 @@ def test_on_the_graph_they_are_nearly_the_same():
     assert not (own == np.arange(len(Z))[:, None]).any()
 
 
+@pytest.mark.slow
 def test_the_classes_follow_the_manifold_and_not_the_plane():
     # Two arms of a roll, near in the plane; the sheet between them is steep.
     wall = Manifold(lambda z: torch.cat([z, 20 * torch.tanh(20 * z[..., 1:])], -1), dim=2)

@@ -65,7 +65,7 @@ def test_in_a_flat_space_it_is_linear_regression(k, weighted):
     assert ours.n_failed_ == 0
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("k", [1, 2])
 def test_without_noise_point_and_velocities_are_recovered(name, k):
@@ -83,7 +83,7 @@ def test_without_noise_point_and_velocities_are_recovered(name, k):
     assert model.n_failed_ == 0
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", CASES)
 def test_with_noise_it_is_the_minimum_that_scipy_finds(name):
     manifold, exp, dist = CASES[name]
@@ -104,7 +104,7 @@ def test_with_noise_it_is_the_minimum_that_scipy_finds(name):
     assert model.score(x, Z) == pytest.approx(model.r2_, abs=1e-5)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_vertical_lines_of_the_half_plane():
     t = torch.tensor([0.0, 1.0, 2.0, 4.0]).double()
     height = torch.tensor([0.1, 0.3, 1.2, 1.9]).double()
@@ -155,7 +155,7 @@ def test_weights_are_repetitions_and_nothing_is_drawn():
     torch.testing.assert_close(none.coef_, clone(model).fit(x[:5], Z[:5]).coef_, rtol=0, atol=1e-3)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_space_of_one_dimension_takes_a_column():
     X = np.arange(6.0)[:, None]
     model = GeodesicRegression(FLAT).fit(X, 3 * X[:, 0] + 1)
@@ -215,7 +215,7 @@ def test_hostile_input_is_refused_at_once():
         GeodesicRegression(SPHERE).predict(X)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_equal_targets_and_equal_covariates():
     X = np.array([[0.0], [0.0], [1.0], [1.0]])
     still = GeodesicRegression(SPHERE).fit(X, np.full((4, 2), 0.3))
@@ -238,7 +238,7 @@ def test_targets_that_no_geodesic_reaches_are_left_out_and_counted():
     np.testing.assert_allclose(found.predict(t), without.predict(t), atol=1e-3)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_geodesic_that_ends_within_the_data_predicts_nothing_beyond():
     """The decoder ends at x = 2, and the line towards it is followed no further."""
     M = Manifold(lambda z: torch.where(z[..., :1] > 2, torch.nan, z), dim=2)

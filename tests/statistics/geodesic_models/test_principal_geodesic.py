@@ -78,7 +78,7 @@ def test_a_linear_decoder_is_whitened():
     np.testing.assert_allclose(image @ image.T, np.eye(2), atol=1e-12)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize("method", METHODS)
 def test_a_great_circle_is_recovered(method):
     p, v = torch.tensor([0.3, -0.2]).double(), torch.tensor([0.4, 0.3]).double()
@@ -143,6 +143,7 @@ def test_vertical_lines_of_the_half_plane(method):
     np.testing.assert_allclose(pga.transform(Z)[:, 0], height - middle, atol=1e-4)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "method",
     [
@@ -171,7 +172,7 @@ def test_isometries_weights_and_repetition(method):
     np.testing.assert_allclose(weighed.explained_variance_, twice.explained_variance_, rtol=1e-3)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_it_is_saved_and_read_in_a_new_process(tmp_path):
     Z = np.random.default_rng(0).normal(size=(6, 2))
     pga = PrincipalGeodesicAnalysis(FLAT, 1, method="exact").fit(Z)
@@ -223,7 +224,7 @@ def test_hostile_data_are_refused_at_once():
         PrincipalGeodesicAnalysis(SPHERE).transform(balanced())
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.cpu_seconds(120)
 def test_data_that_no_geodesic_reaches_are_left_out_and_counted(method):

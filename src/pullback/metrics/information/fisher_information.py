@@ -150,6 +150,7 @@ def statistical_model(distribution: object) -> StatisticalModel:
     family = family_of(type(distribution))
     if family is not None and family.has("information"):
         blocks = family.parameters_of(distribution)
+        blocks = blocks.unsqueeze(0) if blocks.ndim == 1 else blocks  # a single number
         field = BlockInformation(family.information, blocks.shape[-1], held=family.held_information)
         return StatisticalModel(blocks.flatten(-2), field)
     if family is not None and family.has("image") and family.isometric:

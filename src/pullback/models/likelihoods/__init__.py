@@ -6,7 +6,15 @@ from pullback.models.likelihoods.beta_binomial import BetaBinomial, BetaBinomial
 from pullback.models.likelihoods.categorical import CategoricalLikelihood
 from pullback.models.likelihoods.negative_binomial import NegativeBinomialLikelihood
 from pullback.models.likelihoods.normal import NormalLikelihood
+from pullback.models.likelihoods.one_hot import OneHotSequence
 from pullback.models.likelihoods.poisson import PoissonLikelihood
+from pullback.models.likelihoods.precision import ConstantStd, NetworkStd, RBFPrecision
+from pullback.models.likelihoods.precision_fit import (
+    WeightFit,
+    fit_centers,
+    fit_weights,
+    regress_weights,
+)
 from pullback.models.likelihoods.student_t import StudentTLikelihood
 from pullback.models.likelihoods.von_mises_fisher import (
     VonMisesFisher,
@@ -20,12 +28,20 @@ __all__ = [
     "BetaBinomial",
     "BetaBinomialLikelihood",
     "CategoricalLikelihood",
+    "ConstantStd",
     "Likelihood",
     "NegativeBinomialLikelihood",
+    "NetworkStd",
     "NormalLikelihood",
+    "OneHotSequence",
     "PoissonLikelihood",
+    "RBFPrecision",
     "StudentTLikelihood",
     "VonMisesFisher",
     "VonMisesFisherLikelihood",
+    "WeightFit",
     "ZeroInflatedNegativeBinomial",
+    "fit_centers",
+    "fit_weights",
+    "regress_weights",
 ]
