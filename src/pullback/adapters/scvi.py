@@ -10,7 +10,7 @@ from torch.distributions import Distribution, Independent
 from pullback.errors import InvalidParameterError, MissingExtraError, check_choice, check_number
 from pullback.models import Decoder
 from pullback.models.decoding.copying import copy_module
-from pullback.models.likelihoods.zero_inflated import ZeroInflatedNegativeBinomial
+from pullback.models.likelihoods.distributions.zero_inflated import ZeroInflatedNegativeBinomial
 
 __all__ = ["from_scvi"]
 

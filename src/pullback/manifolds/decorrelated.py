@@ -1,6 +1,6 @@
 """Curves of least decorrelated energy: the minimisers that ensembles were introduced with."""
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -11,10 +11,8 @@ from pullback.errors import InvalidParameterError, check_integer
 from pullback.geodesics import Solver
 from pullback.geodesics.base import Status
 from pullback.geodesics.search.search import default_solver
+from pullback.manifolds.geodesic_space import GeodesicSpace
 from pullback.metrics import EnsembleMetric
-
-if TYPE_CHECKING:
-    from pullback.manifolds.manifold import Manifold
 
 __all__ = ["DecorrelatedGeodesics", "decorrelated_geodesic"]
 
@@ -50,7 +48,7 @@ class DecorrelatedGeodesics(NamedTuple):
 
 
 def decorrelated_geodesic(
-    manifold: "Manifold",
+    manifold: GeodesicSpace,
     point_a: Any,
     point_b: Any,
     *,

@@ -1,7 +1,7 @@
 """How sure an ensemble of decoders is of its geometry: one answer from each member."""
 
 import copy
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -10,10 +10,8 @@ from pullback.curves import Curve
 from pullback.display import as_html, as_line
 from pullback.errors import InvalidParameterError, check_number
 from pullback.geodesics import GeodesicResult
+from pullback.manifolds.geodesic_space import GeodesicSpace
 from pullback.metrics import EnsembleMetric
-
-if TYPE_CHECKING:
-    from pullback.manifolds.manifold import Manifold
 
 __all__ = ["GeometryPosterior", "Interval", "interval"]
 
@@ -95,7 +93,7 @@ class GeometryPosterior:
         [5.0, 10.0]
     """
 
-    def __init__(self, manifold: "Manifold") -> None:
+    def __init__(self, manifold: GeodesicSpace) -> None:
         metric = manifold.metric.exact
         if not isinstance(metric, EnsembleMetric):
             raise InvalidParameterError(
@@ -156,7 +154,8 @@ class GeometryPosterior:
         return {**options, "initial": expected.curve, "graph": None}
 
 
-def _with_metric(manifold: "Manifold", metric: Any) -> "Manifold":
-    other = copy.copy(manifold)
+def _with_metric(manifold: GeodesicSpace, metric: Any) -> GeodesicSpace:
+    other: Any = copy.copy(manifold)
     other.metric, other._graph = metric, None
-    return other
+    space: GeodesicSpace = other
+    return space

@@ -9,11 +9,11 @@ from pullback.metrics.ambient.base import (
     WeightField,
     Weights,
 )
-from pullback.metrics.ambient.enriched import with_ambient
 from pullback.metrics.ambient.field import FieldMetric
 from pullback.metrics.base import ChordExpansion, EndExpansion, Metric
 from pullback.metrics.choice import metric_of
 from pullback.metrics.composite import ScaledMetric, SumMetric
+from pullback.metrics.enriched import with_ambient
 from pullback.metrics.ensemble import DecorrelatedEnergy, EnsembleMetric
 from pullback.metrics.explicit.conformal import ConformalMetric
 from pullback.metrics.explicit.diagonal import DiagonalMetric

@@ -9,8 +9,8 @@ from torch.distributions import Distribution, Independent, LogNormal
 
 from pullback.errors import InvalidParameterError, check_choice
 from pullback.metrics.ambient.base import AmbientMetric
-from pullback.metrics.ambient.enriched import with_ambient
 from pullback.metrics.base import Metric
+from pullback.metrics.enriched import with_ambient
 from pullback.metrics.ensemble import EnsembleMetric
 from pullback.metrics.immersions import has_immersion, words
 from pullback.metrics.information.fisher_information import has_information

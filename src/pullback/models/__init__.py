@@ -9,7 +9,7 @@ from pullback.models.likelihoods import *  # noqa: F403 (each names itself there
 from pullback.models.networks import ConvolutionalDecoder, ConvolutionalEncoder, activation, mlp
 from pullback.models.priors import StandardNormal
 from pullback.models.randomness import draw
-from pullback.models.storage import atomic_write, check_writable, load, save
+from pullback.models.storage import atomic_write, check_writable, save
 from pullback.models.training.objectives import (
     ELBO,
     elbo,
@@ -18,7 +18,7 @@ from pullback.models.training.objectives import (
     log_marginal,
 )
 from pullback.models.training.training import Trainer, TrainingOptions
-from pullback.models.vae import VAE
+from pullback.models.vae import VAE, load
 
 __all__ = [
     *likelihoods.__all__,

@@ -217,12 +217,10 @@ def members_of(decoder: nn.Module) -> list[nn.Module]:
 
 
 def _check_members(members: Any) -> list[Any]:
-    from pullback.models.vae import VAE
-
     allowed = "a sequence of at least one module or function of z"
     if isinstance(members, nn.ModuleList | Sequence) and not isinstance(members, str):
         for member in members:
-            if isinstance(member, VAE):
+            if hasattr(member, "encoder"):
                 cure = "Models that were trained alone have latent spaces of their own, which do "
                 cure += "not match: train `VAE(n_decoders=k)`, or decoders on one set of codes."
                 raise InvalidParameterError("members", allowed, "a VAE among them", cure)

@@ -6,20 +6,18 @@ import json
 import os
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from pullback.errors import InvalidParameterError, StorageError, check_device, check_path
+from pullback.errors import StorageError, check_path
+from pullback.models.model import LatentVariableModel
 from pullback.version import __version__
 
-if TYPE_CHECKING:
-    from pullback.models.vae import VAE
-
-__all__ = ["atomic_write", "check_writable", "load", "save"]
+__all__ = ["Saved", "atomic_write", "check_writable", "fill", "read_saved", "save"]
 
 _FORMAT = 1
 _JSON = "model.json"
@@ -100,7 +98,7 @@ def check_writable(path: str | os.PathLike[str], *, cure: str = "") -> None:
             trial.unlink()
 
 
-def save(vae: "VAE", path: str | os.PathLike[str]) -> None:
+def save(vae: LatentVariableModel, path: str | os.PathLike[str]) -> None:
     """Save a model into a folder, replacing the one in it if there is one.
 
     Args:
@@ -147,47 +145,67 @@ def save(vae: "VAE", path: str | os.PathLike[str]) -> None:
             ) from error
 
 
-def load(
-    path: str | os.PathLike[str],
-    *,
-    model: "VAE | None" = None,
-    device: str | torch.device | None = None,
-) -> "VAE":
-    """Load a model from the folder that `save` wrote.
+class Saved(NamedTuple):
+    """What a folder of `save` holds.
+
+    Attributes:
+        folder: the folder.
+        config: the settings of the model, or None for custom modules.
+        history: one row for each epoch of training.
+        state: the weights.
+
+    Example:
+        >>> Saved(Path("run"), None, [], {}).config
+    """
+
+    folder: Path
+    config: dict[str, Any] | None
+    history: list[dict[str, Any]]
+    state: dict[str, Tensor]
+
+
+def read_saved(path: str | os.PathLike[str]) -> Saved:
+    """Read the folder that `save` wrote.
 
     Args:
         path: the folder.
-        model: the model to fill, needed for one made of custom modules (`VAE.from_modules`).
-        device: the device to put it on, the CPU if None.
-
-    Returns:
-        The model, in evaluation mode.
 
     Raises:
         StorageError: a file is missing, truncated, tampered with, or written by a newer version.
 
     Example:
-        >>> import tempfile
-        >>> from pullback.models import VAE
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     VAE(5, 2).save(folder)
-        ...     load(folder).encode(torch.zeros(3, 5)).shape
-        torch.Size([3, 2])
+        >>> read_saved("nowhere")
+        Traceback (most recent call last):
+        pullback.errors.StorageError: There is no model.json in nowhere: ...
     """
     folder = check_path("path", path)
     document = _read_document(folder / _JSON)
     state = _read_weights(folder, document["weights"])
-    vae = _build(document["config"], folder) if model is None else model
+    return Saved(folder, document["config"], _with_timings(document, folder / _TIMINGS), state)
+
+
+def fill(model: LatentVariableModel, saved: Saved) -> None:
+    """Give a model the weights and the history that were saved, in their precision.
+
+    Raises:
+        StorageError: the weights do not fit.
+
+    Example:
+        >>> import tempfile
+        >>> from pullback.models import VAE
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save(VAE(5, 2), folder)
+        ...     fill(VAE(5, 2), read_saved(folder))
+    """
     try:
-        vae.to(_dtype(state)).load_state_dict(state)
+        model.to(_dtype(saved.state)).load_state_dict(saved.state)
     except RuntimeError as error:
         raise StorageError(
-            f"The weights in {folder} do not fit the model: {error}. Give `model=` the same "
+            f"The weights in {saved.folder} do not fit the model: {error}. Give `model=` the same "
             "modules that were saved."
         ) from error
-    vae.history = _with_timings(document, folder / _TIMINGS)
-    vae.eval()
-    return vae if device is None else vae.to(check_device(device))
+    model.history = saved.history
+    model.eval()
 
 
 def _with_timings(document: dict[str, Any], path: Path) -> list[dict[str, Any]]:
@@ -306,19 +324,3 @@ def _read_weights(folder: Path, entry: dict[str, Any]) -> dict[str, Tensor]:
 def _dtype(state: dict[str, Tensor]) -> torch.dtype:
     floating = [value.dtype for value in state.values() if value.is_floating_point()]
     return floating[0] if floating else torch.get_default_dtype()
-
-
-def _build(config: dict[str, Any] | None, folder: Path) -> "VAE":
-    from pullback.models.vae import VAE
-
-    if config is None:
-        raise StorageError(
-            f"The model in {folder} was made of custom modules, which are not stored: build them "
-            "and call `load(path, model=VAE.from_modules(encoder, decoder))`."
-        )
-    try:
-        return VAE(**config)
-    except (InvalidParameterError, TypeError) as error:
-        raise StorageError(
-            f"The configuration in {folder / _JSON} is not valid: {error}"
-        ) from error

@@ -3,17 +3,16 @@
 import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from pullback.display import html_table, summary
 from pullback.errors import (
     InvalidDataError,
     InvalidParameterError,
+    StorageError,
     cast_points,
     check_device,
     check_integer,
@@ -27,20 +26,20 @@ from pullback.models.config import (
     as_sizes,
     build_decoder,
     build_encoder,
-    build_output,
 )
 from pullback.models.ensemble import members_of
 from pullback.models.likelihoods import LIKELIHOODS, Likelihood
+from pullback.models.model import LatentVariableModel
 from pullback.models.priors import StandardNormal
 from pullback.models.randomness import draw, seeded
 from pullback.models.training import objectives
 from pullback.models.training.training import Trainer
 from pullback.shapes import Data, Latent, Scalars
 
-__all__ = ["VAE"]
+__all__ = ["VAE", "load"]
 
 
-class VAE(nn.Module):
+class VAE(LatentVariableModel):
     """A variational auto-encoder whose decoder knows what it does not know.
 
     `p(x) = integral p(x|z) p(z) dz` with `p(z) = N(0, I_d)` and, for the normal likelihood,
@@ -110,9 +109,6 @@ class VAE(nn.Module):
         (torch.Size([100, 2]), torch.Size([5]), torch.Size([100]))
     """
 
-    history: list[dict[str, Any]]
-    interrupted: str | None  # the digest of the weights that an unfinished `fit` began with
-
     def __init__(
         self,
         data_dim: int,
@@ -165,14 +161,6 @@ class VAE(nn.Module):
             encoder, decoder = build_encoder(config), build_decoder(config)
         self._assemble(encoder, decoder, StandardNormal(latent_dim), config)
 
-    def _assemble(
-        self, encoder: nn.Module, decoder: nn.Module, prior: nn.Module, config: VAEConfig | None
-    ) -> None:
-        self.encoder, self.decoder, self.prior = encoder, decoder, prior
-        self.settings = config
-        self.history = []
-        self.interrupted = None
-
     @classmethod
     def from_modules(
         cls, encoder: nn.Module, decoder: nn.Module, prior: nn.Module | None = None
@@ -213,57 +201,6 @@ class VAE(nn.Module):
             prior = StandardNormal(int(decoder.latent_dim))  # type: ignore[arg-type]
         vae._assemble(encoder, decoder, prior, None)
         return vae.to(vae.like)
-
-    @property
-    def latent_dim(self) -> int:
-        """The latent dimension d."""
-        return int(self.decoder.latent_dim)  # type: ignore[arg-type]
-
-    @property
-    def data_dim(self) -> int:
-        """The data dimension D."""
-        return int(self.decoder.data_dim)  # type: ignore[arg-type]
-
-    @property
-    def config(self) -> dict[str, Any] | None:
-        """The arguments of the constructor, with what `fit` resolved; None for custom modules."""
-        return None if self.settings is None else asdict(self.settings)
-
-    def _repr_html_(self) -> str:
-        shown = self.config or {"data_dim": self.data_dim, "latent_dim": self.latent_dim}
-        n_weights = sum(weights.numel() for weights in self.parameters())
-        rows = [(name, summary(value)) for name, value in shown.items()]
-        rows += [("parameters", str(n_weights)), ("epochs trained", str(len(self.history)))]
-        return html_table(type(self).__name__, rows)
-
-    @property
-    def like(self) -> Tensor:
-        """A tensor of the dtype and on the device that the model computes in."""
-        for parameter in self.parameters():
-            if parameter.is_floating_point():
-                return parameter.detach()
-        return torch.empty(0)
-
-    def set_output(self, output: str) -> None:
-        """Choose what bounds mu(z): `"sigmoid"`, `"tanh"` or `"identity"`.
-
-        Raises:
-            InvalidParameterError: an unknown name, or a model of custom modules.
-
-        Example:
-            >>> vae = VAE(5, 2)
-            >>> vae.set_output("sigmoid")
-            >>> vae.config["output"]
-            'sigmoid'
-        """
-        if self.settings is None:
-            raise InvalidParameterError("output", "left to the decoder of custom modules", output)
-        self.settings = replace(self.settings, output=output)
-        for member in members_of(self.decoder):
-            if isinstance(member.mean, nn.Sequential):
-                module = build_output(self.settings)
-                if type(module) is not type(member.mean[-1]):  # keep the units that it has
-                    member.mean[-1] = module.to(self.like)
 
     def posterior(self, x: Any) -> Distribution:
         """Return q(z|x).
@@ -547,3 +484,50 @@ class VAE(nn.Module):
 
 def _tracking(inputs: Tensor) -> torch.set_grad_enabled:
     return torch.set_grad_enabled(torch.is_grad_enabled() and inputs.requires_grad)
+
+
+def load(
+    path: str | os.PathLike[str],
+    *,
+    model: VAE | None = None,
+    device: str | torch.device | None = None,
+) -> VAE:
+    """Load a model from the folder that `save` wrote.
+
+    Args:
+        path: the folder.
+        model: the model to fill, needed for one made of custom modules (`VAE.from_modules`).
+        device: the device to put it on, the CPU if None.
+
+    Returns:
+        The model, in evaluation mode.
+
+    Raises:
+        StorageError: a file is missing, truncated, tampered with, or written by a newer version.
+
+    Example:
+        >>> import tempfile
+        >>> from pullback.models import VAE
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     VAE(5, 2).save(folder)
+        ...     load(folder).encode(torch.zeros(3, 5)).shape
+        torch.Size([3, 2])
+    """
+    saved = storage.read_saved(path)
+    vae = _build(saved) if model is None else model
+    storage.fill(vae, saved)
+    return vae if device is None else vae.to(check_device(device))
+
+
+def _build(saved: storage.Saved) -> VAE:
+    if saved.config is None:
+        raise StorageError(
+            f"The model in {saved.folder} was made of custom modules, which are not stored: build "
+            "them and call `load(path, model=VAE.from_modules(encoder, decoder))`."
+        )
+    try:
+        return VAE(**saved.config)
+    except (InvalidParameterError, TypeError) as error:
+        raise StorageError(
+            f"The configuration in {saved.folder / 'model.json'} is not valid: {error}"
+        ) from error

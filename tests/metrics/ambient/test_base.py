@@ -22,7 +22,7 @@ from pullback.metrics import (
     with_ambient,
 )
 from pullback.metrics.ambient.base import check_function
-from pullback.metrics.ambient.enriched import check_kinds
+from pullback.metrics.enriched import check_kinds
 
 ORIGIN = torch.zeros(2, dtype=torch.float64)
 D = 5

@@ -24,7 +24,7 @@ from pullback.models import Decoder
 from pullback.models.decoding.door import check_map
 from pullback.models.decoding.output import flatten_output, map_output
 from pullback.models.decoding.preparation import prepare_decoder
-from pullback.models.decoding.readings import READINGS
+from pullback.models.likelihoods.readings import READINGS
 
 from .door_models import MODELS
 

@@ -36,11 +36,11 @@ from pullback.metrics.information.information_blocks import (
     zero_inflated_information,
 )
 from pullback.models.likelihoods.base import LIKELIHOODS, family_of
+from pullback.models.likelihoods.distributions.zero_inflated import ZeroInflatedNegativeBinomial
 from pullback.models.likelihoods.negative_binomial import (
     asinh_of_root_odds,
     fixed_dispersion_information,
 )
-from pullback.models.likelihoods.zero_inflated import ZeroInflatedNegativeBinomial
 from pullback.shapes import MetricMatrix
 
 __all__ = ["StatisticalModel", "fisher_information", "statistical_model"]

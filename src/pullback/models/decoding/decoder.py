@@ -21,8 +21,8 @@ from pullback.models.decoding.door import (
 )
 from pullback.models.decoding.output import check_output, flatten_output, map_output
 from pullback.models.decoding.preparation import as_model, is_method, prepare_decoder
-from pullback.models.decoding.readings import READINGS, read
 from pullback.models.likelihoods import Likelihood
+from pullback.models.likelihoods.readings import READINGS, read
 from pullback.shapes import Latent
 
 __all__ = ["Decoder"]

@@ -4,12 +4,13 @@ from pullback.models.likelihoods.base import LIKELIHOODS, Likelihood
 from pullback.models.likelihoods.bernoulli import BernoulliLikelihood
 from pullback.models.likelihoods.beta_binomial import BetaBinomial, BetaBinomialLikelihood
 from pullback.models.likelihoods.categorical import CategoricalLikelihood
+from pullback.models.likelihoods.distributions.one_hot import OneHotSequence
+from pullback.models.likelihoods.distributions.zero_inflated import ZeroInflatedNegativeBinomial
 from pullback.models.likelihoods.negative_binomial import NegativeBinomialLikelihood
 from pullback.models.likelihoods.normal import NormalLikelihood
-from pullback.models.likelihoods.one_hot import OneHotSequence
 from pullback.models.likelihoods.poisson import PoissonLikelihood
-from pullback.models.likelihoods.precision import ConstantStd, NetworkStd, RBFPrecision
-from pullback.models.likelihoods.precision_fit import (
+from pullback.models.likelihoods.std.precision import ConstantStd, NetworkStd, RBFPrecision
+from pullback.models.likelihoods.std.precision_fit import (
     WeightFit,
     fit_centers,
     fit_weights,
@@ -20,7 +21,6 @@ from pullback.models.likelihoods.von_mises_fisher import (
     VonMisesFisher,
     VonMisesFisherLikelihood,
 )
-from pullback.models.likelihoods.zero_inflated import ZeroInflatedNegativeBinomial
 
 __all__ = [
     "LIKELIHOODS",

@@ -3,19 +3,16 @@
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import fields
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from pullback.errors import InvalidParameterError
-from pullback.models.decoding.readings import register_reading
+from pullback.models.likelihoods.readings import register_reading
+from pullback.models.likelihoods.settings import Settings
 from pullback.models.standardization import UNITLESS, Unit
 from pullback.shapes import Ambient, Data, Latent
-
-if TYPE_CHECKING:
-    from pullback.models.config import VAEConfig
 
 __all__ = ["LIKELIHOODS", "Likelihood", "family_of"]
 
@@ -149,13 +146,13 @@ class Likelihood(nn.Module, ABC):
         return getattr(cls, name) is not getattr(Likelihood, name)
 
     @classmethod
-    def build(cls, config: "VAEConfig") -> "Likelihood":
+    def build(cls, config: Settings) -> "Likelihood":
         """Return the likelihood of a model: D, if the constructor takes it, and its options."""
         given = {"data_dim": config.data_dim} if "data_dim" in _takes(cls) else {}
         return cls(**given, **config.likelihood_options)
 
     @classmethod
-    def check_config(cls, config: "VAEConfig") -> None:
+    def check_config(cls, config: Settings) -> None:
         """Refuse settings that this likelihood cannot be built with.
 
         Args:
@@ -164,8 +161,8 @@ class Likelihood(nn.Module, ABC):
         Raises:
             InvalidParameterError: an option is unknown or missing.
         """
-        own = {field.name for field in fields(config)}
-        takes = {name: p for name, p in _takes(cls).items() if name not in own}
+        # What is a setting of the model by itself is no option.
+        takes = {name: p for name, p in _takes(cls).items() if not hasattr(config, name)}
         words = ", ".join(sorted(takes)) or "none"
         given = config.likelihood_options
         unknown = [name for name in given if name not in takes]

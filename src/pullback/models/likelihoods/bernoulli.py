@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torch.distributions import Bernoulli, Distribution, Independent
 
-from pullback.models.decoding.readings import reading_of
 from pullback.models.likelihoods.base import Likelihood
+from pullback.models.likelihoods.readings import reading_of
 from pullback.shapes import Ambient, Data, Latent
 
 __all__ = ["BernoulliLikelihood"]

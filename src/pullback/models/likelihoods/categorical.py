@@ -1,18 +1,16 @@
 """The categorical likelihood of sequences of letters."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch.distributions import Categorical, Distribution, OneHotCategorical
 
 from pullback.errors import InvalidDataError, InvalidParameterError, check_integer
-from pullback.models.decoding.readings import reading_of
 from pullback.models.likelihoods.base import Likelihood
-from pullback.models.likelihoods.one_hot import OneHotSequence
+from pullback.models.likelihoods.distributions.one_hot import OneHotSequence
+from pullback.models.likelihoods.readings import reading_of
+from pullback.models.likelihoods.settings import Settings
 from pullback.shapes import Ambient, Data, Latent
-
-if TYPE_CHECKING:
-    from pullback.models.config import VAEConfig
 
 __all__ = ["CategoricalLikelihood"]
 
@@ -63,12 +61,12 @@ class CategoricalLikelihood(Likelihood, name="categorical"):
             )
 
     @classmethod
-    def build(cls, config: "VAEConfig") -> "Likelihood":
+    def build(cls, config: Settings) -> "Likelihood":
         """Return the likelihood with the number of letters of the settings."""
         return cls(config.n_categories or 0)
 
     @classmethod
-    def check_config(cls, config: "VAEConfig") -> None:
+    def check_config(cls, config: Settings) -> None:
         """Refuse a number of letters that does not divide D, see `Likelihood.check_config`."""
         super().check_config(config)
         allowed = f"an integer >= 2 that divides data_dim = {config.data_dim}"

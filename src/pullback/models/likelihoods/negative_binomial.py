@@ -9,7 +9,7 @@ from torch.distributions import Distribution, Independent, NegativeBinomial
 from pullback.errors import check_integer
 from pullback.models.likelihoods.base import Information, Likelihood
 from pullback.models.likelihoods.counts import check_counts
-from pullback.models.likelihoods.dispersion import dispersion_information
+from pullback.models.likelihoods.distributions.dispersion import dispersion_information
 from pullback.models.standardization import COUNT_UNIT
 from pullback.shapes import Ambient, Data, Latent, Scalars
 

@@ -1,6 +1,6 @@
 """The normal likelihood, whose standard deviation may depend on z."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -8,13 +8,11 @@ from torch.distributions import Distribution, Independent, Normal
 
 from pullback.errors import InvalidParameterError
 from pullback.models.likelihoods.base import Likelihood
-from pullback.models.likelihoods.precision import ConstantStd, NetworkStd, RBFPrecision
+from pullback.models.likelihoods.settings import Settings
+from pullback.models.likelihoods.std.precision import ConstantStd, NetworkStd, RBFPrecision
 from pullback.models.networks import mlp
 from pullback.models.standardization import DATA_UNIT
 from pullback.shapes import Ambient, Data, Latent
-
-if TYPE_CHECKING:
-    from pullback.models.config import VAEConfig
 
 __all__ = ["NormalLikelihood", "build_std"]
 
@@ -54,12 +52,12 @@ class NormalLikelihood(Likelihood, name="normal"):
         return Independent(normal, 1, validate_args=False)
 
     @classmethod
-    def build(cls, config: "VAEConfig") -> "Likelihood":
+    def build(cls, config: Settings) -> "Likelihood":
         """Return the likelihood with the standard deviation of the settings."""
         return cls(build_std(config, config.std))
 
     @classmethod
-    def check_config(cls, config: "VAEConfig") -> None:
+    def check_config(cls, config: Settings) -> None:
         """Refuse settings of another standard deviation, see `Likelihood.check_config`."""
         super().check_config(config)
         if config.n_decoders > 1 and config.std != "constant":
@@ -90,7 +88,7 @@ class NormalLikelihood(Likelihood, name="normal"):
         )
 
 
-def build_std(config: "VAEConfig", kind: str) -> ConstantStd | NetworkStd | RBFPrecision:
+def build_std(config: Settings, kind: str) -> ConstantStd | NetworkStd | RBFPrecision:
     """Return sigma(z) of one kind, with the shapes of the settings, not yet fitted.
 
     Example:

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent, Poisson
 
-from pullback.models.decoding.readings import reading_of
 from pullback.models.likelihoods.base import Likelihood
 from pullback.models.likelihoods.counts import check_counts
+from pullback.models.likelihoods.readings import reading_of
 from pullback.models.standardization import COUNT_UNIT
 from pullback.shapes import Ambient, Data, Latent
 

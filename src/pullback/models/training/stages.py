@@ -6,7 +6,6 @@ mean is trained under a constant one, and sigma(z) afterwards, with everything e
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -14,12 +13,10 @@ from torch import Tensor, nn
 from pullback.models.decoding.decoder import Decoder
 from pullback.models.ensemble import EnsembleDecoder
 from pullback.models.likelihoods.normal import NormalLikelihood, build_std
-from pullback.models.likelihoods.precision import ConstantStd, NetworkStd, RBFPrecision
-from pullback.models.likelihoods.precision_fit import fit_centers, fit_weights, regress_weights
+from pullback.models.likelihoods.std.precision import ConstantStd, NetworkStd, RBFPrecision
+from pullback.models.likelihoods.std.precision_fit import fit_centers, fit_weights, regress_weights
+from pullback.models.model import LatentVariableModel
 from pullback.models.randomness import draw, seeded
-
-if TYPE_CHECKING:
-    from pullback.models.vae import VAE
 
 __all__ = ["Recipe", "Stage"]
 
@@ -71,7 +68,7 @@ class Recipe:
         ['mean', 'std']
     """
 
-    def __init__(self, vae: "VAE", precision_fit: str = "likelihood") -> None:
+    def __init__(self, vae: LatentVariableModel, precision_fit: str = "likelihood") -> None:
         self.vae = vae
         self.modules = nn.ModuleDict({"vae": vae})
         self.constant: ConstantStd | None = None

@@ -10,7 +10,7 @@ import math
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -23,6 +23,7 @@ from pullback.errors import (
 from pullback.models.config import TrainingOptions, VAEConfig
 from pullback.models.ensemble import EnsembleDecoder, members_of
 from pullback.models.likelihoods import Likelihood
+from pullback.models.model import LatentVariableModel
 from pullback.models.randomness import seed_from, seeded
 from pullback.models.standardization import DATA_UNIT, Destandardization, Standardization
 from pullback.models.training.checkpoint import Checkpoint, TrainingState, digest, restore_optimizer
@@ -30,9 +31,6 @@ from pullback.models.training.objectives import elbo
 from pullback.models.training.samples import Samples, Survey
 from pullback.models.training.stages import Recipe, Stage
 from pullback.progress import progress_bar
-
-if TYPE_CHECKING:
-    from pullback.models.vae import VAE
 
 __all__ = ["Trainer", "TrainingOptions"]
 
@@ -64,7 +62,7 @@ class Trainer:
 
     def __init__(
         self,
-        vae: "VAE",
+        vae: LatentVariableModel,
         X: Any,
         options: TrainingOptions,
         *,

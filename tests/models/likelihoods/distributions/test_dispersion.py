@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from pullback.autodiff import jvp, second_order
-from pullback.models.likelihoods.dispersion import dispersion_information
+from pullback.models.likelihoods.distributions.dispersion import dispersion_information
 
 
 def summed(mean, theta):

@@ -8,7 +8,7 @@ from torch.distributions import Distribution, constraints
 from torch.distributions.utils import broadcast_all
 from torch.nn.functional import logsigmoid
 
-from pullback.models.decoding.readings import reading_of, register_reading
+from pullback.models.likelihoods.readings import reading_of, register_reading
 
 __all__ = ["ZeroInflatedNegativeBinomial"]
 

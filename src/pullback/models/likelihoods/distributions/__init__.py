@@ -1,0 +1,1 @@
+"""Distributions that PyTorch lacks, and what their information needs."""

@@ -1,0 +1,1 @@
+"""The standard deviation of the normal likelihood, and how it is fitted."""
