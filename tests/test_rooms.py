@@ -4,6 +4,7 @@ Every module is parsed, so that imports inside functions and under `TYPE_CHECKIN
 """
 
 import ast
+import importlib.util
 from pathlib import Path
 
 import pytest
@@ -157,3 +158,12 @@ def test_tests_lie_where_what_they_test_lies():
         here, name = file.parent.relative_to(TESTS), file.stem.removeprefix("test_")
         inside = {home for home in homes.get(name, ()) if home.parts[:1] == here.parts[:1]}
         assert not inside or here in inside, f"{file} belongs to {sorted(map(str, inside))}"
+
+
+def test_the_page_of_the_architecture_is_drawn_from_the_imports():
+    path = TESTS.parent / "docs" / "make_architecture.py"
+    spec = importlib.util.spec_from_file_location("make_architecture", path)
+    made = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(made)
+    cure = "run `python docs/make_architecture.py`"
+    assert made.PAGE.read_text(encoding="utf-8") == made.page(), cure
