@@ -14,10 +14,10 @@ from pullback.sampling.base import generator_from
 class Count(Sampler):
     """Goes one step to the right, and reports everything that can be reported."""
 
-    def _begin(self, z, generator):
+    def init(self, z, generator):
         return ChainState(z, log_density=z[:, 0], memory=(torch.zeros_like(z[:, 0]),))
 
-    def _step(self, state, generator, *, burning_in):
+    def step(self, state, generator, *, burning_in):
         points = state.points + 1
         n_burnt = state.memory[0] + burning_in
         return ChainState(
@@ -131,8 +131,8 @@ def test_a_chain_stops_where_it_cannot_go_on(metric, status):
 
 def test_chains_that_all_stopped_do_not_go_on(monkeypatch):
     walk = BrownianMotion(Manifold(HalfPlane()), step_size=100.0, thinning=10**6)
-    steps, step = [], walk._step
-    monkeypatch.setattr(walk, "_step", lambda *a, **k: steps.append(1) or step(*a, **k))
+    steps, step = [], walk.step
+    monkeypatch.setattr(walk, "step", lambda *a, **k: steps.append(1) or step(*a, **k))
     samples = walk.sample(torch.ones(3, 2), n_steps=10**6, random_state=0)
     assert len(steps) < 100
     assert (samples.status == ChainStatus.LEFT_DOMAIN).all()

@@ -1,6 +1,6 @@
 """What those who compare several metrics of a space ask of it: its geodesics and lengths."""
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -12,6 +12,7 @@ from pullback.shapes import Scalars
 __all__ = ["GeodesicSpace"]
 
 
+@runtime_checkable
 class GeodesicSpace(Protocol):
     """A space with a metric and geodesics, such as `Manifold`, whose methods say more.
 

@@ -79,6 +79,7 @@ class LatentVariableModel(nn.Module):
             InvalidParameterError: an unknown name, or a model of custom modules.
 
         Example:
+            >>> from pullback.models import VAE
             >>> vae = VAE(5, 2)
             >>> vae.set_output("sigmoid")
             >>> vae.config["output"]

@@ -113,7 +113,7 @@ def save(vae: LatentVariableModel, path: str | os.PathLike[str]) -> None:
         >>> from pullback.models import VAE
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     save(VAE(5, 2), folder)
-        ...     load(folder).data_dim
+        ...     read_saved(folder).config["data_dim"]
         5
     """
     folder = check_path("path", path)

@@ -49,9 +49,9 @@ class ChainState(NamedTuple):
 class Sampler(ABC):
     """A way to draw points on a manifold by steps, of all chains as one batch.
 
-    A sampler implements `_step`, and `_begin` where it needs to know more of a point than where it
-    is. The loop here stores the draws, and stops a chain whose step leaves the domain of the metric
-    or is not finite: the others go on.
+    A sampler gives `step`, and `init` where it needs to know more of a point than where it is. The
+    loop here stores the draws, and stops a chain whose step leaves the domain of the metric or is
+    not finite: the others go on.
 
     Args:
         manifold: where to sample.
@@ -64,7 +64,7 @@ class Sampler(ABC):
     Example:
         >>> from pullback.metrics import PullbackMetric
         >>> class Still(Sampler):
-        ...     def _step(self, state, generator, *, burning_in):
+        ...     def step(self, state, generator, *, burning_in):
         ...         return state
         >>> flat = Manifold(PullbackMetric(lambda z: z, dim=2))
         >>> Still(flat).sample([[1.0, 2.0]], n_steps=2).points.tolist()
@@ -114,18 +114,35 @@ class Sampler(ABC):
             flat = self._run(z.reshape(-1, z.shape[-1]), n_steps, generator, progress)
         return _with_chain_shape(flat, z.shape[:-1])
 
-    def _begin(self, z: Tensor, generator: torch.Generator) -> ChainState:
-        """Look at the start points `(chains, d)`."""
+    def init(self, z: Tensor, generator: torch.Generator) -> ChainState:
+        """Look at the start points.
+
+        Args:
+            z: where the chains start, shape `(chains, d)`.
+            generator: the source of randomness.
+
+        Returns:
+            The state of the chains before their first step.
+        """
         return ChainState(z)
 
     @abstractmethod
-    def _step(
+    def step(
         self, state: ChainState, generator: torch.Generator, *, burning_in: bool
     ) -> ChainState:
-        """Take one step on every chain; a point outside the domain or not finite stops it."""
+        """Take one step on every chain; a point outside the domain or not finite stops it.
+
+        Args:
+            state: where the chains stand; it is not changed in place.
+            generator: the source of randomness.
+            burning_in: whether draws are not kept yet, so that the sampler may adapt itself.
+
+        Returns:
+            Where they stand then.
+        """
 
     def _run(self, z: Tensor, n_steps: int, generator: torch.Generator, progress: bool) -> Samples:
-        state = self._begin(z, generator)
+        state = self.init(z, generator)
         record = _Record(state, n_steps // self.thinning, keeps_start=self.keeps_start)
         status = torch.zeros(len(z), dtype=torch.long, device=z.device)
         bar = progress_bar(
@@ -133,7 +150,7 @@ class Sampler(ABC):
         )
         for k in bar:
             burning_in = k < self.n_burn_in
-            stepped = self._step(state, generator, burning_in=burning_in)
+            stepped = self.step(state, generator, burning_in=burning_in)
             status = self._judge(state, stepped, status)
             state = _select(status == ChainStatus.COMPLETED, stepped, state)
             if not burning_in:

@@ -77,13 +77,15 @@ class BrownianMotion(Sampler):
         self.step_size = check_number("step_size", step_size, 0, open_low=True)
         self.method = check_choice("method", method, ("driftless", "geodesic", "ito"))
 
-    def _begin(self, z: Tensor, generator: torch.Generator) -> ChainState:
+    def init(self, z: Tensor, generator: torch.Generator) -> ChainState:
+        """Factorise the metric at the start, see `Sampler.init`."""
         L, _ = linalg.cholesky(self.manifold.metric.metric_matrix(z))
         return ChainState(z, memory=(L,))
 
-    def _step(
+    def step(
         self, state: ChainState, generator: torch.Generator, *, burning_in: bool
     ) -> ChainState:
+        """Move every chain at random, see `Sampler.step`."""
         z, (L,) = state.points, state.memory
         eps = torch.randn(z.shape, generator=generator, dtype=z.dtype, device=z.device)
         new = self._move(z, L, self.step_size * _whitened(L, eps))

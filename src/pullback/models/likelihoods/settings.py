@@ -1,11 +1,12 @@
 """The settings that a likelihood is built from: those of a model, as far as it needs them."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 __all__ = ["Settings"]
 
 
+@runtime_checkable
 class Settings(Protocol):
     """The part of `VAEConfig` that likelihoods read; see `VAE` for what each of them means.
 

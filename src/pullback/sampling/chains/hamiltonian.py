@@ -92,9 +92,10 @@ class Hamiltonian(MetropolisSampler):
         )
         self.n_leapfrog = check_integer("n_leapfrog", n_leapfrog)
 
-    def _propose(
+    def propose(
         self, z: Tensor, here: LocalTarget, step: Tensor, generator: torch.Generator
     ) -> Proposal:
+        """Fly with a random velocity, see `MetropolisSampler.propose`."""
         noise = torch.randn(z.shape, generator=generator, dtype=z.dtype, device=z.device)
         spread = torch.linalg.solve_triangular(here.factor.mT, noise.unsqueeze(-1), upper=True)
         u = torch.rand(step.shape, generator=generator, dtype=z.dtype, device=z.device)

@@ -77,9 +77,10 @@ class Langevin(MetropolisSampler):
             thinning=thinning,
         )
 
-    def _propose(
+    def propose(
         self, z: Tensor, here: LocalTarget, step: Tensor, generator: torch.Generator
     ) -> Proposal:
+        """Drift and scatter, see `MetropolisSampler.propose`."""
         size = step.unsqueeze(-1)
         noise = torch.randn(z.shape, generator=generator, dtype=z.dtype, device=z.device)
         spread = torch.linalg.solve_triangular(here.factor.mT, noise.unsqueeze(-1), upper=True)

@@ -118,12 +118,23 @@ class MetropolisSampler(Sampler):
         return dataclasses.replace(samples, status=status)
 
     @abstractmethod
-    def _propose(
+    def propose(
         self, z: Tensor, here: LocalTarget, step: Tensor, generator: torch.Generator
     ) -> Proposal:
-        """Propose a step from points `(chains, d)` with step sizes `(chains,)`."""
+        """Propose a step.
 
-    def _begin(self, z: Tensor, generator: torch.Generator) -> ChainState:
+        Args:
+            z: where the chains stand, shape `(chains, d)`.
+            here: the target there.
+            step: the step sizes, shape `(chains,)`.
+            generator: the source of randomness.
+
+        Returns:
+            Where they may go, and what it takes to decide.
+        """
+
+    def init(self, z: Tensor, generator: torch.Generator) -> ChainState:
+        """Evaluate the target at the start, see `Sampler.init`."""
         here = self.target.at(z)
         outside = here.log_density == -torch.inf
         if bool(outside.any()):
@@ -136,13 +147,14 @@ class MetropolisSampler(Sampler):
         size = StepSize.start(here.log_density, self.step_size)
         return ChainState(z, here.log_density, memory=(*here, *size))
 
-    def _step(
+    def step(
         self, state: ChainState, generator: torch.Generator, *, burning_in: bool
     ) -> ChainState:
+        """Propose and decide, see `Sampler.step`."""
         n = len(LocalTarget._fields)
         here, size = LocalTarget(*state.memory[:n]), StepSize(*state.memory[n:])
         step = size.log_step.exp() if burning_in else size.adapted
-        trial = self._propose(state.points, here, step, generator)
+        trial = self.propose(state.points, here, step, generator)
         log_ratio = torch.where(trial.log_ratio.isnan(), -torch.inf, trial.log_ratio)
         acceptance = log_ratio.clamp(max=0).exp()
         u = torch.rand(acceptance.shape, generator=generator, dtype=step.dtype, device=step.device)
