@@ -101,9 +101,8 @@ class Copy:
         path = self.package / fault.file
         right, seconds = path.read_text(), 0.0
         path.write_text(fault.seeded(self.package))
-        asked = [(kind, self._paths_of(fault)) for kind in kinds]
-        if known is not None and known.kind in kinds and self._has(known.by):
-            asked.insert(0, (known.kind, [f"tests/{known.by}"]))
+        first = [[f"tests/{known.by}"]] if known is not None and self._has(known.by) else []
+        asked = [(kind, paths) for kind in kinds for paths in (*first, self._paths_of(fault))]
         try:
             for kind, paths in asked:
                 by, spent = self._first_failure(fault.name, paths, KINDS[kind])
