@@ -101,7 +101,11 @@ class Copy:
         path = self.package / fault.file
         right, seconds = path.read_text(), 0.0
         path.write_text(fault.seeded(self.package))
-        first = [[f"tests/{known.by}"]] if known is not None and self._has(known.by) else []
+        first = (
+            [[f"tests/{known.by.split('[')[0]}"]]
+            if known is not None and self._has(known.by)
+            else []
+        )
         asked = [(kind, paths) for kind in kinds for paths in (*first, self._paths_of(fault))]
         try:
             for kind, paths in asked:
