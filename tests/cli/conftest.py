@@ -11,10 +11,11 @@ SOURCE = Path(__file__).parents[2] / "src"
 
 
 SIGNALLED = """
-import os, runpy, sys
+import os, runpy, signal, sys
 from pullback.models.training.checkpoint import Checkpoint
 
 count, number = int(sys.argv[1]), int(sys.argv[2])
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell may have put aside
 write = Checkpoint.write
 
 def counted(*args, **options):
