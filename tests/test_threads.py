@@ -113,10 +113,16 @@ def calls(share: float) -> list[Callable[[], Tensor]]:
 
 
 def state() -> tuple[object, ...]:
-    cuda, filters = torch.backends.cuda, tuple(warnings.filters)
-    kernels = cuda.flash_sdp_enabled(), cuda.mem_efficient_sdp_enabled(), cuda.math_sdp_enabled()
-    fast, checked = torch.backends.mha.get_fastpath_enabled(), Distribution._validate_args
-    return kernels, fast, checked, filters, torch.default_generator.get_state().tolist()
+    """What is shared, seen while no thread, of whatever test, is in the midst of changing it."""
+    with exclusive():
+        cuda, filters = torch.backends.cuda, tuple(warnings.filters)
+        kernels = (
+            cuda.flash_sdp_enabled(),
+            cuda.mem_efficient_sdp_enabled(),
+            cuda.math_sdp_enabled(),
+        )
+        fast, checked = torch.backends.mha.get_fastpath_enabled(), Distribution._validate_args
+        return kernels, fast, checked, filters, torch.default_generator.get_state().tolist()
 
 
 @pytest.fixture(autouse=True)
