@@ -46,8 +46,8 @@ def metric_of(
     `"expected"`    What moves in data space: J_mu^T J_mu + J_sigma^T J_sigma [1]. In the unit of
                     the data. The default for tensors, Normal and LogNormal.
     `"fisher_rao"`  What can be told apart by looking at x [2]: a step counts in standard deviations
-                    of the noise. The default for Bernoulli, Categorical, OneHotCategorical,
-                    Poisson, Exponential, NegativeBinomial, ContinuousBernoulli, Gamma, Beta,
+                    of the noise. The default for every `Likelihood` with an `image` or an
+                    `information` but Normal, and for Exponential, ContinuousBernoulli, Gamma, Beta,
                     Dirichlet, VonMises, MultivariateNormal and zero-inflated counts.
     `"kl"`          The same from any Kullback-Leibler divergence that PyTorch knows, by its second-
                     order expansion: the default for all other families.
@@ -61,7 +61,8 @@ def metric_of(
         options: `dim`, `dtype`, `device` and `trainable` of `PullbackMetric.from_decoder`.
 
     Returns:
-        The metric: a `PullbackMetric` wherever the likelihood has a flat image, for speed.
+        The metric: a `PullbackMetric` wherever the likelihood has a flat image, for speed. An
+        immersion that you have registered is taken for one.
 
     Raises:
         InvalidParameterError: the family has no metric of that name.
@@ -212,7 +213,9 @@ def _refuse_without_expectation(outputs: Any) -> None:
 def _is_expected(kind: type) -> bool:
     """Say whether the immersion of a class of outputs has the expected metric."""
     family = family_of(kind)
-    return issubclass(kind, _IN_DATA_UNIT) or (family is not None and not family.isometric)
+    return issubclass(kind, _IN_DATA_UNIT) or (
+        family is not None and family.has("image") and not family.isometric
+    )
 
 
 def _is_isometric(kind: type) -> bool:

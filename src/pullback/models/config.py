@@ -1,5 +1,6 @@
 """The configuration of a `VAE` and of its training, and the modules that it stands for."""
 
+import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -94,10 +95,13 @@ class VAEConfig:
 
     def _check_likelihood_options(self) -> None:
         given = self.likelihood_options
-        if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
-            raise InvalidParameterError(
-                "likelihood_options", "a dict from names to values", repr(given)
-            )
+        try:
+            # A copy, in the numbers and texts that a file can hold.
+            plain = json.loads(json.dumps(dict(given), default=lambda value: value.item()))
+        except (TypeError, ValueError, AttributeError) as error:
+            allowed = "a dict from names to numbers, texts, or lists of them"
+            raise InvalidParameterError("likelihood_options", allowed, repr(given)) from error
+        object.__setattr__(self, "likelihood_options", plain)
 
     @property
     def family(self) -> type[Likelihood]:
@@ -108,7 +112,8 @@ class VAEConfig:
         """Refuse settings of other likelihoods."""
         others = frozenset[str]().union(*(kind.settings for kind in LIKELIHOODS.values()))
         for name in sorted(others - self.family.settings):
-            self.refuse_unless_default(name)
+            if hasattr(VAEConfig, name):
+                self.refuse_unless_default(name)
 
     def refuse_unless_default(self, name: str, why: str = "") -> None:
         """Refuse a setting that would have no effect.

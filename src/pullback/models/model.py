@@ -55,7 +55,12 @@ class LatentVariableModel(nn.Module):
     @property
     def config(self) -> dict[str, Any] | None:
         """The arguments of the constructor, with what `fit` resolved; None for custom modules."""
-        return None if self.settings is None else asdict(self.settings)
+        if self.settings is None:
+            return None
+        config = asdict(self.settings)
+        if not config["likelihood_options"]:
+            del config["likelihood_options"]  # as in files that were written before it was there
+        return config
 
     def _repr_html_(self) -> str:
         shown = self.config or {"data_dim": self.data_dim, "latent_dim": self.latent_dim}

@@ -133,7 +133,8 @@ class Sampler(ABC):
         """Take one step on every chain; a point outside the domain or not finite stops it.
 
         Args:
-            state: where the chains stand; it is not changed in place.
+            state: where the chains stand; it is not changed in place. What `step` returns must have
+                the same fields filled as what `init` returned, and as much `memory`.
             generator: the source of randomness.
             burning_in: whether draws are not kept yet, so that the sampler may adapt itself.
 

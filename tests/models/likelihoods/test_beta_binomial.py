@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import special, stats
-from torch.distributions import Binomial
+from torch.distributions import Binomial, Independent
 
 from pullback.errors import InvalidDataError, InvalidParameterError
 from pullback.metrics import fisher_information
@@ -78,3 +78,43 @@ def test_options_of_a_likelihood_without_any_are_refused():
 def test_more_successes_than_trials_are_refused():
     with pytest.raises(InvalidDataError, match="among n_trials = 4 trials, but the largest is 5"):
         BetaBinomialLikelihood(1, n_trials=4).check("x", torch.tensor([[5.0]]))
+
+
+@pytest.mark.parametrize(
+    ("n", "logit", "c"),
+    [(4, 16.0, 1.0), (1000, 9.0, 0.1), (100, 0.0, 1e6), (10, -95.0, 1.0), (10, 95.0, 1.0)],
+)
+def test_single_precision_is_near_double(n, logit, c):
+    x = torch.tensor([0.0, n / 2, float(n)])
+
+    def log_prob(dtype):
+        p = BetaBinomial(n, torch.tensor(logit, dtype=dtype), torch.tensor(c, dtype=dtype))
+        return p.log_prob(x.to(dtype))
+
+    single, double = log_prob(torch.float32), log_prob(torch.float64)
+    assert single.dtype == torch.float32
+    assert torch.allclose(single.double(), double, rtol=1e-5, atol=1e-5)
+    c_64 = np.float64(c)
+    truth = stats.betabinom(n, c_64 * special.expit(logit), c_64 * special.expit(-logit))
+    wanted = truth.logpmf(x.numpy())
+    near = np.abs(logit) < 20  # beyond, SciPy loses what is left of 1 - p
+    assert not near or np.allclose(double.numpy(), wanted, rtol=1e-6, atol=1e-8)
+
+
+def test_numbers_of_trials_may_differ():
+    logits, c = torch.tensor([0.3, -1.0]).double(), torch.tensor([2.0, 5.0]).double()
+    both = fisher_information(Independent(BetaBinomial(torch.tensor([4, 10]), logits, c), 1))
+    for k, n in enumerate((4, 10)):
+        alone = fisher_information(BetaBinomial(n, logits[k : k + 1], c[k : k + 1]))
+        part = both[3 * k : 3 * k + 3, 3 * k : 3 * k + 3]
+        assert torch.allclose(part, alone, rtol=1e-12, atol=1e-14)
+
+
+def test_options_are_kept_as_they_were_given():
+    options = {"n_trials": np.int64(4)}
+    vae = VAE(4, likelihood="beta_binomial", likelihood_options=options)
+    options["n_trials"] = 9
+    assert vae.config["likelihood_options"] == {"n_trials": 4}
+    assert "likelihood_options" not in VAE(4).config  # as in files that were written before
+    with pytest.raises(InvalidParameterError, match="numbers, texts, or lists"):
+        VAE(4, likelihood="beta_binomial", likelihood_options={"n_trials": object()})

@@ -58,6 +58,10 @@ def test_it_trains_measures_draws_saves_and_loads(trained, tmp_path):
     assert bool(M.metric_matrix(Z).isfinite().all())
     assert bool(M.geodesic(Z[:3], Z[3:6]).length.isfinite().all())
 
+    M = Manifold(vae)
+    assert M.metric_matrix(Z[:0]).shape == (0, 2, 2)
+    assert bool(M.exp(Z[:2], 0.1 * torch.ones(2, 2).double()).isfinite().all())
+
     p = vae.decoder(Z)
     drawn = draw(p, (), torch.Generator().manual_seed(2))
     vae.decoder.likelihood.check("x", drawn)

@@ -17,6 +17,7 @@ from pullback.models import (
     PoissonLikelihood,
     load,
 )
+from pullback.models.likelihoods.base import LIKELIHOODS, family_of
 
 Z = torch.zeros(4, 2, dtype=torch.float64)
 
@@ -249,3 +250,27 @@ def test_arguments_that_do_not_fit_are_refused(name, message, likelihood, argume
     with pytest.raises(InvalidParameterError, match=message) as error:
         VAE(6, 2, likelihood=likelihood, **arguments)
     assert error.value.name == name
+
+
+def test_a_name_that_is_taken_and_a_family_that_is_inherited_stay_as_they_are():
+    with pytest.raises(InvalidParameterError, match="'poisson' is by PoissonLikelihood"):
+
+        class Other(PoissonLikelihood, name="poisson"):
+            pass
+
+    class Robust(PoissonLikelihood, name="robust"):
+        pass
+
+    try:
+        assert LIKELIHOODS["robust"] is Robust
+        assert family_of(torch.distributions.Poisson) is PoissonLikelihood
+    finally:
+        del LIKELIHOODS["robust"]
+
+
+def test_what_a_likelihood_needs_has_its_unit_where_the_output_is_bounded():
+    X = 0.4 + 0.1 * torch.rand(80, 3, generator=torch.Generator().manual_seed(0))
+    vae = VAE(3, 2, likelihood="student_t", hidden=(8,))
+    vae.fit(X, epochs=1, progress=False)
+    assert vae.config["output"] == "sigmoid"
+    assert float(vae.decoder.likelihood.log_scale.detach().exp().max()) < 0.1

@@ -10,7 +10,7 @@ from torch.distributions import kl_divergence
 from torch.nn.functional import normalize
 
 from pullback.errors import InvalidDataError, InvalidParameterError
-from pullback.models import VonMisesFisher, VonMisesFisherLikelihood, draw
+from pullback.models import VAE, VonMisesFisher, VonMisesFisherLikelihood, draw
 from pullback.models.likelihoods.von_mises_fisher import log_normalizer, mean_cosine
 from pullback.testing import check_likelihood
 
@@ -110,3 +110,23 @@ def test_what_is_no_direction_is_refused():
         VonMisesFisherLikelihood().check("x", x)
     with pytest.raises(InvalidParameterError, match="mean_direction"):
         VonMisesFisher(torch.ones(1), torch.ones(()))
+
+
+@pytest.mark.parametrize("kappa", [1e4, 1e8])
+def test_draws_in_single_precision_have_the_right_gap(kappa):
+    # kappa (1 - mu . x) is exponential for large kappa on the sphere: of mean 1 and variance 1.
+    p = VonMisesFisher(torch.tensor([0.0, 0.0, 1.0]), torch.tensor(kappa))
+    x = draw(p, (20_000,), torch.Generator().manual_seed(0))
+    gap = kappa * x[:, :2].double().square().sum(-1) / 2
+    assert abs(float(gap.mean()) - 1) < 4 / 20_000**0.5
+
+
+def test_where_the_concentration_is_not_finite_so_are_draws():
+    p = VonMisesFisher(torch.tensor([0.0, 1.0]), torch.tensor([1.0, math.nan, math.inf]), False)
+    finite = draw(p, (), torch.Generator().manual_seed(0)).isfinite().all(-1)
+    assert finite.tolist() == [True, False, False]
+
+
+def test_one_dimension_has_no_directions():
+    with pytest.raises(InvalidParameterError, match="`data_dim` must be an integer >= 2"):
+        VAE(1, 1, likelihood="von_mises_fisher")

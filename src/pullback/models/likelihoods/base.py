@@ -44,7 +44,8 @@ class Likelihood(nn.Module, ABC):
             the Fisher-Rao metric.
         isometric: whether `image`, if there is one, has the Fisher-Rao metric at all, and not only
             the expected metric in the unit of the data.
-        held_information: a cheaper `information` by the place of a parameter that never moves.
+        held_information: from the index of a coordinate in its block to a cheaper `information`,
+            for when that coordinate does not depend on z.
 
     Example:
         >>> from torch.distributions import Independent, Normal
@@ -69,9 +70,14 @@ class Likelihood(nn.Module, ABC):
         super().__init_subclass__(**options)
         if name is None:
             return
+        known = LIKELIHOODS.get(name, cls)
+        if (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
+            allowed = f"a name that is not taken, as {name!r} is by {known.__qualname__}"
+            raise InvalidParameterError("name", allowed, f"it for {cls.__qualname__}")
         LIKELIHOODS[name] = cls
-        _FAMILIES.update(dict.fromkeys(cls.families, cls))
-        if cls.reading is not None:
+        # What is inherited stays that of the base class, for all decoders that return its family.
+        _FAMILIES.update(dict.fromkeys(vars(cls).get("families", ()), cls))
+        if "reading" in vars(cls) and cls.reading is not None:
             register_reading(name, *cls.reading)
 
     @abstractmethod
@@ -136,7 +142,7 @@ class Likelihood(nn.Module, ABC):
 
     @classmethod
     def has(cls, name: str) -> bool:
-        """Say whether the likelihood has written `image`, or `information`, or does without.
+        """Say whether the class has an `image`, or an `information`, of its own.
 
         Example:
             >>> from pullback.models import PoissonLikelihood
@@ -147,8 +153,9 @@ class Likelihood(nn.Module, ABC):
 
     @classmethod
     def build(cls, config: Settings) -> "Likelihood":
-        """Return the likelihood of a model: D, if the constructor takes it, and its options."""
-        given = {"data_dim": config.data_dim} if "data_dim" in _takes(cls) else {}
+        """Return the likelihood of a model: D and d, if the constructor takes them, and options."""
+        dims = {"data_dim": config.data_dim, "latent_dim": config.latent_dim}
+        given = {name: value for name, value in dims.items() if name in _takes(cls)}
         return cls(**given, **config.likelihood_options)
 
     @classmethod
@@ -161,8 +168,8 @@ class Likelihood(nn.Module, ABC):
         Raises:
             InvalidParameterError: an option is unknown or missing.
         """
-        # What is a setting of the model by itself is no option.
-        takes = {name: p for name, p in _takes(cls).items() if not hasattr(config, name)}
+        supplied = {"data_dim", "latent_dim", *cls.settings}
+        takes = {name: p for name, p in _takes(cls).items() if name not in supplied}
         words = ", ".join(sorted(takes)) or "none"
         given = config.likelihood_options
         unknown = [name for name in given if name not in takes]

@@ -88,10 +88,14 @@ class BetaBinomial(Distribution):
         """Compute log p(x), for x of a shape that broadcasts with the batch shape."""
         if self._validate_args:
             self._validate_sample(value)
-        n, c, value = self.total_count, self.concentration, value.to(self.logits)
-        a, b = c * torch.sigmoid(self.logits), c * torch.sigmoid(-self.logits)
-        choices = torch.lgamma(n + 1) - torch.lgamma(value + 1) - torch.lgamma(n - value + 1)
-        return choices + _log_beta(a + value, b + n - value) - _log_beta(a, b)
+        # In double precision: where c is large, or p near 0 or 1, large gammas cancel.
+        n, c, logits, x = (
+            part.double() for part in (self.total_count, self.concentration, self.logits, value)
+        )
+        a, b = c * torch.sigmoid(logits), c * torch.sigmoid(-logits)
+        choices = torch.lgamma(n + 1) - torch.lgamma(x + 1) - torch.lgamma(n - x + 1)
+        log_prob = choices + _log_beta(a + x, b + (n - x)) - _log_beta(a, b)
+        return log_prob.to(self.logits)
 
     @torch.no_grad()
     def sample(self, sample_shape: Any = ()) -> Tensor:
@@ -176,36 +180,48 @@ class BetaBinomialLikelihood(Likelihood, name="beta_binomial"):
         With a = c p and b = c (1 - p), log p(x) is a sum of log(a + k) over k < x, of log(b + k)
         over k < n - x, and of -log(c + k) over k < n, so the scores are sums of inverses.
         """
-        n = int(x[..., 2].max())
-        logits, c = x[..., :1], x[..., 1:2].exp()
+        logits, c, n = x[..., :1], x[..., 1:2].exp(), x[..., 2:]
+        most = round(float(n.detach().nan_to_num().amax())) if n.numel() else 0
+        k = torch.arange(most, dtype=x.dtype, device=x.device)
+        inside, left = k < n - 0.5, _left(n, most)
         p, q = torch.sigmoid(logits), torch.sigmoid(-logits)
-        k = torch.arange(n, dtype=x.dtype, device=x.device)
-        of_a, of_b, of_c = (_sums(1 / (part + k)) for part in (c * p, c * q, c))
-        of_b, total = of_b.flip(-1), of_c[..., -1:]
+        of_a, of_b, of_c = (_sums(inside / (part + k)) for part in (c * p, c * q, c))
+        of_b = of_b.gather(-1, left)
         rate = c * p * q * (of_a - of_b)
-        spread = c * (p * of_a + q * of_b - total)
-        weight = _probabilities(logits, c, n)
+        spread = c * (p * of_a + q * of_b - of_c[..., -1:])
+        weight = _probabilities(logits, c, n, inside, left)
         along = weight * (rate * v[..., :1] + spread * v[..., 1:2])
         pulled = (along * rate).sum(-1), (along * spread).sum(-1)
         return torch.stack([*pulled, 0 * v[..., 2] + 0 * x[..., 2]], -1)
 
 
 def _sums(terms: Tensor) -> Tensor:
-    """Sum the first 0, 1, ..., n terms."""
-    return torch.cat([torch.zeros_like(terms[..., :1]), terms.cumsum(-1)], -1)
+    """Sum the first 0, 1, ... terms."""
+    return torch.cat([torch.zeros_like(terms[..., :1].sum(-1, keepdim=True)), terms.cumsum(-1)], -1)
 
 
-def _probabilities(logits: Tensor, c: Tensor, n: int) -> Tensor:
-    """Compute the probabilities of 0, ..., n successes, without the cancellation of gammas."""
-    k = torch.arange(n, dtype=c.dtype, device=c.device)
-    # log(c p + k) - log(c + k) = log p + ... for k = 0, where p may underflow.
-    first, log_c = logsigmoid(logits), c.log()
-    low = _log_rising(first + log_c, c * torch.sigmoid(logits), k)
-    high = _log_rising(logsigmoid(-logits) + log_c, c * torch.sigmoid(-logits), k)
-    choices = _sums(torch.log((n - k) / (k + 1)))
-    return torch.softmax(choices + low + high.flip(-1), -1)
+def _left(n: Tensor, most: int) -> Tensor:
+    """Return n - x for x = 0, 1, ..., most, or 0 where that is negative."""
+    x = torch.arange(most + 1, dtype=n.dtype, device=n.device)
+    return (n.detach().nan_to_num() - x).round().clamp(min=0).long()
 
 
-def _log_rising(log_a: Tensor, a: Tensor, k: Tensor) -> Tensor:
-    """Compute the logarithms of a (a + 1) ... (a + x - 1), for x = 0, ..., n."""
-    return _sums(torch.cat([log_a, torch.log(a + k[1:])], -1))
+def _probabilities(logits: Tensor, c: Tensor, n: Tensor, inside: Tensor, left: Tensor) -> Tensor:
+    """Compute the probabilities of 0, 1, ... successes, without the cancellation of gammas."""
+    k = torch.arange(inside.shape[-1], dtype=c.dtype, device=c.device)
+    log_c = c.log()
+    low = _log_rising(logsigmoid(logits) + log_c, c * torch.sigmoid(logits), k, inside)
+    high = _log_rising(logsigmoid(-logits) + log_c, c * torch.sigmoid(-logits), k, inside)
+    choices = _sums(torch.where(inside, torch.log((n - k).clamp(min=1) / (k + 1)), 0.0))
+    total = choices + low + high.gather(-1, left)
+    x = torch.arange(inside.shape[-1] + 1, dtype=c.dtype, device=c.device)
+    return torch.softmax(torch.where(x < n + 0.5, total, -torch.inf), -1)
+
+
+def _log_rising(log_a: Tensor, a: Tensor, k: Tensor, inside: Tensor) -> Tensor:
+    """Compute the logarithms of a (a + 1) ... (a + x - 1), for x = 0, 1, ..., n.
+
+    The first factor comes by its logarithm, for a may underflow.
+    """
+    terms = torch.cat([log_a, torch.log(a + k[1:])], -1)[..., : len(k)]
+    return _sums(torch.where(inside, terms, 0.0))

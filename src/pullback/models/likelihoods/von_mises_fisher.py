@@ -10,7 +10,8 @@ from torch.nn.functional import normalize
 
 from pullback.errors import InvalidDataError, InvalidParameterError
 from pullback.models.likelihoods.base import Likelihood
-from pullback.models.standardization import UNITLESS
+from pullback.models.likelihoods.settings import Settings
+from pullback.models.standardization import Standardization, Unit
 from pullback.shapes import Ambient, Data, Latent, Scalars
 
 __all__ = ["VonMisesFisher", "VonMisesFisherLikelihood", "log_normalizer", "mean_cosine"]
@@ -177,28 +178,33 @@ class VonMisesFisher(Distribution):
         """Draw unit vectors, `(*sample_shape, *batch, p)`."""
         shape = self._extended_shape(torch.Size(sample_shape))
         direction = self.mean_direction.expand(shape)
-        cosine = _draw_cosines(self.concentration.expand(shape[:-1]), shape[-1])
+        gap = _draw_gaps(self.concentration.expand(shape[:-1]), shape[-1])
         aside = torch.randn_like(direction)
         aside = aside - (aside * direction).sum(-1, keepdim=True) * direction
-        sine = (1 - cosine.square()).clamp(min=0).sqrt()
-        return cosine.unsqueeze(-1) * direction + sine.unsqueeze(-1) * normalize(aside, dim=-1)
+        sine = (gap * (2 - gap)).clamp(min=0).sqrt()
+        return (1 - gap).unsqueeze(-1) * direction + sine.unsqueeze(-1) * normalize(aside, dim=-1)
 
 
-def _draw_cosines(kappa: Tensor, dim: int) -> Tensor:
-    """Draw mu . x by rejection from a bell that is wider: at least two of three are kept."""
+def _draw_gaps(kappa: Tensor, dim: int) -> Tensor:
+    """Draw 1 - mu . x, by rejection from a bell that is wider: at least two of three are kept.
+
+    Everything is written for the gap, which keeps its digits where kappa is large. Where kappa is
+    not finite the gap is NaN.
+    """
     power = dim - 1
     b = power / (2 * kappa + torch.sqrt(4 * kappa.square() + power**2))
-    x0 = (1 - b) / (1 + b)
-    cosine, left = torch.zeros_like(kappa), torch.ones_like(kappa, dtype=torch.bool)
+    peak = 2 * b / (1 + b)  # the gap at the peak of the bell
+    gap, left = torch.full_like(kappa, torch.nan), kappa.isfinite()
     half = torch.full_like(kappa, power / 2)
     while bool(left.any()):
         y = Beta(half, half, validate_args=False).sample()
-        w = (1 - (1 + b) * y) / (1 - (1 - b) * y)
-        bound = kappa * (w - x0) + power * (torch.log1p(-x0 * w) - torch.log1p(-x0 * x0))
+        trial = 2 * b * y / (1 - (1 - b) * y)
+        ratio = (peak + (1 - peak) * trial) / (peak * (2 - peak))
+        bound = kappa * (peak - trial) + power * ratio.log()
         kept = left & (bound >= torch.log(torch.rand_like(kappa)))
-        cosine = torch.where(kept, w, cosine)
+        gap = torch.where(kept, trial, gap)
         left = left & ~kept
-    return cosine
+    return gap
 
 
 def _kl(p: VonMisesFisher, q: VonMisesFisher) -> Tensor:
@@ -231,7 +237,7 @@ class VonMisesFisherLikelihood(Likelihood, name="von_mises_fisher"):
     """
 
     support = (-1.0 - _UNIT_LENGTH, 1.0 + _UNIT_LENGTH)
-    unit = UNITLESS
+    unit = Unit(Standardization, nn.Identity, "directions")
     families = (VonMisesFisher,)
     reading = (
         lambda direction, concentration: VonMisesFisher(direction, concentration, False),
@@ -242,6 +248,14 @@ class VonMisesFisherLikelihood(Likelihood, name="von_mises_fisher"):
     def __init__(self) -> None:
         super().__init__()
         self.log_concentration = nn.Parameter(torch.zeros(()))
+
+    @classmethod
+    def check_config(cls, config: Settings) -> None:
+        """Refuse data of one dimension, see `Likelihood.check_config`."""
+        super().check_config(config)
+        if config.data_dim < 2:
+            allowed = "an integer >= 2 for likelihood='von_mises_fisher', whose x are unit vectors"
+            raise InvalidParameterError("data_dim", allowed, config.data_dim)
 
     def forward(self, features: Data, z: Latent) -> Distribution:
         """Return the distribution about the direction of the features."""

@@ -110,14 +110,15 @@ class Trainer:
         self.vae.eval()
 
     def _standardize(self) -> None:
-        """Set the unit in which the networks work, once in the life of a model."""
+        """Set the unit in which networks and likelihoods work, once in the life of a model."""
+        if self.vae.settings is not None and not self.vae.history:
+            for likelihood in [m for m in self.vae.modules() if isinstance(m, Likelihood)]:
+                likelihood.set_unit(self.survey.center, self.survey.scale)
         parts = [m for m in self.vae.modules() if isinstance(m, Standardization)]
         unbounded = any(isinstance(m, Destandardization) for m in parts)
         if unbounded and all(m.is_identity for m in parts):
             for module in parts:
                 module.set_(self.survey.center, self.survey.scale)
-            for likelihood in [m for m in self.vae.modules() if isinstance(m, Likelihood)]:
-                likelihood.set_unit(self.survey.center, self.survey.scale)
 
     def _split(self) -> None:
         n, options = len(self.samples), self.options
