@@ -267,7 +267,7 @@ def test_no_path_of_a_graph_round_the_hole_is_shorter():
     assert bool((result.length >= along * 0.95).all())
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 @pytest.mark.parametrize("tabulated", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_points_far_off_the_data(tabulated):
     torch.manual_seed(0)
@@ -341,7 +341,7 @@ def wall(z):
     return torch.stack([x, y, height], -1)
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_a_graph_sees_the_way_round_a_wall():
     metric = PullbackMetric(wall)
     a, b = tensor([[-1.0, -0.5], [1.0, -0.5]])

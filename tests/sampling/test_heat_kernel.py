@@ -30,7 +30,7 @@ def density_on_the_sphere(time, r):
     return (terms * eval_legendre(k, np.cos(r))).sum(0)
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_the_density_on_the_sphere_is_right_to_first_order():
     z = torch.tensor([[0.1, -0.2], [0.3, 0.1], [0.5, -0.4]], dtype=torch.float64)
     r = great_circle_dist(START.expand_as(z), z)

@@ -35,7 +35,7 @@ def pairs(n, d):
     return a, b
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("metric", "log", "d"),
     [

@@ -34,7 +34,7 @@ def across(metric, point, direction):
     return u, n / metric.norm(point, n)
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("metric", "point", "size", "slope"),
     [
@@ -174,7 +174,7 @@ def test_a_geodesic_that_is_lost_before_is_said_to_be():
     assert points.status.tolist() == [Status.MAX_STEPS, Status.CONVERGED]
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_the_nearer_of_cut_and_conjugate_points_is_the_radius(monkeypatch):
     """On a plane, of which we say that beyond 1.3 there is always a shorter way."""
     monkeypatch.setattr(

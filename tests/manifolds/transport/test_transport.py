@@ -87,7 +87,7 @@ coordinate = st.floats(-1.5, 1.5)
 nodes = st.lists(st.tuples(coordinate, coordinate), min_size=2, max_size=5)
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 @settings(max_examples=15)
 @given(nodes)
 def test_transport_is_an_isometry_and_backwards_its_inverse(rows):

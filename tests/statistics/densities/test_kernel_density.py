@@ -55,7 +55,7 @@ def polar(reach, n_radii=16, n_angles=24):
     return (torch.as_tensor(values.copy()).flatten() for values in (r, angle, weights))
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["newton", "table"])
 def test_on_the_sphere_it_integrates_to_one(method):
     h, data = 0.3, np.array([[0.1, 0.0], [-0.15, 0.1]])

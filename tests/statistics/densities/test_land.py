@@ -83,7 +83,7 @@ def quadrature_truth(name, covariance):
 # ---- The normaliser.
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SPACES)
 @pytest.mark.parametrize("sigma", [0.3, 0.9])
 def test_the_normaliser_is_the_integral_by_the_riemannian_volume(name, sigma):
