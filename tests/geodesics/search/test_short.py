@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from pullback.geodesics import search_shortly, with_ends
+from pullback.geodesics.search.short import ShortGeodesics
 from pullback.manifolds import Manifold
 from pullback.manifolds.reference import (
     HalfPlane,
@@ -76,3 +77,10 @@ def test_ends_are_moved_and_what_lies_between_with_them():
 def _bump(z):
     height = 6 * torch.exp(-8 * z.square().sum(-1, keepdim=True))
     return torch.cat([z, height], -1)
+
+
+def test_velocities_of_cubic_curves_are_exact():
+    t = torch.linspace(0, 1, 9, dtype=torch.float64)
+    nodes = torch.stack([t + 2 * t**2 - t**3, 3 * t], -1)[None]
+    velocity = ShortGeodesics(torch.ones(1), nodes).velocity()
+    assert torch.allclose(velocity, torch.tensor([[1.0, 3.0]], dtype=torch.float64), atol=1e-12)

@@ -157,3 +157,10 @@ def test_bad_settings_are_refused(options):
     (name,) = options
     with pytest.raises(InvalidParameterError, match=f"`{name}` must be"):
         Shooting(**options)
+
+
+def test_no_geodesic_is_tried_that_is_much_longer_than_the_straight_line():
+    a, b = torch.tensor([[0.0, 1.0]]).double(), torch.tensor([[1.0, 1.5]]).double()
+    nodes = straight_line(a, b, 16)
+    state = Shooting().init(HalfPlane(), nodes)
+    assert bool((state.longest <= 1.2 * HalfPlane().chords(nodes).sum(-1)).all())

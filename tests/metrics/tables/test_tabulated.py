@@ -161,6 +161,8 @@ def test_where_a_table_is_off_the_answer_is_polished():
     a, b = torch.tensor([[-0.8, 0.1], [0.8, 0.3]], dtype=torch.float64)
     result, truth = connect(wrong, a, b), connect(bumpy, a, b)
     assert result.converged
+    seen_once = connect(wrong, a, b, confirm=False)  # by how far off the table's length is
+    torch.testing.assert_close(seen_once.length, truth.length, rtol=1e-4, atol=0)
     torch.testing.assert_close(result.length, truth.length, rtol=1e-4, atol=0)
 
 
