@@ -118,6 +118,8 @@ class Copy:
         return Finding(NOTHING, "", round(seconds, 1))
 
     def _has(self, test: str) -> bool:
+        if "::" not in test:
+            return False  # nothing found it, or it had no end
         file, *_, name = test.split("[")[0].split("::")
         path = self.folder / "tests" / file
         return path.is_file() and f"def {name}(" in path.read_text()

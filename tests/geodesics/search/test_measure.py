@@ -128,12 +128,3 @@ def test_resampled_nodes_lie_on_the_same_curve():
     torch.testing.assert_close(resample(nodes, 129), points_of(spiral, 129), rtol=0, atol=1e-4)
     line = torch.tensor([[[0.0], [1.0], [3.0]]]).double()
     assert resample(line, 5).flatten().tolist() == [0, 0.5, 1, 2, 3]
-
-
-def test_nodes_stay_apart_where_the_metric_is_zero_from_the_start_on():
-    points = torch.tensor([[[0.0], [1.0], [2.0]]], dtype=torch.float64)
-    nodes = at_constant_speed(points, torch.tensor([[0.0, 1.0]], dtype=torch.float64), 5)
-    assert bool(nodes.isfinite().all())
-    assert bool((nodes.diff(dim=1) > 0).all())
-    assert float(nodes[0, 0]) == 0
-    assert float(nodes[0, -1]) == 2
