@@ -23,8 +23,8 @@ CHAIN = [
     ["geodesics"],
     ["manifolds"],
     ["statistics", "sampling", "testing"],
-    ["plots", "adapters", "scale"],
-    ["report", "explorer"],
+    ["plots", "adapters"],
+    ["report"],
     ["cli"],
     ["__main__"],
     ["__init__"],  # the public names: it knows everything, and nothing imports from it

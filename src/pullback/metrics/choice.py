@@ -1,7 +1,7 @@
 """Which metric do I want? The choice by name, and the default of each family of distributions."""
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,12 +18,11 @@ from pullback.metrics.information.fisher_rao import FisherRaoMetric
 from pullback.metrics.information.kl import KLMetric
 from pullback.metrics.pullback import PullbackMetric
 from pullback.models import EnsembleDecoder
-from pullback.models.decoding.door import look
 from pullback.models.decoding.preparation import (
+    TakenIn,
     as_model,
-    prepare_decoder,
     read_dim,
-    where_to_compute,
+    take_in,
 )
 from pullback.models.likelihoods.base import family_of
 
@@ -90,53 +89,29 @@ def metric_of(
     as_model(decoder)  # which refuses what cannot be called
     if isinstance(decoder, EnsembleDecoder):
         return _ensemble(decoder, metric, ambient, options)
-    return _measure(decoder, _look(decoder, options), metric, ambient, options)
-
-
-class _Look(NamedTuple):
-    """A decoder as it is measured, and what it returns.
-
-    Attributes:
-        prepared: what `prepare_decoder` made of it.
-        origin: the origin of its latent space.
-        outputs: what it returned at some points.
-    """
-
-    prepared: Callable[[Tensor], Any]
-    origin: Tensor
-    outputs: Any
-
-
-def _look(decoder: Callable[[Tensor], Any], options: dict[str, Any]) -> _Look:
-    """Prepare a decoder and evaluate it at some points, to see what it returns."""
-    dim = read_dim(decoder, options.get("dim"))
-    known = options | {"dim": dim, "device": where_to_compute(decoder, options.get("device"))}
-    prepared = prepare_decoder(decoder, **known)
-    dtype = known.get("dtype", torch.float64)
-    origin = torch.zeros(dim, dtype=dtype, device=known["device"])
-    return _Look(prepared, origin, look(prepared, origin))
+    return _measure(decoder, take_in(decoder, **options), metric, ambient, options)
 
 
 def _measure(
     decoder: Callable[[Tensor], Any],
-    at: _Look,
+    at: TakenIn,
     metric: str | None,
     ambient: AmbientMetric | None,
     options: dict[str, Any],
 ) -> Metric:
-    name = metric or _default(at.outputs)
+    name = metric or _default(at.output)
     kind: type[PullbackMetric | FisherRaoMetric] = FisherRaoMetric
     chosen: PullbackMetric | KLMetric | FisherRaoMetric
     if name == "expected":
-        _refuse_without_expectation(at.outputs)
+        _refuse_without_expectation(at.output)
         kind = PullbackMetric
-    elif _is_flat(at.outputs):
+    elif _is_flat(at.output):
         kind = PullbackMetric
     if name == "kl":  # which computes in double precision whatever was asked for
         chosen = KLMetric.from_decoder(decoder, **options | {"dim": len(at.origin)})
     else:
         trainable = options.get("trainable", False)
-        chosen = kind.from_prepared(at.prepared, at.origin, trainable=trainable)
+        chosen = kind.from_prepared(at.decoder, at.origin, trainable=trainable)
     return chosen if ambient is None else _enrich(chosen, ambient, name, at.origin)
 
 
@@ -147,8 +122,8 @@ def _ensemble(
     options: dict[str, Any],
 ) -> EnsembleMetric:
     options["dim"] = read_dim(ensemble, options.get("dim"))
-    looks = [_look(part, options) for part in ensemble.decoders]
-    names = {metric or _default(at.outputs) for at in looks}
+    looks = [take_in(part, **options) for part in ensemble.decoders]
+    names = {metric or _default(at.output) for at in looks}
     if len(names) > 1:
         raise InvalidParameterError(
             "metric",

@@ -20,9 +20,9 @@ from pullback.autodiff import (
 from pullback.metrics.base import ChordExpansion, Metric
 from pullback.metrics.immersions import immersion as immersion_of
 from pullback.models.decoding.copying import cast_module, copy_module
-from pullback.models.decoding.door import check_map, look, probes
+from pullback.models.decoding.door import check_map, probes
 from pullback.models.decoding.laws import is_rough_copy
-from pullback.models.decoding.preparation import prepare_decoder, read_dim, where_to_compute
+from pullback.models.decoding.preparation import take_in, where_to_compute
 from pullback.shapes import (
     Ambient,
     Latent,
@@ -118,12 +118,8 @@ class PullbackMetric(Metric):
             >>> metric.metric_matrix(torch.zeros(5, 2).double()).shape
             torch.Size([5, 2, 2])
         """
-        dim = read_dim(decoder, dim)
-        device = where_to_compute(decoder, device)
-        decoder = prepare_decoder(decoder, dim=dim, dtype=dtype, device=device, trainable=trainable)
-        origin = torch.zeros(dim, dtype=dtype, device=device)
-        look(decoder, origin)
-        return cls.from_prepared(decoder, origin, trainable=trainable)
+        taken = take_in(decoder, dim=dim, dtype=dtype, device=device, trainable=trainable)
+        return cls.from_prepared(taken.decoder, taken.origin, trainable=trainable)
 
     @classmethod
     def from_prepared(

@@ -5,7 +5,7 @@ conditioned, and by the information in them as a metric of the ambient space. A 
 both along; another family registers them with `statistical_model`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial, singledispatch
 from typing import Any, NamedTuple
 
@@ -35,7 +35,7 @@ from pullback.metrics.information.information_blocks import (
     von_mises_information,
     zero_inflated_information,
 )
-from pullback.models.likelihoods.base import LIKELIHOODS, family_of
+from pullback.models.likelihoods.base import LIKELIHOODS, Information, family_of
 from pullback.models.likelihoods.distributions.zero_inflated import ZeroInflatedNegativeBinomial
 from pullback.models.likelihoods.negative_binomial import (
     asinh_of_root_odds,
@@ -44,8 +44,6 @@ from pullback.models.likelihoods.negative_binomial import (
 from pullback.shapes import MetricMatrix
 
 __all__ = ["StatisticalModel", "fisher_information", "statistical_model"]
-
-_Information = Callable[[Tensor, Tensor], Tensor]
 
 
 class _Flat(AmbientMetric):
@@ -231,7 +229,7 @@ def _named_product(outputs: Mapping[str, Any]) -> StatisticalModel:
 
 
 def _blocks(
-    information: _Information, *parameters: Tensor, held: Mapping[int, _Information] | None = None
+    information: Information, *parameters: Tensor, held: Mapping[int, Information] | None = None
 ) -> StatisticalModel:
     """Interleave the parameters of a family of single numbers."""
     field = BlockInformation(information, len(parameters), held=held)

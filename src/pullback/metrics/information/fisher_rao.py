@@ -34,8 +34,8 @@ from pullback.metrics.information.fisher_information import (
     holding,
     statistical_model,
 )
-from pullback.models.decoding.door import check_map, look, probes
-from pullback.models.decoding.preparation import prepare_decoder, read_dim, where_to_compute
+from pullback.models.decoding.door import check_map, probes
+from pullback.models.decoding.preparation import take_in
 
 __all__ = ["FisherRaoMetric"]
 
@@ -97,12 +97,8 @@ class FisherRaoMetric(FieldMetric):
             InvalidDataError: the decoder returns NaN, ignores the batch, is not deterministic, or
                 does not depend on z at all.
         """
-        dim = read_dim(decoder, dim)
-        device = where_to_compute(decoder, device)
-        decoder = prepare_decoder(decoder, dim=dim, dtype=dtype, device=device, trainable=trainable)
-        origin = torch.zeros(dim, dtype=dtype, device=device)
-        look(decoder, origin)
-        return cls.from_prepared(decoder, origin, trainable=trainable)
+        taken = take_in(decoder, dim=dim, dtype=dtype, device=device, trainable=trainable)
+        return cls.from_prepared(taken.decoder, taken.origin, trainable=trainable)
 
     @classmethod
     def from_prepared(

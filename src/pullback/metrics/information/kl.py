@@ -17,13 +17,8 @@ from torch.distributions import (
 from pullback.autodiff import unvalidated_distributions
 from pullback.errors import InvalidParameterError, check_dtype, check_number
 from pullback.metrics.base import Metric
-from pullback.models.decoding.door import check_map, look
-from pullback.models.decoding.preparation import (
-    as_model,
-    prepare_decoder,
-    read_dim,
-    where_to_compute,
-)
+from pullback.models.decoding.door import check_map
+from pullback.models.decoding.preparation import as_model, take_in
 from pullback.shapes import Latent, MetricMatrix, Scalars
 
 __all__ = ["KLMetric", "symmetric_divergence"]
@@ -120,15 +115,13 @@ class KLMetric(Metric):
             InvalidDataError: the decoder returns NaN, ignores the batch, is not deterministic, or
                 does not depend on z at all; or distributions are infinitely far apart.
         """
-        dim = read_dim(decoder, dim)
-        device, dtype = where_to_compute(decoder, device), check_dtype("dtype", dtype)
+        dtype = check_dtype("dtype", dtype)
         inner = torch.float64 if isinstance(as_model(decoder), nn.Module) else dtype
-        decoder = prepare_decoder(decoder, dim=dim, dtype=inner, device=device, trainable=trainable)
-        look(decoder, torch.zeros(dim, dtype=inner, device=device))
-        metric = cls(decoder, dim, kl=kl, step=step)
+        taken = take_in(decoder, dim=dim, dtype=inner, device=device, trainable=trainable)
+        metric = cls(taken.decoder, len(taken.origin), kl=kl, step=step)
         metric._dtype = inner
         metric.requires_grad = trainable
-        origin = torch.zeros(dim, dtype=dtype, device=device)
+        origin = taken.origin.to(dtype)
         check_map(partial(metric._divergence_from, origin), origin)
         return metric
 

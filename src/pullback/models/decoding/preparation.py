@@ -4,7 +4,7 @@ import inspect
 import warnings
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -13,11 +13,70 @@ from pullback.autodiff import decomposed, unmoved_modules
 from pullback.errors import InvalidParameterError, check_device, check_dtype, check_integer
 from pullback.exclusive import exclusive
 from pullback.models.decoding.copying import Forgetful, cast_module, copy_module, keeps_results
-from pullback.models.decoding.door import probes
+from pullback.models.decoding.door import look, probes
 from pullback.models.decoding.laws import broken_laws
 from pullback.models.decoding.output import flatten_output
 
-__all__ = ["as_model", "is_method", "prepare_decoder", "read_dim", "where_to_compute"]
+__all__ = [
+    "TakenIn",
+    "as_model",
+    "is_method",
+    "prepare_decoder",
+    "read_dim",
+    "take_in",
+    "where_to_compute",
+]
+
+
+class TakenIn(NamedTuple):
+    """A decoder as it is measured, and what it returns.
+
+    Attributes:
+        decoder: what `prepare_decoder` made of it.
+        origin: the origin of its latent space, in the precision and on the device of the geometry.
+        output: what it returned at some points.
+
+    Example:
+        >>> take_in(nn.Linear(2, 3), dim=2).origin
+        tensor([0., 0.], dtype=torch.float64)
+    """
+
+    decoder: Callable[[Tensor], Any]
+    origin: Tensor
+    output: Any
+
+
+def take_in(
+    decoder: nn.Module | Callable[[Tensor], Any],
+    *,
+    dim: int | None = None,
+    dtype: torch.dtype = torch.float64,
+    device: str | torch.device | None = None,
+    trainable: bool = False,
+) -> TakenIn:
+    """Prepare a decoder, and evaluate it at some points to see what it returns.
+
+    Args:
+        decoder: as for `prepare_decoder`, like the others.
+        dim: the latent dimension d; the decoder's own `latent_dim` if None.
+        dtype: the floating-point type to compute in.
+        device: where to compute; None for where a module is, and the CPU for a function.
+        trainable: follow a module as it trains.
+
+    Raises:
+        InvalidParameterError: as of `prepare_decoder`, or the dimension is not known.
+        InvalidDataError: it fails, or returns what is no decoder's output.
+        DeviceError: the device is not on this machine.
+
+    Example:
+        >>> take_in(torch.tanh, dim=2).output.shape
+        torch.Size([5, 2])
+    """
+    dim = read_dim(decoder, dim)
+    device = where_to_compute(decoder, device)
+    prepared = prepare_decoder(decoder, dim=dim, dtype=dtype, device=device, trainable=trainable)
+    origin = torch.zeros(dim, dtype=dtype, device=device)
+    return TakenIn(prepared, origin, look(prepared, origin))
 
 
 def prepare_decoder(
