@@ -154,7 +154,7 @@ def test_the_model_stays_as_it_was(models):
 
 def test_the_default_decoder_is_taken_with_a_warning_of_its_kinks(models):
     model = models.BetaVAE(models.BetaVAEConfig(input_dim=SHAPE, latent_dim=3, beta=2.0))
-    with pytest.warns(SmoothnessWarning, match="as with ReLU"):
+    with pytest.warns(SmoothnessWarning, match="not twice differentiable"):
         decoder = from_pythae(model)
     assert (decoder.latent_dim, decoder.data_dim) == (3, 16)
 

@@ -161,7 +161,7 @@ def test_the_model_stays_as_it_was(scvi, cells):
 
 
 def test_the_default_decoder_is_taken_with_a_warning_of_its_kinks(scvi, cells):
-    with pytest.warns(SmoothnessWarning, match="as with ReLU"):
+    with pytest.warns(SmoothnessWarning, match="not twice differentiable"):
         decoder = from_scvi(build(scvi, cells, smooth=False))
     assert (decoder.latent_dim, decoder.data_dim) == (2, N_GENES)
 
