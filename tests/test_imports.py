@@ -15,7 +15,7 @@ CHAIN = [
     ["version"],
     ["shapes"],
     ["display", "errors", "progress"],
-    ["exclusive", "formulas"],
+    ["exclusive", "files", "formulas"],
     ["autodiff", "linalg"],
     ["datasets", "models"],
     ["metrics"],

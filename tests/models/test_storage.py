@@ -131,19 +131,6 @@ def test_a_crash_between_the_two_files_leaves_the_old_model(folder, monkeypatch)
     assert torch.equal(load(folder).encode(X), before)
 
 
-def test_atomic_write_leaves_the_old_file_when_it_fails(tmp_path, monkeypatch):
-    path = tmp_path / "file"
-    atomic_write(path, b"old")
-
-    def full_disk(_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(storage.os, "fsync", full_disk)
-    with pytest.raises(StorageError, match=r"Cannot write .*No space left.*Nothing .* has changed"):
-        atomic_write(path, b"new")
-    assert path.read_bytes() == b"old"
-
-
 def test_folder_that_cannot_be_made_is_refused(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StorageError, match="choose a folder that can be written"):

@@ -1,5 +1,6 @@
 """Variational auto-encoders: encoders, decoders, likelihoods, training and storage."""
 
+from pullback.files import atomic_write, check_writable
 from pullback.models import likelihoods
 from pullback.models.decoding.decoder import Decoder
 from pullback.models.dropout import FixedDropout, mc_dropout
@@ -9,7 +10,7 @@ from pullback.models.likelihoods import *  # noqa: F403 (each names itself there
 from pullback.models.networks import ConvolutionalDecoder, ConvolutionalEncoder, activation, mlp
 from pullback.models.priors import StandardNormal
 from pullback.models.randomness import draw
-from pullback.models.storage import atomic_write, check_writable, save
+from pullback.models.storage import save
 from pullback.models.training.objectives import (
     ELBO,
     elbo,

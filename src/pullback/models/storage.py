@@ -1,101 +1,26 @@
 """Models on disk: a folder of JSON and safetensors, written atomically and never pickled."""
 
-import errno
 import hashlib
 import json
 import os
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import safetensors.torch
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
 
 from pullback.errors import StorageError, check_path
+from pullback.files import FileKind, atomic_write, read_bytes
 from pullback.models.model import LatentVariableModel
 from pullback.version import __version__
 
-__all__ = ["Saved", "atomic_write", "check_writable", "fill", "read_saved", "save"]
+__all__ = ["Saved", "fill", "read_saved", "save"]
 
 _FORMAT = 1
 _JSON = "model.json"
-_PAGE = 4096  # bytes that are written to see whether a disk has space
 _TIMINGS = "timings.json"  # apart from the rest, which is the same for the same training
-
-
-def atomic_write(path: str | os.PathLike[str], content: bytes) -> None:
-    """Write a file so that a crash at any moment leaves either the old file or the new one.
-
-    The bytes go to a temporary file in the same folder, are flushed to the disk, and the file then
-    takes the place of the old one in one step.
-
-    Args:
-        path: the file; its folder is made if it is missing.
-        content: the bytes.
-
-    Raises:
-        StorageError: the folder or the file cannot be written.
-
-    Example:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     atomic_write(Path(folder) / "note.txt", b"hello")
-        ...     (Path(folder) / "note.txt").read_bytes()
-        b'hello'
-    """
-    path = check_path("path", path)
-    # Always the same name, so that what a killed process left behind is used up by the next one.
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except OSError as error:
-        raise StorageError(
-            f"Cannot write {path}: {error.strerror or error}. Nothing that was there has changed; "
-            "choose a folder that can be written and has space."
-        ) from error
-
-
-def check_writable(path: str | os.PathLike[str], *, cure: str = "") -> None:
-    """Raise if `atomic_write` could not write a file: to be asked before long work, not after it.
-
-    A page is written where the file shall lie, or in the nearest folder that there is, and removed
-    again: permissions alone do not tell of a read-only or full disk.
-
-    Args:
-        path: the file.
-        cure: a sentence that says what else may be done.
-
-    Raises:
-        StorageError: the file cannot be written.
-
-    Example:
-        >>> check_writable("/nowhere/at/all.txt" if os.name == "nt" else "/dev/null/x.txt")
-        Traceback (most recent call last):
-        pullback.errors.StorageError: Cannot write /dev/null/x.txt: Not a directory. ...
-    """
-    path = Path(path).absolute()
-    there = next(folder for folder in path.parents if folder.exists())
-    trial = there / f".{path.name}.partial"
-    try:
-        if path.is_dir():
-            raise IsADirectoryError(errno.EISDIR, "it is a folder")
-        with trial.open("wb") as file:
-            file.write(bytes(_PAGE))
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        cure = cure or "Choose a folder that can be written and has space."
-        raise StorageError(f"Cannot write {path}: {error.strerror or error}. {cure}") from error
-    finally:
-        with suppress(OSError):  # where nothing can be written there is nothing to remove
-            trial.unlink()
+_ABSENT = "it is not a folder that `VAE.save` wrote, or the file was deleted."
+_WEIGHTS = FileKind("file of weights", absent=_ABSENT, cure="Save the model again.")
 
 
 def save(vae: LatentVariableModel, path: str | os.PathLike[str]) -> None:
@@ -118,7 +43,7 @@ def save(vae: LatentVariableModel, path: str | os.PathLike[str]) -> None:
     """
     folder = check_path("path", path)
     replaced = _named_weights(folder)
-    content = tensors_to_bytes(vae.state_dict())
+    content = _WEIGHTS.to_bytes(vae.state_dict())
     digest = hashlib.sha256(content).hexdigest()
     name = f"weights-{digest[:16]}.safetensors"
     document = {
@@ -214,7 +139,7 @@ def _with_timings(document: dict[str, Any], path: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return history
     try:
-        timings = json.loads(_read_bytes(path))
+        timings = json.loads(read_bytes(path, absent=_ABSENT))
         if timings["weights"] != document["weights"]["file"]:
             return history  # a crash left them there, of a model that was not saved to the end
         pairs = list(zip(history, timings["seconds"], strict=True))
@@ -223,12 +148,6 @@ def _with_timings(document: dict[str, Any], path: Path) -> list[dict[str, Any]]:
             f"{path} is damaged ({error}). It only says how long each epoch took: delete it."
         ) from error
     return [row if s is None else {**row, "seconds": s} for row, s in pairs]
-
-
-def tensors_to_bytes(tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> bytes:
-    """Serialise tensors from any device in the safetensors format."""
-    detached = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    return safetensors.torch.save(detached, metadata)
 
 
 def _named_weights(folder: Path) -> Path | None:
@@ -245,20 +164,8 @@ def _checksum(document: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
-def _read_bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError as error:
-        raise StorageError(
-            f"There is no {path.name} in {path.parent}: it is not a folder that `VAE.save` wrote, "
-            "or the file was deleted."
-        ) from error
-    except OSError as error:
-        raise StorageError(f"Cannot read {path}: {error.strerror or error}.") from error
-
-
 def _read_document(path: Path) -> dict[str, Any]:
-    content = _read_bytes(path)
+    content = read_bytes(path, absent=_ABSENT)
     try:
         document: dict[str, Any] = json.loads(content)
     except ValueError as error:
@@ -304,7 +211,7 @@ def _refuse_other_content(path: Path, document: dict[str, Any]) -> None:
 
 def _read_weights(folder: Path, entry: dict[str, Any]) -> dict[str, Tensor]:
     path = folder / entry["file"]
-    content = _read_bytes(path)
+    content = read_bytes(path, absent=_ABSENT)
     if len(content) != entry["size"]:
         raise StorageError(
             f"{path} is truncated or damaged: it has {len(content)} bytes of {entry['size']}. "
@@ -315,10 +222,7 @@ def _read_weights(folder: Path, entry: dict[str, Any]) -> dict[str, Tensor]:
             f"{path} was changed after it was saved: its SHA-256 is not the one in {_JSON}. "
             "Restore it from a backup or save the model again."
         )
-    try:
-        return safetensors.torch.load(content)
-    except SafetensorError as error:
-        raise StorageError(f"{path} is no valid safetensors file: {error}.") from error
+    return _WEIGHTS.from_bytes(content, path).tensors
 
 
 def _dtype(state: dict[str, Tensor]) -> torch.dtype:

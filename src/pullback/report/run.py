@@ -13,7 +13,7 @@ from typing import Any, get_type_hints
 import numpy as np
 
 from pullback.errors import InvalidParameterError, StorageError
-from pullback.models import atomic_write, check_writable
+from pullback.files import atomic_write, check_writable
 from pullback.report.preparation import RunData
 
 __all__ = ["RunFolder", "Settings"]

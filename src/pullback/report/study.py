@@ -12,10 +12,11 @@ from torch import Tensor, nn
 
 from pullback.errors import ConvergenceWarning, InvalidDataError, StorageError
 from pullback.exclusive import exclusive
+from pullback.files import check_writable
 from pullback.geodesics import GeodesicResult
 from pullback.manifolds import Manifold
 from pullback.metrics import TabulatedMetric
-from pullback.models import VAE, check_writable, load
+from pullback.models import VAE, load
 from pullback.report.run import RunFolder
 from pullback.report.training import with_constant_std
 from pullback.shapes import Codes, Nodes

@@ -7,22 +7,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import safetensors.torch
 import torch
-from safetensors import SafetensorError
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from pullback.errors import InvalidParameterError, StorageError, check_path
+from pullback.files import FileKind
 from pullback.manifolds import Manifold
-from pullback.models import atomic_write
-from pullback.models.storage import tensors_to_bytes
 from pullback.version import __version__
 
 __all__ = ["read_estimator", "write_estimator"]
 
 _FORMAT = 1
+_CURE = "Save the estimator again, or restore the file from a backup."
+_ESTIMATOR = FileKind("estimator", absent="save an estimator there first.", cure=_CURE)
 _SAME = 1e-4  # how far two metrics may differ, by rounding in another precision, and count as one
 
 
@@ -63,8 +62,7 @@ def write_estimator(estimator: BaseEstimator, path: str | os.PathLike[str]) -> N
         "metric": _encode("metric", _metric_at(estimator.manifold, probe), tensors),
     }
     text = json.dumps(document)
-    metadata = {"pullback": text, "sha256": _digest(text, tensors)}
-    atomic_write(path, tensors_to_bytes(tensors, metadata))
+    _ESTIMATOR.write(path, tensors, text, sha256=_digest(text, tensors))
 
 
 def read_estimator(
@@ -85,7 +83,7 @@ def read_estimator(
         >>> from pullback.statistics import FrechetMean
         >>> read_estimator(FrechetMean, "nowhere", Manifold(lambda z: z, dim=1))
         Traceback (most recent call last):
-        pullback.errors.StorageError: Cannot read nowhere: No such file or directory.
+        pullback.errors.StorageError: There is no nowhere in .: save an estimator there first.
     """
     document, tensors = _read(check_path("path", path))
     kinds = {known.__name__: known for known in (kind, *_descendants(kind))}
@@ -108,25 +106,16 @@ def read_estimator(
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise StorageError(f"Cannot read {path}: {error.strerror or error}.") from error
-    cure = "Save the estimator again, or restore the file from a backup."
-    try:
-        tensors = safetensors.torch.load(content)
-        size = int.from_bytes(content[:8], "little")
-        metadata = json.loads(content[8 : 8 + size]).get("__metadata__", {})
-        document: dict[str, Any] = json.loads(metadata["pullback"])
-    except (SafetensorError, ValueError, KeyError) as error:
-        raise StorageError(f"{path} is no estimator of this package, or damaged. {cure}") from error
+    tensors, header, document = _ESTIMATOR.read(path)
+    if not {"format", "version"} <= set(document):
+        raise _ESTIMATOR.damaged(path, "its header does not tell of an estimator of this package")
     if document["format"] > _FORMAT:
         raise StorageError(
             f"{path} was written by pullback {document['version']}, but this is {__version__}, "
             "which does not read its format. Upgrade with `pip install --upgrade pullback`."
         )
-    if metadata.get("sha256") != _digest(metadata["pullback"], tensors):
-        raise StorageError(f"{path} was changed after it was saved. {cure}")
+    if header.get("sha256") != _digest(header["pullback"], tensors):
+        raise StorageError(f"{path} was changed after it was saved. {_CURE}")
     return document, tensors
 
 

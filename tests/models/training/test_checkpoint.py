@@ -12,10 +12,11 @@ from itertools import pairwise
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import save
 
+from pullback import files
 from pullback.errors import StorageError
 from pullback.models import VAE, Trainer
-from pullback.models.storage import tensors_to_bytes
 from pullback.models.training import checkpoint as checkpoints
 from pullback.models.training.checkpoint import Checkpoint, TrainingState
 
@@ -104,7 +105,7 @@ def test_checkpoints_are_written_no_more_often_than_a_tenth_of_the_time_allows(
         clock.now += 0.25
 
     monkeypatch.setattr(checkpoints, "time", clock)
-    monkeypatch.setattr(checkpoints, "atomic_write", write)
+    monkeypatch.setattr(files, "atomic_write", write)
     model, checkpoint = torch.nn.Linear(2, 3), Checkpoint(tmp_path / "run.safetensors", "0a")
     while clock.now < 100:
         checkpoint.write(TrainingState(), model, None, None, force=False)
@@ -141,7 +142,7 @@ def rewrite(path, change):
         document = json.loads(file.metadata()["pullback"])
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     change(document)
-    path.write_bytes(tensors_to_bytes(tensors, {"pullback": json.dumps(document)}))
+    path.write_bytes(save(tensors, {"pullback": json.dumps(document)}))
 
 
 def test_a_changed_tensor_is_noticed(path):

@@ -22,8 +22,9 @@ from pullback.errors import (
     check_device,
     check_integer,
 )
+from pullback.files import atomic_write, check_writable
 from pullback.manifolds import Manifold
-from pullback.models import atomic_write, check_writable, load
+from pullback.models import load
 from pullback.plots import theme, to_png
 from pullback.plots.maps.latent_map import latent_map, survey
 from pullback.report import RunFolder

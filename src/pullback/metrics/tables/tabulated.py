@@ -5,9 +5,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple
 
-import safetensors.torch
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
 
 from pullback import linalg
@@ -21,14 +19,16 @@ from pullback.errors import (
     check_number,
     check_path,
 )
+from pullback.files import FileKind
 from pullback.metrics.base import EndExpansion, Metric
 from pullback.metrics.tables.bspline import BSpline
-from pullback.models import atomic_write
 from pullback.shapes import Codes, Latent, Mask, MetricMatrix, Points, Scalars, Tangent
 
 __all__ = ["TabulatedMetric"]
 
 _FILE = "table.safetensors"
+_CURE = "Delete it, and build and save the table again."
+_TABLE = FileKind("table of a metric", absent="save a table first.", cure=_CURE)
 _FIRST = {1: 128, 2: 64, 3: 16}  # cells along each axis that are tried first
 _MOST = {1: 16384, 2: 512, 3: 64}
 _GROWTH = 1.2  # more cells than the order of the error asks for, so that one more try will do
@@ -317,8 +317,7 @@ class TabulatedMetric(Metric):
             "errors": self.errors,
             "exact": self._metric.metric_matrix(probes),
         }
-        content = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-        atomic_write(folder / _FILE, safetensors.torch.save(content))
+        _TABLE.write(folder / _FILE, tensors)
 
     @staticmethod
     def is_saved(folder: str | os.PathLike[str]) -> bool:
@@ -344,19 +343,14 @@ class TabulatedMetric(Metric):
             StorageError: there is no table, it is damaged, or it was made from another metric.
         """
         path = check_path("folder", folder) / _FILE
+        stored = _TABLE.read(path).tensors
+        tensors = {name: value.to(device or "cpu") for name, value in stored.items()}
         try:
-            stored = safetensors.torch.load(path.read_bytes())
-            tensors = {name: value.to(device or "cpu") for name, value in stored.items()}
             spline = BSpline(tensors["coefficients"], tensors["low"], tensors["high"])
             table = cls(metric, spline, tensors["margin"], tensors["errors"])
             exact = tensors["exact"]
-        except FileNotFoundError as error:
-            raise StorageError(f"There is no {_FILE} in {folder}: save a table first.") from error
-        except (OSError, KeyError, SafetensorError) as error:
-            raise StorageError(
-                f"{path} is no table of a metric, or damaged ({error}): delete it, and build and "
-                "save it again."
-            ) from error
+        except KeyError as error:
+            raise _TABLE.damaged(path, f"it lacks {error}") from error
         now = metric.metric_matrix(table._probes())
         if now.shape != exact.shape or not torch.allclose(now.to(exact), exact, rtol=1e-4, atol=0):
             raise StorageError(

@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from pullback.errors import StorageError
-from pullback.models.storage import atomic_write, tensors_to_bytes
+from pullback.files import FileKind
 
 __all__ = ["Checkpoint", "TrainingState", "digest"]
 
-_KEY = "pullback"
 _FORMAT = 1
+_CURE = "Delete it, or pass `resume=False` to start anew."
+_CHECKPOINT = FileKind("checkpoint", absent="it was deleted while it was looked for.", cure=_CURE)
 _COST = 0.1  # the largest share of the time that writing checkpoints may take
 
 
@@ -99,7 +99,7 @@ class Checkpoint:
             "sha256": digest(tensors),
             "state": asdict(state),
         }
-        atomic_write(self.path, tensors_to_bytes(tensors, {_KEY: json.dumps(document)}))
+        _CHECKPOINT.write(self.path, tensors, json.dumps(document))
         end = time.monotonic()
         self._due = end + (end - start) / _COST
 
@@ -116,41 +116,29 @@ class Checkpoint:
                 f"`checkpoint` must be a file, but {self.path} is a folder. Name a file in it, "
                 f"such as {self.path / 'run.safetensors'}."
             )
+        tensors, _, document = _CHECKPOINT.read(self.path)
         try:
-            with safe_open(self.path, framework="pt") as file:
-                document = json.loads((file.metadata() or {})[_KEY])
-                tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
-            self._refuse_other_run(document, digest(tensors))
+            self._refuse_other_run(self.path, document, digest(tensors))
             state = TrainingState(**document["state"])
-        except (SafetensorError, KeyError, TypeError, ValueError) as error:
-            raise self._damaged(error) from error
-        except StorageError:
-            raise
-        except OSError as error:
-            raise StorageError(f"Cannot read {self.path}: {error.strerror or error}.") from error
+        except (KeyError, TypeError) as error:
+            raise _CHECKPOINT.damaged(self.path, error) from error
         return state, tensors
 
-    def _refuse_other_run(self, document: dict[str, Any], sha256: str) -> None:
+    def _refuse_other_run(self, path: Path, document: dict[str, Any], sha256: str) -> None:
         if document["format"] != _FORMAT:
             raise StorageError(
-                f"{self.path} is a checkpoint of format {document['format']}, but this version "
+                f"{path} is a checkpoint of format {document['format']}, but this version "
                 f"reads format {_FORMAT}. Go on with the version that wrote it, or pass "
                 "`resume=False` to start anew."
             )
         if document["sha256"] != sha256:
-            raise self._damaged("its tensors are not those that were written")
+            raise _CHECKPOINT.damaged(path, "its tensors are not those that were written")
         if document["fingerprint"] != self.fingerprint:
             raise StorageError(
-                f"{self.path} is the checkpoint of a run with other data or settings, or from "
+                f"{path} is the checkpoint of a run with other data or settings, or from "
                 "other initial weights. Use another `checkpoint`, or pass `resume=False` to "
                 "replace it; seed the weights of custom modules, so that they start the same."
             )
-
-    def _damaged(self, reason: object) -> StorageError:
-        return StorageError(
-            f"{self.path} is no checkpoint that can be read ({reason}). Delete it, or pass "
-            "`resume=False` to start anew."
-        )
 
 
 def digest(tensors: dict[str, Tensor]) -> str:
