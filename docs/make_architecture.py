@@ -10,6 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "pullback"
 PAGE = ROOT / "docs" / "architecture.md"
+ORDERED = ["models", "metrics", "geodesics", "manifolds", "statistics", "sampling", "plots", "runs"]
 MARKS = "<!-- rooms -->", "<!-- end of rooms -->"
 
 
@@ -71,7 +72,7 @@ def table(folder: Path, home: list[str]) -> str:
 def drawn() -> str:
     """Return the tables of the package and of its folders that have an order of their own."""
     parts = ["### The package", table(PACKAGE, ["pullback"])]
-    for name in ("models", "metrics", "geodesics", "manifolds", "statistics", "sampling", "plots"):
+    for name in ORDERED:
         parts += [f"### `{name}/`", table(PACKAGE / name, ["pullback", name])]
     return "\n\n".join(parts)
 

@@ -23,7 +23,7 @@ CHAIN = [
     ["geodesics"],
     ["manifolds"],
     ["statistics", "sampling", "testing"],
-    ["plots", "adapters"],
+    ["plots", "adapters", "runs"],
     ["report"],
     ["cli"],
     ["__main__"],

@@ -63,6 +63,11 @@ ROOMS = {
         ["along", "brownian", "chains", "support"],
         ["generation", "heat_kernel", "volume"],
     ],
+    "runs": [
+        ["preparation"],
+        ["folder"],
+        ["training"],
+    ],
     "plots": [
         ["style"],
         ["charts", "images", "paths"],

@@ -20,7 +20,7 @@ def make_run(path, *, labels=True, latent_dim=2, image_shape=None):
     """
     from pullback.datasets import Table
     from pullback.models import VAE
-    from pullback.report import RunFolder, Settings, prepare
+    from pullback.runs import RunFolder, Settings, prepare
 
     rng = np.random.default_rng(0)
     t, y = rng.uniform(0, np.pi, N_SAMPLES), np.repeat(["lower", "upper"], N_SAMPLES // 2)
@@ -361,7 +361,7 @@ def test_numbers_out_of_range_are_refused_before_anything_is_loaded(pullback, wo
 
 def test_a_run_whose_training_has_not_ended_is_refused(pullback, tmp_path):
     from pullback.datasets import Table
-    from pullback.report import RunFolder, Settings, prepare
+    from pullback.runs import RunFolder, Settings, prepare
 
     X = np.random.default_rng(0).normal(size=(20, 3))
     data = prepare(Table(X, None, ("a", "b", "c")))

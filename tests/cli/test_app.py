@@ -6,7 +6,7 @@ import pytest
 
 from pullback.cli.failures import failures_as_paragraphs
 from pullback.datasets import Table
-from pullback.report import RunFolder, Settings, prepare
+from pullback.runs import RunFolder, Settings, prepare
 from pullback.version import __version__
 
 

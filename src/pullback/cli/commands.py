@@ -15,8 +15,9 @@ import typer
 
 from pullback.datasets import Table, mnist, read_table
 from pullback.errors import InvalidParameterError, PullbackError, check_device, check_integer
-from pullback.report import RunFolder, Settings, build, prepare, refuse_unfit, train
+from pullback.report import build
 from pullback.report.chapter import Chapter
+from pullback.runs import RunFolder, Settings, prepare, refuse_unfit, train
 
 __all__ = [
     "InterruptedRunError",

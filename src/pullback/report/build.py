@@ -13,8 +13,8 @@ from pullback.plots import theme, to_png
 from pullback.report import chapters as story
 from pullback.report.chapter import Chapter, Picture, Pictures
 from pullback.report.html import Image, page
-from pullback.report.run import RunFolder
 from pullback.report.study import Study
+from pullback.runs.folder import RunFolder
 
 __all__ = ["build", "to_json"]
 

@@ -17,8 +17,8 @@ from pullback.geodesics import GeodesicResult
 from pullback.manifolds import Manifold
 from pullback.metrics import TabulatedMetric
 from pullback.models import VAE, load
-from pullback.report.run import RunFolder
-from pullback.report.training import with_constant_std
+from pullback.runs.folder import RunFolder
+from pullback.runs.training import with_constant_std
 from pullback.shapes import Codes, Nodes
 
 __all__ = ["Study", "manifold_over"]

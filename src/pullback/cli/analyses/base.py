@@ -27,8 +27,8 @@ from pullback.manifolds import Manifold
 from pullback.models import load
 from pullback.plots import theme, to_png
 from pullback.plots.maps.latent_map import latent_map, survey
-from pullback.report import RunFolder
 from pullback.report.study import manifold_over
+from pullback.runs import RunFolder
 
 __all__ = ["PARTS", "Analysis", "Subject", "check_output", "deliver"]
 

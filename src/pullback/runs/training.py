@@ -9,8 +9,8 @@ from pullback.errors import check_device
 from pullback.models import VAE, ConstantStd, Decoder, NormalLikelihood, load
 from pullback.models.config import TrainingOptions, VAEConfig
 from pullback.models.training.training import Trainer
-from pullback.report.preparation import RunData
-from pullback.report.run import RunFolder, Settings, is_saved
+from pullback.runs.folder import RunFolder, Settings, is_saved
+from pullback.runs.preparation import RunData
 
 __all__ = ["build_model", "refuse_unfit", "train", "with_constant_std", "with_network_std"]
 
@@ -24,7 +24,7 @@ def build_model(settings: Settings, data: RunData) -> VAE:
     Example:
         >>> import numpy as np
         >>> from pullback.datasets import Table
-        >>> from pullback.report.preparation import prepare
+        >>> from pullback.runs.preparation import prepare
         >>> data = prepare(Table(np.random.default_rng(0).normal(size=(50, 3)), None, tuple("abc")))
         >>> build_model(Settings("train", "a.csv", "0a"), data).config["n_centers"]
         5
@@ -49,7 +49,7 @@ def refuse_unfit(settings: Settings, data: RunData) -> None:
     Example:
         >>> import numpy as np
         >>> from pullback.datasets import Table
-        >>> from pullback.report.preparation import prepare
+        >>> from pullback.runs.preparation import prepare
         >>> data = prepare(Table(np.full((50, 3), 7.0), None, tuple("abc")), scale="none")
         >>> refuse_unfit(Settings("train", "a.csv", "0a"), data)
         Traceback (most recent call last):
@@ -77,7 +77,7 @@ def train(folder: RunFolder, *, progress: bool = True) -> VAE:
         >>> import numpy as np
         >>> from tempfile import TemporaryDirectory
         >>> from pullback.datasets import Table
-        >>> from pullback.report.preparation import prepare
+        >>> from pullback.runs.preparation import prepare
         >>> data = prepare(Table(np.random.default_rng(0).normal(size=(50, 3)), None, tuple("abc")))
         >>> with TemporaryDirectory() as path:
         ...     folder = RunFolder(path)

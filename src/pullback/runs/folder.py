@@ -14,7 +14,7 @@ import numpy as np
 
 from pullback.errors import InvalidParameterError, StorageError
 from pullback.files import atomic_write, check_writable
-from pullback.report.preparation import RunData
+from pullback.runs.preparation import RunData
 
 __all__ = ["RunFolder", "Settings"]
 

@@ -6,8 +6,8 @@ from pullback.datasets import Table
 from pullback.errors import DeviceError, InvalidDataError, InvalidParameterError
 from pullback.models import VAE
 from pullback.models.config import TrainingOptions
-from pullback.report import RunFolder, Settings, build_model, prepare, refuse_unfit, train
-from pullback.report.training import with_constant_std, with_network_std
+from pullback.runs import RunFolder, Settings, build_model, prepare, refuse_unfit, train
+from pullback.runs.training import with_constant_std, with_network_std
 
 
 def prepared(X):

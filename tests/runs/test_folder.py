@@ -6,7 +6,7 @@ import pytest
 
 from pullback.datasets import Table
 from pullback.errors import InvalidParameterError, StorageError
-from pullback.report import RunFolder, Settings, prepare
+from pullback.runs import RunFolder, Settings, prepare
 
 SETTINGS = Settings("train", "a.csv", "0a", epochs=3)
 

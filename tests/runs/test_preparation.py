@@ -3,7 +3,7 @@ import pytest
 
 from pullback.datasets import Table
 from pullback.errors import InvalidDataError, InvalidParameterError
-from pullback.report import prepare
+from pullback.runs import prepare
 
 
 def table(X, y=None):
