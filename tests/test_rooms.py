@@ -64,9 +64,9 @@ ROOMS = {
         ["generation", "heat_kernel", "volume"],
     ],
     "runs": [
-        ["preparation"],
+        ["preparation", "streams"],
         ["folder"],
-        ["training"],
+        ["run", "training"],
     ],
     "plots": [
         ["style"],

@@ -117,15 +117,7 @@ def run_report(path: Path, out: Path | None = None) -> None:
         pullback.errors.InvalidParameterError: `DIR` must be a folder that ...
     """
     folder = RunFolder(path)
-    settings = folder.settings()
-    check_device(settings.device)
-    if not folder.is_trained:
-        raise InvalidParameterError(
-            "DIR",
-            "a run whose training has ended",
-            str(path),
-            f"Go on with it: `{settings.command_line(path)}`.",
-        )
+    folder.trained_settings()  # or none that can be measured
     target = folder if out is None else RunFolder(out)
     if out is not None:
         _refuse_other_things(out)

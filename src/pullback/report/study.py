@@ -1,8 +1,6 @@
 """What a report measures on: the models of a run, held-out codes, and geodesics between them."""
 
-import warnings
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,21 +8,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from pullback.errors import ConvergenceWarning, InvalidDataError, StorageError
-from pullback.exclusive import exclusive
-from pullback.files import check_writable
 from pullback.geodesics import GeodesicResult
-from pullback.manifolds import Manifold
-from pullback.metrics import TabulatedMetric
-from pullback.models import VAE, load
-from pullback.runs.folder import RunFolder
+from pullback.models import load
+from pullback.runs import Run, RunFolder, Stream, draw_pairs
 from pullback.runs.training import with_constant_std
-from pullback.shapes import Codes, Nodes
 
-__all__ = ["Study", "manifold_over"]
+__all__ = ["Study"]
 
-_MOST_NODES = 2000  # training codes that the graph of distances runs through
-_MARGIN = 0.5  # of the table beyond the codes: draws and walks go further than they
 # Pairs that are solved first, and the work that all pairs may take, in steps of the solver times
 # segments of the curves. It is counted and not timed, so that a run is the same on every machine.
 # Of digits a pair took 170 to 600 on a trained model, and 12,000 after two epochs, where a million
@@ -32,8 +22,8 @@ _MARGIN = 0.5  # of the table beyond the codes: draws and walks go further than 
 _PILOT, _WORK = 10, 1_000_000
 
 
-class Study:
-    """The models and data of a run, and what more than one chapter needs of them.
+class Study(Run):
+    """A run with both its models, and what more than one chapter needs of them.
 
     Everything is computed when it is first asked for, and kept.
 
@@ -43,6 +33,7 @@ class Study:
         n_pairs: most pairs of them that exact geodesics are computed for.
 
     Attributes:
+        network: the model with a variance network.
         planned: these pairs, in random order, `(n, 2)`.
 
     Raises:
@@ -56,20 +47,12 @@ class Study:
     """
 
     def __init__(self, folder: RunFolder, *, n_points: int = 300, n_pairs: int = 100) -> None:
-        self._folder = folder
-        self.settings = folder.settings()
-        self.data = folder.data()
-        self.vae = load(folder.model, device=self.settings.device)
+        super().__init__(folder)
         self.network = load(folder.network_model, device=self.settings.device)
-        rng = np.random.default_rng([self.settings.seed, 1])
+        generator = Stream.SAMPLES.generator(self.seed)
         n_test = len(self.data.X_test)
-        self._chosen = np.sort(rng.permutation(n_test)[:n_points])
-        self.planned = _draw_pairs(len(self._chosen), n_pairs, rng)
-
-    @property
-    def seed(self) -> int:
-        """The seed of everything random."""
-        return self.settings.seed
+        self._chosen = np.sort(generator.permutation(n_test)[:n_points])
+        self.planned = draw_pairs(len(self._chosen), n_pairs, generator)
 
     @property
     def X(self) -> Tensor:
@@ -99,33 +82,10 @@ class Study:
             return "The graph over the codes falls into parts that no edge joins"
         return ""
 
-    @property
-    def image_shape(self) -> tuple[int, int] | None:
-        """(height, width) if a sample is an image, or None."""
-        return self.settings.image_shape
-
-    @property
-    def is_plane(self) -> bool:
-        """Whether maps of the latent space can be drawn."""
-        return self.vae.latent_dim == 2
-
     @cached_property
-    @torch.no_grad()
     def Z(self) -> Tensor:
         """The codes of the held-out samples, float64 `(n, d)`."""
-        return self.vae.encode(self.X).double()
-
-    @property
-    @torch.no_grad()
-    def Z_test(self) -> Tensor:
-        """The codes of all held-out samples, float64 `(n_test, d)`."""
-        return self.vae.encode(self.data.X_test).double()
-
-    @cached_property
-    @torch.no_grad()
-    def Z_train(self) -> Tensor:
-        """The codes of the training samples, float64 `(n_train, d)`."""
-        return self.vae.encode(self.data.X_train).double()
+        return self.encode(self.data.X_test[self._chosen])
 
     @cached_property
     def decoders(self) -> dict[str, nn.Module]:
@@ -133,12 +93,6 @@ class Study:
         X_train = torch.as_tensor(self.data.X_train).to(self.vae.like)
         constant = with_constant_std(self.vae, X_train)
         return {"constant": constant, "network": self.network.decoder, "RBF": self.vae.decoder}
-
-    @cached_property
-    def manifold(self) -> Manifold:
-        """The latent space with the metric of the RBF decoder, over a table where one will do."""
-        table = self._folder.table
-        return manifold_over(self.vae, self.Z_train, self.Z_test, seed=self.seed, folder=table)
 
     @property
     def pairs(self) -> NDArray[np.int64]:
@@ -187,56 +141,3 @@ class Study:
     def images_along(self, curves: Tensor) -> Tensor:
         """Decode points along curves `(k, d)` to their mean images `(k, D)`."""
         return self.manifold.decode(curves)
-
-
-def manifold_over(
-    vae: VAE, Z_train: Codes, Z_test: Nodes, *, seed: int, folder: Path | None = None
-) -> Manifold:
-    """Return the latent space of a model, over a table of its metric where one will do.
-
-    Args:
-        vae: the model.
-        Z_train: codes of training data, shape `(n_train, d)`: a graph over some of them helps the
-            search for geodesics.
-        Z_test: all codes of held-out data, shape `(n_test, d)`, that the table covers too: so it is
-            the same one whoever asks first.
-        seed: which of the codes.
-        folder: where the table is kept, see `Manifold.tabulated`.
-
-    Returns:
-        The manifold; over a table if d <= 3 and the metric is smooth and regular enough.
-
-    Example:
-        >>> vae = VAE(data_dim=3, latent_dim=2, std="constant").eval()
-        >>> Z = torch.randn(20, 2, generator=torch.Generator().manual_seed(0)).double()
-        >>> manifold_over(vae, Z, Z, seed=0).dim
-        2
-    """
-    if folder is not None and not TabulatedMetric.is_saved(folder) and not _is_writable(folder):
-        folder = None  # of a run that can only be read: the table is made anew each time
-    order = np.random.default_rng([seed, 2]).permutation(len(Z_train))
-    exact = Manifold(vae, data=Z_train[order[:_MOST_NODES].tolist()])
-    if vae.latent_dim > 3:
-        return exact
-    with exclusive(), warnings.catch_warnings():
-        warnings.simplefilter("error", ConvergenceWarning)
-        try:
-            codes = torch.cat([Z_train, Z_test])
-            return exact.tabulated(codes, margin=_MARGIN, folder=folder)
-        except (ConvergenceWarning, InvalidDataError):  # too steep for a table, or singular
-            return exact
-
-
-def _is_writable(folder: Path) -> bool:
-    try:
-        check_writable(folder / "table.json")
-    except StorageError:
-        return False
-    return True
-
-
-def _draw_pairs(n: int, n_pairs: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Draw different pairs i < j, in random order."""
-    first, second = np.triu_indices(n, 1)
-    chosen = rng.permutation(len(first))[:n_pairs]
-    return np.stack([first[chosen], second[chosen]], 1)

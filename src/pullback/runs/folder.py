@@ -12,7 +12,7 @@ from typing import Any, get_type_hints
 
 import numpy as np
 
-from pullback.errors import InvalidParameterError, StorageError
+from pullback.errors import InvalidParameterError, StorageError, check_device
 from pullback.files import atomic_write, check_writable
 from pullback.runs.preparation import RunData
 
@@ -228,6 +228,22 @@ class RunFolder:
                 f"{self._run_json} is damaged ({error}): restore it, or run again with "
                 "`--overwrite` or another `--out`."
             ) from error
+
+    def trained_settings(self) -> Settings:
+        """Read what the run was asked for, if it can be measured here.
+
+        Raises:
+            InvalidParameterError: the folder holds no run, or its training has not ended.
+            DeviceError: the device that it was trained on is not on this machine.
+            StorageError: its description is damaged, or of another format.
+        """
+        settings = self.settings()
+        check_device(settings.device)
+        if not self.is_trained:
+            cure = f"Go on with it: `{settings.command_line(self.path)}`."
+            allowed = "a run whose training has ended"
+            raise InvalidParameterError("DIR", allowed, str(self.path), cure)
+        return settings
 
     def data(self) -> RunData:
         """Read the data of the run.

@@ -148,7 +148,7 @@ def with_network_std(
     network.encoder.load_state_dict(vae.encoder.state_dict())
     _mean(network).load_state_dict(_mean(vae).state_dict())
     trainer = Trainer(network, X, options, checkpoint=checkpoint, progress=progress)
-    trainer.state.stage = 1  # the stage of the mean is behind it
+    trainer.begin_at("std")
     trainer.run()
     return network
 

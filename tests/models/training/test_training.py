@@ -13,7 +13,7 @@ from pullback.errors import (
     InvalidParameterError,
     StorageError,
 )
-from pullback.models import VAE
+from pullback.models import VAE, Trainer, TrainingOptions
 
 
 def arc(n):
@@ -113,6 +113,20 @@ def test_the_second_stage_changes_the_deviation_alone_and_for_the_better(std, op
         decoded = vae.decoder(vae.encode(X))
     residual = torch.tensor(X) - decoded.mean
     assert 0.8 < float((residual / decoded.stddev).square().mean().sqrt()) < 1.2  # calibrated
+
+
+def test_a_stage_can_be_begun_at_and_those_before_it_change_nothing(X):
+    vae = build(std="network")
+    before = {name: value.clone() for name, value in vae.state_dict().items()}
+    trainer = Trainer(vae, X, TrainingOptions(epochs=2), progress=False)
+    with pytest.raises(InvalidParameterError, match="`stage` must be one of 'mean', 'std'"):
+        trainer.begin_at("variance")
+    trainer.begin_at("std")
+    trainer.run()
+    changed = {n for n, value in vae.state_dict().items() if not torch.equal(value, before[n])}
+    assert changed
+    assert not [name for name in changed if name.startswith(("encoder", "decoder.mean"))]
+    assert {row["stage"] for row in vae.history} == {"std"}
 
 
 @pytest.mark.slow

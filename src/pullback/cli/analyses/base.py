@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 from torch import Tensor
@@ -19,16 +18,12 @@ from pullback.errors import (
     InvalidParameterError,
     MissingExtraError,
     check_choice,
-    check_device,
     check_integer,
 )
 from pullback.files import atomic_write, check_writable
-from pullback.manifolds import Manifold
-from pullback.models import load
 from pullback.plots import theme, to_png
 from pullback.plots.maps.latent_map import latent_map, survey
-from pullback.report.study import manifold_over
-from pullback.runs import RunFolder
+from pullback.runs import Run, RunFolder, Stream
 
 __all__ = ["PARTS", "Analysis", "Subject", "check_output", "deliver"]
 
@@ -38,7 +33,7 @@ _CURE = "Choose another file with `--out`, in a folder that can be written and h
 _ENDINGS = (".csv", ".parquet")
 
 
-class Subject:
+class Subject(Run):
     """A trained run, and the codes of it that are measured.
 
     Args:
@@ -63,15 +58,7 @@ class Subject:
     def __init__(
         self, run: Path, *, part: str = "held-out", n: int | None = None, seed: int | None = None
     ) -> None:
-        self.folder = RunFolder(run)
-        self.settings = self.folder.settings()
-        check_device(self.settings.device)
-        if not self.folder.is_trained:
-            cure = f"Go on with it: `{self.settings.command_line(run)}`."
-            raise InvalidParameterError("DIR", "a run whose training has ended", str(run), cure)
-        self.data = self.folder.data()
-        self.vae = load(self.folder.model, device=self.settings.device)
-        self.seed = self.settings.seed if seed is None else seed
+        super().__init__(RunFolder(run), seed=seed)
         self.progress = sys.stderr.isatty()
         check_choice("--part", part, PARTS)
         test = self.data.test
@@ -89,11 +76,6 @@ class Subject:
         return None if self.data.y is None else len(np.unique(self.data.y))
 
     @property
-    def is_plane(self) -> bool:
-        """Whether the latent space can be drawn."""
-        return self.vae.latent_dim == 2
-
-    @property
     def why_no_map(self) -> str:
         """Why there is no map of the latent space, where it is no plane."""
         d = self.vae.latent_dim
@@ -102,26 +84,14 @@ class Subject:
     @cached_property
     def Z(self) -> Tensor:
         """The codes of the samples, float64 `(n, d)`."""
-        return self._encode(self.data.X[self.index])
-
-    @cached_property
-    def Z_train(self) -> Tensor:
-        """The codes of all training samples, float64 `(n_train, d)`."""
-        return self._encode(self.data.X_train)
-
-    @cached_property
-    def manifold(self) -> Manifold:
-        """The latent space, over a table of its metric where one will do."""
-        held_out = self._encode(self.data.X_test)
-        table = self.folder.table
-        return manifold_over(self.vae, self.Z_train, held_out, seed=self.seed, folder=table)
+        return self.encode(self.data.X[self.index])
 
     def some(self, numbers: NDArray[np.int64], n: int | None) -> NDArray[np.int64]:
         """Return at most n of some numbers, drawn at random, in increasing order."""
         if n is None:
             return numbers
         check_integer("--n", n)
-        return np.sort(np.random.default_rng([self.seed, 1]).permutation(numbers)[:n])
+        return np.sort(Stream.SAMPLES.generator(self.seed).permutation(numbers)[:n])
 
     def rows_of(self, samples: Sequence[int]) -> list[int]:
         """Return the places of samples among the codes, by their numbers in the data."""
@@ -159,10 +129,6 @@ class Subject:
         """Draw the log-volume of the plane without the codes, for what goes on top."""
         chart = survey(self.manifold.log_volume, self.Z)
         return latent_map(chart, label=r"log volume $\log\sqrt{\det M}$", cmap="magma")
-
-    @torch.no_grad()
-    def _encode(self, X: NDArray[Any]) -> Tensor:
-        return self.vae.encode(X).double()
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from pullback import plots
 from pullback.cli.analyses.base import Analysis, Subject
 from pullback.errors import InvalidParameterError, check_integer
 from pullback.geodesics import GeodesicResult
+from pullback.runs import Stream, draw_pairs
 
 __all__ = ["find_geodesics", "parse_pairs"]
 
@@ -71,9 +72,7 @@ def parse_pairs(words: Sequence[str]) -> list[tuple[int, int]]:
 
 def _random_pairs(subject: Subject, n_pairs: int) -> NDArray[np.int64]:
     check_integer("--pairs", n_pairs)
-    first, second = np.triu_indices(len(subject.index), 1)
-    chosen = np.random.default_rng([subject.seed, 5]).permutation(len(first))[:n_pairs]
-    return np.stack([first[chosen], second[chosen]], 1)
+    return draw_pairs(len(subject.index), n_pairs, Stream.PAIRS.generator(subject.seed))
 
 
 def _picture(subject: Subject, paths: GeodesicResult) -> Callable[[], Axes] | None:

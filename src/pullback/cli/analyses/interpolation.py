@@ -54,9 +54,9 @@ def interpolate(subject: Subject, sample_a: int, sample_b: int, *, n_steps: int)
 
 def _draw(subject: Subject, curves: dict[str, Tensor]) -> Axes:
     images = {name: subject.manifold.decode(points).cpu() for name, points in curves.items()}
-    if subject.settings.image_shape is None:
+    if subject.image_shape is None:
         return plots.steps(images)
     rows = torch.cat(list(images.values()))
     columns = len(images["geodesic"])
-    shape = subject.settings.image_shape
+    shape = subject.image_shape
     return plots.images(rows, shape=shape, columns=columns, labels=tuple(images))

@@ -13,6 +13,7 @@ from pullback import plots
 from pullback.cli.analyses.base import Analysis, Subject
 from pullback.cli.analyses.density import fit
 from pullback.errors import InvalidParameterError, check_choice, check_integer, check_number
+from pullback.runs import Stream
 from pullback.sampling import (
     BrownianMotion,
     ChainStatus,
@@ -208,7 +209,7 @@ def _step_size(support: Support, walk: Walk) -> float:
 def _starts(subject: Subject, n: int, walk: Walk, *, among: Tensor) -> Tensor:
     if walk.start is not None:
         return subject.Z[subject.rows_of([walk.start])].expand(n, -1)
-    chosen = np.random.default_rng([subject.seed, 6]).integers(len(among), size=n)
+    chosen = Stream.WALKS.generator(subject.seed).integers(len(among), size=n)
     return among[chosen.tolist()]
 
 
@@ -244,7 +245,7 @@ def _picture(subject: Subject, samples: Samples) -> Callable[[], Axes] | None:
     if points.ndim == 3 and subject.is_plane:
         return lambda: plots.walks(points[:_WALKS], ax=subject.draw_volume())
     ends = points[:, -1] if points.ndim == 3 else points
-    shape = subject.settings.image_shape
+    shape = subject.image_shape
     if shape is not None:
         return lambda: plots.images(subject.manifold.decode(ends[:_DRAWN]).cpu(), shape=shape)
     if not subject.is_plane:

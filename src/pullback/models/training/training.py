@@ -19,6 +19,7 @@ from pullback.errors import (
     ConvergenceError,
     InvalidDataError,
     InvalidParameterError,
+    check_choice,
 )
 from pullback.models.config import TrainingOptions, VAEConfig
 from pullback.models.ensemble import EnsembleDecoder, members_of
@@ -85,6 +86,18 @@ class Trainer:
         self.checkpoint = Checkpoint(checkpoint, self._fingerprint(self.survey))
         self.state = TrainingState()
         self.best: dict[str, Tensor] | None = None
+
+    def begin_at(self, stage: str) -> None:
+        """Leave out the stages before one: what they would train is kept as it is.
+
+        Args:
+            stage: its name, `"mean"` or `"std"`.
+
+        Raises:
+            InvalidParameterError: the training of this model has no such stage.
+        """
+        names = [known.name for known in self.recipe.stages]
+        self.state.stage = names.index(check_choice("stage", stage, names))
 
     def run(self, *, resume: bool = True) -> None:
         """Train, from the checkpoint on if there is one and `resume` says so.

@@ -17,6 +17,7 @@ from pullback.plots.style import EUCLIDEAN, RIEMANNIAN
 from pullback.report.chapter import Block, Chapter, Picture, Pictures, Table, Verdict
 from pullback.report.study import Study
 from pullback.report.wording import bootstrap, count, interval, number, percent, signed
+from pullback.runs import Stream
 from pullback.sampling import Support
 from pullback.statistics import LAND
 
@@ -92,7 +93,7 @@ def supports(study: Study) -> dict[str, Support]:
 
 def _fitted_codes(study: Study) -> Tensor:
     """Return the training codes that both mixtures are fitted to, `(n, d)`."""
-    order = np.random.default_rng([study.seed, 4]).permutation(len(study.Z_train))[:_MOST]
+    order = Stream.DENSITY.generator(study.seed).permutation(len(study.Z_train))[:_MOST]
     return study.Z_train[order.tolist()]
 
 
@@ -135,7 +136,7 @@ def _of_gaussian(study: Study, n_components: int) -> _Fit:
 
 def _shuffled(study: Study, draws: NDArray[np.float64]) -> Tensor:
     """Mix the draws of the components, which come one component after the other."""
-    order = np.random.default_rng([study.seed, 7]).permutation(len(draws))
+    order = Stream.MATCHES.generator(study.seed).permutation(len(draws))
     return torch.as_tensor(draws[order]).to(study.Z)
 
 

@@ -11,6 +11,7 @@ from pullback import plots
 from pullback.plots import mean_log_std
 from pullback.report.chapter import Block, Chapter, Picture, Pictures, Verdict
 from pullback.report.study import Study
+from pullback.runs import Stream
 
 __all__ = ["generation"]
 
@@ -72,7 +73,7 @@ def _probes(study: Study) -> Tensor:
     """Draw points of the box around the codes, widened on each side."""
     low, high = study.Z_train.amin(0), study.Z_train.amax(0)
     extent = high - low
-    uniform = np.random.default_rng([study.seed, 3]).random((_PROBES, study.vae.latent_dim))
+    uniform = Stream.PROBES.generator(study.seed).random((_PROBES, study.vae.latent_dim))
     return low - _MARGIN * extent + torch.as_tensor(uniform).to(low) * (1 + 2 * _MARGIN) * extent
 
 

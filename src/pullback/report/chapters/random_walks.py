@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -11,6 +10,7 @@ from pullback.report.chapter import Block, Chapter, Picture, Pictures, Table, Ve
 from pullback.report.chapters.density import supports
 from pullback.report.study import Study
 from pullback.report.wording import number, percent
+from pullback.runs import Stream
 from pullback.sampling import BrownianMotion
 
 __all__ = ["random_walks"]
@@ -73,7 +73,7 @@ def _sizes(study: Study) -> dict[str, float]:
 
 def _walk(study: Study) -> tuple[dict[str, Tensor], int]:
     """Return the points of both kinds of walks, and how many in the metric had to stop."""
-    start = study.Z[np.random.default_rng([study.seed, 6]).permutation(len(study.Z))[:_WALKS]]
+    start = study.Z[Stream.WALKS.generator(study.seed).permutation(len(study.Z))[:_WALKS]]
     sizes = _sizes(study)
     walk = BrownianMotion(study.manifold, step_size=sizes["riemannian"], method="driftless")
     samples = walk.sample(start, _STEPS, random_state=study.seed)
