@@ -96,6 +96,29 @@ def pytest_runtest_call(item):
     return result
 
 
+@pytest.fixture(scope="session")
+def run(tmp_path_factory):
+    """The folder of a small trained run, of two arcs in four dimensions, without any wall."""
+    import numpy as np
+
+    from pullback.datasets import Table
+    from pullback.models import VAE
+    from pullback.report import RunFolder, Settings, prepare
+
+    rng = np.random.default_rng(0)
+    t, y = rng.uniform(0, np.pi, 60), np.repeat(["lower", "upper"], 30)
+    sign = np.where(y == "upper", 1.0, -1.0)
+    X = np.stack([np.cos(t), sign * np.sin(t), t / 3, sign], 1) + 0.05 * rng.normal(size=(60, 4))
+    data = prepare(Table(X, y, ("x", "y", "t", "side")))
+    folder = RunFolder(tmp_path_factory.mktemp("runs") / "arcs")
+    folder.begin(Settings("train", "arcs.csv", "0a"), data)
+    vae = VAE(data_dim=4, latent_dim=2, std="constant", hidden=(8,))
+    vae.fit(data.X_train, epochs=60, progress=False)
+    vae.save(folder.model)
+    vae.save(folder.network_model)
+    return folder.path
+
+
 @pytest.fixture(autouse=True)
 def fixed_seed():
     """Start every test from the same global random state, in whatever order they run."""

@@ -4,32 +4,19 @@ import json
 import math
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from pullback.errors import StorageError
+from pullback.errors import InvalidParameterError, StorageError
 from pullback.plots import theme, to_png
-from pullback.report import chapters as story
 from pullback.report.chapter import Chapter, Picture, Pictures
+from pullback.report.chapters import STORY, reproduction
 from pullback.report.html import Image, page
 from pullback.report.study import Study
 from pullback.runs.folder import RunFolder
 
 __all__ = ["build", "to_json"]
-
-_STEPS: dict[str, Callable[[Study], Chapter]] = {
-    "what the model learnt": story.learning,
-    "geodesics and curvature": story.curvature,
-    "triplets": story.triplets,
-    "k-means": story.clustering,
-    "interpolation": story.interpolation,
-    "generation": story.generation,
-    "densities": story.density,
-    "random walks": story.random_walks,
-    "likelihood": story.likelihood,
-    "statistics of the solver": story.solver,
-}
 
 
 class _Clock:
@@ -51,6 +38,7 @@ def build(
     folder: RunFolder,
     *,
     n_pairs: int = 100,
+    chapters: Mapping[str, Callable[[Study], Chapter]] = STORY,
     out: RunFolder | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> Sequence[Chapter]:
@@ -62,6 +50,8 @@ def build(
     Args:
         folder: a run whose models are trained.
         n_pairs: most pairs of held-out codes that exact geodesics are computed for.
+        chapters: what is told, by the names of the steps, in this order; how to reproduce the run
+            is told at the end in any case.
         out: where to write instead, a folder of nothing but another report.
         say: takes one line for each step that is done.
 
@@ -69,7 +59,7 @@ def build(
         The chapters of the report.
 
     Raises:
-        InvalidParameterError: the folder holds no run.
+        InvalidParameterError: the folder holds no run, or two chapters have one key or one picture.
         StorageError: a file is missing or damaged, or cannot be written.
 
     Example:
@@ -83,12 +73,14 @@ def build(
     rows = [*study.vae.history, *study.network.history]
     clock.seconds["training"] = sum(row.get("seconds", 0.0) for row in rows)
     told = []
-    for name, tell in _STEPS.items():
+    for name, tell in chapters.items():
         with clock.step(name):
             told.append(tell(study))
+    _refuse_twice("key", [chapter.key for chapter in told])
+    _refuse_twice("picture", [picture.name for chapter in told for picture in _pictures(chapter)])
     with clock.step("figures"):
         images = {p.name: _draw(p) for chapter in told for p in _pictures(chapter)}
-    told.append(story.reproduction(study))
+    told.append(reproduction(study))
     _write(target, study, told, images)
     # Apart from all else, which is the same, byte by byte, when the same run is made again.
     target.write("timings.json", json.dumps({"seconds": clock.seconds}, indent=1).encode())
@@ -109,6 +101,14 @@ def to_json(values: Any) -> Any:
     if isinstance(values, float):
         return values if math.isfinite(values) else None
     return values
+
+
+def _refuse_twice(what: str, names: Sequence[str]) -> None:
+    """Refuse names of which one would be written over the other."""
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        allowed = f"functions whose chapters have each a {what} of its own"
+        raise InvalidParameterError("chapters", allowed, f"{twice[0]!r} twice", "Rename one.")
 
 
 def _pictures(chapter: Chapter) -> Iterator[Picture]:

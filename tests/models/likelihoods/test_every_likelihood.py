@@ -39,9 +39,14 @@ def test_there_is_an_example_for_each():
 
 @pytest.fixture(params=sorted(EXAMPLES))
 def trained(request):
-    options, make = EXAMPLES[request.param]
+    return train(request.param)
+
+
+def train(name):
+    """Return the trained model, its data, and what the bound was before."""
+    options, make = EXAMPLES[name]
     X = make(torch.randn(N, 2, generator=torch.Generator().manual_seed(0)))
-    vae = VAE(D, 2, likelihood=request.param, hidden=(16,), **options)
+    vae = VAE(D, 2, likelihood=name, hidden=(16,), **options)
     untrained = vae.double().elbo(X.double(), generator=torch.Generator().manual_seed(1)).mean()
     vae.fit(X.double(), epochs=30, learning_rate=1e-2, progress=False)
     return vae, X.double(), float(untrained)

@@ -133,7 +133,7 @@ class Likelihood(nn.Module, ABC):
 
         Args:
             x: the coordinates of n distributions, side by side, `(*batch, n, size)`.
-            v: tangent vectors, `(*batch, n, size)`.
+            v: tangent vectors, `(*batch, n, size)`; broadcast against x.
 
         Returns:
             I(x) v, `(*batch, n, size)`.
