@@ -41,6 +41,7 @@ ROOMS = {
         ["search"],
         ["end_hessian", "solve"],
         ["distances", "first_variation"],
+        ["ruler"],
     ],
     "manifolds": [
         ["curvature", "geodesic_space", "latent_space", "reference", "spreading"],

@@ -4,7 +4,13 @@ import pytest
 import torch
 
 from pullback.manifolds.reference import HalfPlane, paraboloid, stereographic, torus
-from pullback.metrics import Metric, PullbackMetric
+from pullback.metrics import (
+    Metric,
+    PullbackMetric,
+    RestrictedMetric,
+    ScaledMetric,
+    TabulatedMetric,
+)
 from pullback.models import mlp
 
 
@@ -84,3 +90,29 @@ def test_the_floor_is_the_chord_of_the_images():
     assert bool(((rounding > 0) & (rounding < 1e-13)).all())
     assert bool((HalfPlane().chord_floor(a, b) == 0).all())
     assert bool((HalfPlane().chord_rounding(a) == 0).all())
+
+
+@pytest.mark.parametrize("factor", [1.0, 4.0])
+def test_lower_bounds_of_all_pairs_are_tight_on_the_images(factor):
+    a, b = torch.randn(2, 6, 2, dtype=torch.float64)
+    chords = factor**0.5 * torch.cdist(stereographic(a), stereographic(b))
+    metric = ScaledMetric(PullbackMetric(stereographic), factor)
+    bounds = metric.lower_bounds(a, b)
+    assert bool((bounds <= chords).all())
+    torch.testing.assert_close(bounds, chords, rtol=1e-5, atol=1e-6)
+    assert not metric.lower_bounds(a, a).diagonal().any()
+    table = TabulatedMetric.build(metric, torch.cat([a, b]), rtol=1e-2)
+    assert torch.equal(table.lower_bounds(a, b), bounds)
+    line = RestrictedMetric(metric, [[1.0], [0.0]])
+    flat = a[:, :1], b[:, :1]
+    torch.testing.assert_close(
+        line.lower_bounds(*flat), metric.lower_bounds(*(line.embed(z) for z in flat))
+    )
+
+
+def test_where_nothing_bounds_lengths_the_bound_is_zero():
+    a, b = torch.rand(2, 6, 2, dtype=torch.float64) + 0.5
+    assert HalfPlane().lower_bounds(a, b).tolist() == [[0.0] * 6] * 6
+    broken = PullbackMetric(lambda z: torch.where(z > 1, torch.nan, z))
+    bounds = broken.lower_bounds(a, b)
+    assert bool((bounds[(a > 1).any(-1)] == 0).all())

@@ -159,6 +159,7 @@ BROKEN = {
     "chords between": {"chords_between": lambda self, points, pairs: 0 * pairs[:, 0].double()},
     "chord sum": {"squared_chord_sum": lambda self, nodes: self.chords(nodes).sum(-1)},
     "chord floor": {"chord_floor": lambda self, a, b: 1.01 * self.norm(a, b - a)},
+    "lower bounds": {"lower_bounds": lambda self, a, b: (a[:, None] - b).norm(dim=-1) + 1},
     "chord gradient": {
         "chord_gradient": lambda self, nodes: (
             self.squared_chord_sum(nodes),

@@ -1,7 +1,8 @@
-"""All distances between many points: short searches on a fast metric, with a measured error."""
+"""Many distances: pairs of points measured in blocks, with their error on a sample of them."""
 
 import warnings
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,10 +16,46 @@ from pullback.metrics import Metric
 from pullback.progress import progress_bar
 from pullback.shapes import Codes, Nodes
 
-__all__ = ["PairwiseDistances", "pairwise", "refine_sample"]
+__all__ = [
+    "Lengths",
+    "PairwiseDistances",
+    "measure_pairs",
+    "pairwise",
+    "refine_sample",
+    "warn_of_failures",
+]
 
-_BLOCK = 256  # pairs that are solved at once
-_SHORT_BLOCK = 2048
+_BLOCK = 256  # pairs that are solved with care at once: their nodes stay at some hundred megabytes
+_SHORT_BLOCK = 2048  # pairs that are searched shortly at once, on a third as many nodes
+_NODES = 65  # of the curves that are returned, as many as a short search ends with
+
+
+class Lengths(NamedTuple):
+    """Lengths of geodesics, and how they were found.
+
+    Attributes:
+        length: d(a, b), or an upper bound where the search did not converge; NaN or infinite where
+            there is no finite curve.
+        converged: where the search converged; a short search and a path on a graph only say whether
+            they found a finite curve.
+        nodes: nodes along the curves, shape `(k, nodes, d)`, or None if they were not asked for.
+
+    Example:
+        >>> from pullback.metrics import PullbackMetric
+        >>> a = torch.tensor([[0.0], [1.0]], dtype=torch.float64)
+        >>> lengths = measure_pairs(PullbackMetric(lambda z: 2 * z), a, a + 1, short=True)
+        >>> lengths.length.round(decimals=6).tolist(), lengths.n_failed
+        ([2.0, 2.0], 0)
+    """
+
+    length: Tensor
+    converged: Tensor
+    nodes: Tensor | None = None
+
+    @property
+    def n_failed(self) -> int:
+        """How many did not converge."""
+        return int((~self.converged).sum())
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +101,60 @@ class PairwiseDistances:
         )
 
 
+def measure_pairs(
+    metric: Metric,
+    point_a: Codes,
+    point_b: Codes,
+    *,
+    graph: LatentGraph | None = None,
+    short: bool = False,
+    curves: bool = False,
+    progress: bool = False,
+) -> Lengths:
+    """Measure from each a to its b, block by block.
+
+    A short search takes the shorter of the straight line and the shortest path on the graph, and a
+    few Newton steps on few nodes; only pairs that were not seen well then take more nodes. There is
+    no certificate: the caller refines a sample, see `PairwiseDistances`.
+
+    Args:
+        metric: the metric; for short searches one that is cheap, such as a table.
+        point_a: start points, shape `(k, d)`.
+        point_b: end points, shape `(k, d)`.
+        graph: a graph over the region, that searches start from; None for straight lines only.
+        short: search shortly; else solve each pair as `connect` does.
+        curves: return nodes along the geodesics too.
+        progress: show a bar where there are many blocks.
+
+    Returns:
+        A length for each pair.
+
+    Example:
+        >>> from pullback.manifolds.reference import HalfPlane
+        >>> a = torch.tensor([[0.0, 1.0]], dtype=torch.float64)
+        >>> measure_pairs(HalfPlane(), a, 2 * a).length.round(decimals=6)  # log 2
+        tensor([0.6931], dtype=torch.float64)
+    """
+    find, size = (_search, _SHORT_BLOCK) if short else (_solve, _BLOCK)
+    blocks = range(0, max(1, len(point_a)), size)
+    bar = progress_bar(blocks, "distances", disable=not progress or len(blocks) < 4, leave=False)
+    found = []
+    for k in bar:
+        a, b = point_a[k : k + size], point_b[k : k + size]
+        if len(a) == 0:
+            none = a.new_zeros(0)
+            found.append(Lengths(none, none.bool(), a.new_zeros(0, _NODES, a.shape[-1])))
+        else:
+            block = find(metric, a, b, graph)
+            found.append(block if curves else block._replace(nodes=None))
+    nodes = [block.nodes for block in found if block.nodes is not None]
+    return Lengths(
+        torch.cat([block.length for block in found]),
+        torch.cat([block.converged for block in found]),
+        torch.cat(nodes) if curves else None,
+    )
+
+
 def pairwise(
     metric: Metric,
     point_a: Codes,
@@ -73,19 +164,17 @@ def pairwise(
     short: bool = True,
     progress: bool = True,
 ) -> Tensor:
-    """Measure all distances between points, each pair by a search that begins on a graph.
+    """Measure all distances between points, each pair as `measure_pairs` does.
 
-    A short search takes the shorter of the straight line and the shortest path on the graph, and a
-    few Newton steps on few nodes; only pairs that were not seen well then take more nodes. There is
-    no certificate: the caller refines a sample, see `PairwiseDistances`.
+    Warns with `ConvergenceWarning` of pairs that did not converge. `Ruler` chooses the metric, the
+    graph and the kind of search by itself.
 
     Args:
         metric: the metric; for short searches one that is cheap to evaluate, such as a table.
         point_a: points, shape `(n_a, d)`.
         point_b: points, shape `(n_b, d)`; `point_a` if None.
         graph: a graph over the region, which short searches need.
-        short: search shortly; else solve each pair as `connect` does, and warn of those that do not
-            converge.
+        short: search shortly, if there is a graph; else solve each pair as `connect` does.
         progress: show a bar.
 
     Returns:
@@ -101,29 +190,32 @@ def pairwise(
     symmetric = point_b is None
     b = point_a if point_b is None else point_b
     i, j = _pairs(len(point_a), len(b), symmetric=symmetric).to(point_a.device)
-    size = _SHORT_BLOCK if short else _BLOCK
-    blocks = range(0, len(i), size)
-    bar = progress_bar(blocks, "distances", disable=not progress or len(blocks) < 4, leave=False)
-    lengths, n_failed = [], 0
-    for k in bar:
-        ends = point_a[i[k : k + size]], b[j[k : k + size]]
-        if short and graph is not None:
-            lengths.append(search_shortly(metric, *ends, graph=graph).length)
-        else:
-            result = connect(metric, *ends, graph=graph)
-            lengths.append(result.length)
-            n_failed += int((~result.converged).sum())
+    short = short and graph is not None
+    found = measure_pairs(metric, point_a[i], b[j], graph=graph, short=short, progress=progress)
+    warn_of_failures(found.n_failed, len(i), stacklevel=3)
+    distances = point_a.new_zeros(len(point_a), len(b))
+    distances[i, j] = found.length
+    return distances + distances.T if symmetric else distances
+
+
+def warn_of_failures(n_failed: int, n_pairs: int, *, stacklevel: int = 4) -> None:
+    """Warn of geodesics that did not converge.
+
+    Args:
+        n_failed: how many.
+        n_pairs: of how many.
+        stacklevel: whose line the warning names.
+
+    Example:
+        >>> warn_of_failures(0, 10)
+    """
     if n_failed:
         warnings.warn(
-            f"{n_failed} of {len(i)} geodesics did not converge; their lengths are upper bounds, "
-            "or NaN. `Manifold.geodesic` says which and why.",
+            f"{n_failed} of {n_pairs} geodesics did not converge: their lengths are upper bounds, "
+            "or no finite curve was found. `Manifold.geodesic` says which and why.",
             ConvergenceWarning,
-            stacklevel=3,
+            stacklevel=stacklevel,
         )
-    distances = point_a.new_zeros(len(point_a), len(b))
-    if lengths:
-        distances[i, j] = torch.cat(lengths)
-    return distances + distances.T if symmetric else distances
 
 
 def refine_sample(
@@ -160,6 +252,17 @@ def refine_sample(
     ends = a[sample[:, 0]], b[sample[:, 1]]
     refined = connect(metric, *ends, graph=graph, polish=True).length
     return PairwiseDistances(distances, sample, refined)
+
+
+def _search(metric: Metric, a: Tensor, b: Tensor, graph: LatentGraph | None) -> Lengths:
+    found = search_shortly(metric, a, b, graph=graph)
+    return Lengths(found.length, found.length.isfinite(), found.nodes)
+
+
+def _solve(metric: Metric, a: Tensor, b: Tensor, graph: LatentGraph | None) -> Lengths:
+    found = connect(metric, a, b, graph=graph)
+    length = found.length.detach()
+    return Lengths(length, found.converged, found.curve.points(_NODES).detach())
 
 
 def _pairs(n_a: int, n_b: int, *, symmetric: bool) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from pullback.display import html_table, summary
 from pullback.errors import InvalidParameterError, check_data, check_dtype, check_points
 from pullback.exclusive import exclusive
-from pullback.geodesics import LatentGraph
+from pullback.geodesics import LatentGraph, build_graph
 from pullback.metrics import AmbientMetric, Metric, TabulatedMetric, metric_of, output_mean
 from pullback.models import VAE, EnsembleDecoder
 from pullback.models.decoding.preparation import where_to_compute
@@ -20,8 +20,6 @@ from pullback.shapes import Latent, MetricMatrix, Scalars
 __all__ = ["LatentSpace"]
 
 _Space = TypeVar("_Space", bound="LatentSpace")
-
-_TABLE_RESOLUTION = 96  # of the graph on a table, whose edges are cheap to measure
 
 
 class LatentSpace:
@@ -278,15 +276,12 @@ class LatentSpace:
             return self._kept_graph(points)
 
     def _kept_graph(self, points: Tensor) -> LatentGraph:
-        cheap = isinstance(self.metric, TabulatedMetric) and points.shape[-1] == 2
-        resolution = _TABLE_RESOLUTION if cheap else None
         if self.data is not None:
             if self._graph is None:
-                self._graph = LatentGraph.build(self.metric, self.data, resolution=resolution)
+                self._graph = build_graph(self.metric, self.data)
             return self._graph
         if self._graph is None or not self._graph.covers(points):
-            nodes = points.unique(dim=0)
-            self._graph = LatentGraph.build(self.metric, nodes, resolution=resolution)
+            self._graph = build_graph(self.metric, points.unique(dim=0))
         return self._graph
 
     def _points(self, name: str, points: Any) -> Tensor:

@@ -11,25 +11,25 @@ from pullback import curves
 from pullback.curves import Curve, Polyline
 from pullback.errors import ConvergenceWarning, check_choice, check_data, check_integer
 from pullback.geodesics import (
+    METHODS,
     GeodesicResult,
     PairwiseDistances,
+    Ruler,
     Trajectory,
     connect,
     differentiable_length,
-    pairwise,
     refine_sample,
     refine_velocity,
     shoot,
+    warn_of_failures,
 )
 from pullback.manifolds.connected_space import ConnectedSpace
 from pullback.manifolds.posterior import GeometryPosterior
-from pullback.metrics import TabulatedMetric
 from pullback.shapes import Latent, Scalars, Tangent
 
 __all__ = ["Manifold"]
 
 _MEASURE = 1000  # chords that a curve is measured by, at least
-_MANY = 2000  # pairs from which on a table pays
 
 
 class Manifold(ConnectedSpace):
@@ -226,38 +226,53 @@ class Manifold(ConnectedSpace):
             method: `"newton"` solves every pair as `dist` does; `"table"` (d <= 3) makes a table of
                 the metric, unless there is one, and takes a short search on it for each pair;
                 `"graph"` takes shortest paths on the graph over the data, a few per cent longer;
-                `"auto"` takes the table for many pairs where it can, else `"newton"`.
+                `"auto"` takes the table if there is one, or for 2000 pairs or more where it can,
+                else `"newton"`.
             n_refined: pairs to refine for the estimate of the error.
             progress: show a bar while many pairs are solved.
 
         Returns:
             The distances, with the sample and its `error()`.
         """
-        check_choice("method", method, ("auto", "graph", "newton", "table"))
+        check_choice("method", method, METHODS)
         check_integer("n_refined", n_refined, low=0)
-        a = self._points("points_a", check_data("points_a", points_a, dim=self.dim, min_samples=1))
-        b = a
-        if points_b is not None:
-            b = check_data("points_b", points_b, dim=self.dim, min_samples=1)
-            b = self._points("points_b", b)
-        a, b = a.detach(), b.detach()
-        if method == "auto":
-            method = "table" if a.shape[1] <= 3 and len(a) * len(b) >= _MANY else "newton"
-        space, both = self, torch.cat([a, b])
-        if method == "table" and not isinstance(self.metric, TabulatedMetric):
-            space = self.tabulated(both if self.data is None else torch.cat([both, self.data]))
-        distances = space._distances(method, a, None if points_b is None else b, progress)
-        graph = space.graph_over(both)
-        return refine_sample(space.metric, distances, a, b, graph=graph, n=n_refined)
+        a = self._many("points_a", points_a)
+        b = a if points_b is None else self._many("points_b", points_b)
+        if points_b is None:
+            ruler = self.ruler(a, method)
+            found = ruler.among(progress=progress)
+        else:
+            nodes = a if self.data is None else torch.cat([a, self.data])
+            ruler = Ruler(self.metric, b, method, data=nodes, n_pairs=len(a) * len(b))
+            found = ruler.to(a, progress=progress)
+        distances = found.length
+        if ruler.method != "graph":  # where an infinite one says that there is no path
+            warn_of_failures(found.n_failed, found.length.numel(), stacklevel=3)
+            distances = distances.masked_fill(distances.isinf(), torch.nan)
+        return refine_sample(ruler.metric, distances, a, b, graph=ruler.graph, n=n_refined)
 
-    def _distances(self, method: str, a: Tensor, b: Tensor | None, progress: bool) -> Tensor:
-        other = a if b is None else b
-        if method == "graph":
-            distances = self._graph_for(torch.cat([a, other])).dist(a, other)
-            return distances if b is not None else _symmetric(distances)
-        graph = self.graph_over(torch.cat([a, other]))
-        short = method == "table"
-        return pairwise(self.metric, a, b, graph=graph, short=short, progress=progress)
+    def ruler(self, points: Any, method: str = "auto") -> Ruler:
+        """Return what measures many distances, from any points to given ones.
+
+        All estimators measure with it: the same pair has the same distance, whoever asks.
+
+        Args:
+            points: the given points, shape `(n, d)`.
+            method: one of those of `pairwise`.
+
+        Returns:
+            A ruler on the metric, or on a table of it: see `geodesics.Ruler`.
+
+        Raises:
+            InvalidParameterError: unknown method, or a table of more than three dimensions.
+            InvalidDataError: bad points, or the metric is not finite where a table or graph needs
+                it.
+        """
+        return Ruler(self.metric, self._many("points", points), method, data=self.data)
+
+    def _many(self, name: str, points: Any) -> Tensor:
+        checked = check_data(name, points, dim=self.dim, min_samples=1)
+        return self._points(name, checked).detach()
 
     def length(self, curve: Curve | Any) -> Scalars:
         """Measure the length of curves.
@@ -287,8 +302,3 @@ class Manifold(ConnectedSpace):
         n_segments = curve.nodes.shape[-2] - 1
         fineness = math.ceil(_MEASURE / n_segments)  # every node is among the points
         return self._points("curve", curve.points(fineness * n_segments + 1))
-
-
-def _symmetric(distances: Tensor) -> Tensor:
-    distances = torch.minimum(distances, distances.T)
-    return distances.fill_diagonal_(0)

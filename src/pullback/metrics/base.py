@@ -9,9 +9,22 @@ from torch import Tensor
 
 from pullback import linalg
 from pullback.autodiff import gradient, jvp, second_order
-from pullback.shapes import Latent, Mask, MetricMatrix, Nodes, Pairs, Points, Scalars, Tangent
+from pullback.shapes import (
+    Codes,
+    Latent,
+    Mask,
+    MetricMatrix,
+    Nodes,
+    Pairs,
+    Points,
+    Scalars,
+    Tangent,
+)
 
 __all__ = ["ChordExpansion", "EndExpansion", "Metric"]
+
+_BOUNDS = 2**20  # lower bounds that are taken at once, so that memory stays at some megabytes
+_ROUNDING = 1e-7  # by which a lower bound is lowered, as a share: far above double precision's own
 
 
 class ChordExpansion(NamedTuple):
@@ -172,6 +185,28 @@ class Metric(ABC):
         """
         return torch.zeros_like(point_a[..., 0] + point_b[..., 0])
 
+    @torch.no_grad()
+    def lower_bounds(self, point_a: Codes, point_b: Nodes) -> Tensor:
+        """Bound the lengths of all curves between two sets of points from below.
+
+        These are the bounds of `chord_floor` for all pairs, less what rounding may add to them. A
+        metric that overrides `chord_floor` gets them pair by pair, unless it overrides this too.
+
+        Args:
+            point_a: start points, shape `(n_a, d)`.
+            point_b: end points, shape `(n_b, d)`.
+
+        Returns:
+            Lower bounds >= 0, shape `(n_a, n_b)`: 0 where nothing is known.
+        """
+        rows = max(1, _BOUNDS // max(1, len(point_b)))
+        parts = []
+        for block in point_a.split(rows):
+            a = block.repeat_interleave(len(point_b), 0)
+            parts.append(self.chord_floor(a, point_b.repeat(len(block), 1)))
+        floor = (1 - _ROUNDING) * torch.cat(parts).reshape(len(point_a), len(point_b))
+        return floor.nan_to_num(nan=0.0, posinf=0.0).clamp(min=0)
+
     def chord_rounding(self, z: Latent) -> Scalars:
         """Say how far off a chord measured near z may be for the finite precision of its ends.
 
@@ -188,6 +223,14 @@ class Metric(ABC):
 
     hessian_cost: ClassVar[float] = 5.0
     """Roughly what `expand_chords` costs in units of `chord_gradient`: solvers go by it."""
+
+    @property
+    def is_cheap(self) -> bool:
+        """Whether a thousand points cost less than the search for a geodesic, as on a table.
+
+        On a cheap metric many distances are measured by short searches, and graphs are finer.
+        """
+        return False
 
     @property
     def exact(self) -> "Metric":

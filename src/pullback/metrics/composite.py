@@ -8,7 +8,17 @@ from torch import Tensor
 
 from pullback.errors import InvalidParameterError, check_number
 from pullback.metrics.base import ChordExpansion, EndExpansion, Metric
-from pullback.shapes import Latent, Mask, MetricMatrix, Nodes, Pairs, Points, Scalars, Tangent
+from pullback.shapes import (
+    Codes,
+    Latent,
+    Mask,
+    MetricMatrix,
+    Nodes,
+    Pairs,
+    Points,
+    Scalars,
+    Tangent,
+)
 
 __all__ = ["ScaledMetric", "SumMetric"]
 
@@ -53,6 +63,11 @@ class SumMetric(Metric):
         self.weights = tuple(check_number("weights", w, 0, open_low=True) for w in given)
         super().__init__(next(iter(dims), None))
         self.requires_grad = any(part.requires_grad for part in self.metrics)
+
+    @property
+    def is_cheap(self) -> bool:
+        """Whether all metrics are, see `Metric.is_cheap`."""
+        return all(part.is_cheap for part in self.metrics)
 
     @property
     def exact(self) -> Metric:
@@ -100,6 +115,10 @@ class SumMetric(Metric):
     def chord_floor(self, point_a: Latent, point_b: Latent) -> Scalars:
         """Put the bounds together, by Minkowski's inequality, see `Metric.chord_floor`."""
         return self._root(lambda part: part.chord_floor(point_a, point_b))
+
+    def lower_bounds(self, point_a: Codes, point_b: Nodes) -> Tensor:
+        """Put the bounds together, see `Metric.lower_bounds`."""
+        return self._root(lambda part: part.lower_bounds(point_a, point_b))
 
     def chord_rounding(self, z: Latent) -> Scalars:
         """Put the roundings together, see `Metric.chord_rounding`."""

@@ -25,6 +25,7 @@ from pullback.models.decoding.laws import is_rough_copy
 from pullback.models.decoding.preparation import take_in, where_to_compute
 from pullback.shapes import (
     Ambient,
+    Codes,
     Latent,
     MetricMatrix,
     Nodes,
@@ -41,6 +42,7 @@ __all__ = ["PullbackMetric"]
 _IMAGE_BYTES = 3 * 2**20
 _ACCELERATOR_BYTES = 2**30
 _PROBES = 4  # points at which the copy in single precision is held against the exact metric
+_ROUNDING = 1e-7  # of a distance between images, as a share of their size: `cdist` squares them
 _BLOCK_IMAGES = 8  # batches of images that are held at once where many chords share their ends
 
 
@@ -202,6 +204,14 @@ class PullbackMetric(Metric):
         """Measure the straight line between the images, see `Metric.chord_floor`."""
         floor: Tensor = (self.immersion(point_b) - self.immersion(point_a)).norm(dim=-1)
         return floor
+
+    @torch.no_grad()
+    def lower_bounds(self, point_a: Codes, point_b: Nodes) -> Tensor:
+        """Measure the straight lines between all images, see `Metric.lower_bounds`."""
+        image_a, image_b = self.immersion(point_a), self.immersion(point_b)
+        size = image_a.norm(dim=-1, keepdim=True) + image_b.norm(dim=-1)
+        floor: Tensor = torch.cdist(image_a, image_b) - _ROUNDING * size
+        return floor.nan_to_num(nan=0.0, posinf=0.0).clamp(min=0)
 
     def chord_rounding(self, z: Latent) -> Scalars:
         """Take a few units in the last place of the images, see `Metric.chord_rounding`."""

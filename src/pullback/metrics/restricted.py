@@ -10,6 +10,7 @@ from pullback.errors import InvalidParameterError, check_points
 from pullback.metrics.base import ChordExpansion, Metric
 from pullback.shapes import (
     Ambient,
+    Codes,
     Latent,
     Mask,
     MetricMatrix,
@@ -62,6 +63,11 @@ class RestrictedMetric(Metric):
             raise InvalidParameterError("origin", f"one point, of shape {(d,)}", got)
         super().__init__(k)
         self.requires_grad = metric.requires_grad
+
+    @property
+    def is_cheap(self) -> bool:
+        """Whether the metric of the whole is, see `Metric.is_cheap`."""
+        return self.metric.is_cheap
 
     @property
     def exact(self) -> Metric:
@@ -117,6 +123,10 @@ class RestrictedMetric(Metric):
     def chords_by_step(self, points: Points, steps: Sequence[int] = (1, 2)) -> tuple[Tensor, ...]:
         """Measure in the whole space, see `Metric.chords_by_step`."""
         return self.metric.chords_by_step(self.embed(points), steps)
+
+    def lower_bounds(self, point_a: Codes, point_b: Nodes) -> Tensor:
+        """Measure in the whole space, see `Metric.lower_bounds`."""
+        return self.metric.lower_bounds(self.embed(point_a), self.embed(point_b))
 
     def chord_floor(self, point_a: Latent, point_b: Latent) -> Scalars:
         """Measure in the whole space, see `Metric.chord_floor`."""

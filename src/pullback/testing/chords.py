@@ -59,6 +59,8 @@ def check_chords(case: MetricTrial) -> None:
     floor = metric.chord_floor(chain[:, 0], chain[:, -1])
     length = metric.chords(fine).sum(-1)
     within("chord floor", floor - length, case.rtol * length + 64 * tolerance, z)
+    bounds = metric.lower_bounds(chain[:, 0], chain[:, -1]).diagonal()
+    within("lower bounds", bounds - floor, SAME * floor + 64 * tolerance, z)
 
 
 def check_chord_gradients(case: MetricTrial) -> None:

@@ -22,6 +22,8 @@ from pullback.metrics import Metric
 from pullback.statistics import KMedoids
 from pullback.statistics.clustering.medoids import choose_medoids
 
+from ..known_spaces import BROKEN, quietly
+
 FLAT = Manifold(lambda z: z, dim=3)
 HALF_PLANE = Manifold(HalfPlane())
 
@@ -126,8 +128,11 @@ def test_hostile_data_are_refused_or_clustered_in_time():
     for bad in ([[np.nan, 0, 0], [0, 0, 0]], [[0.0, 0.0]], [[0.0, 0.0, 0.0]]):
         with pytest.raises(InvalidDataError, match="`X`|`n_clusters`"):
             medoids.fit(bad)
-    with pytest.raises(ConvergenceError, match="None of the 3 geodesics between the 3 points"):
+    with pytest.raises(InvalidDataError, match="every edge of the graph"):
         KMedoids(Manifold(NotFinite(), dim=3), 2).fit(np.eye(3))
+    parted = [[0.0, 0.0], [3.5, 0.0], [4.0, 0.0]]
+    with pytest.raises(ConvergenceError, match="None of the 3 geodesics between the 3 points"):
+        quietly(KMedoids(BROKEN, 2).fit, parted)
     assert KMedoids(FLAT, 1).fit([[1.0, 2.0, 3.0]]).labels_.tolist() == [0]
 
 

@@ -14,9 +14,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVC
 
 from pullback.errors import ConvergenceWarning, InvalidDataError, InvalidParameterError
+from pullback.geodesics import warn_of_failures
 from pullback.manifolds import Manifold
 from pullback.statistics import GeodesicAffinity, GeodesicDistances
-from pullback.statistics.distances.distances import warn_of_failures
 
 from ..known_spaces import BROKEN, FLAT, HALF_PLANE, clusters, upper_distances, upper_points
 

@@ -15,10 +15,8 @@ from sklearn.pipeline import make_pipeline
 from pullback.errors import ConvergenceWarning, InvalidDataError, InvalidParameterError
 from pullback.manifolds import Manifold
 from pullback.manifolds.reference import great_circle_dist
-from pullback.metrics import PullbackMetric, ScaledMetric
 from pullback.statistics import KNeighborsClassifier, KNeighborsRegressor, KNeighborsTransformer
 from pullback.statistics.distances.nearest import find_nearest
-from pullback.statistics.distances.ruler import Ruler, lower_bounds
 
 from ..known_spaces import (
     BROKEN,
@@ -26,7 +24,6 @@ from ..known_spaces import (
     HALF_PLANE,
     SPHERE,
     clusters,
-    identity,
     upper_distances,
     upper_points,
 )
@@ -81,25 +78,12 @@ def test_on_the_sphere_the_bound_spares_most_geodesics_and_loses_no_neighbour(me
     data, new = torch.randn(2, 80, 2, dtype=torch.float64)
     new = new[:20]
     exact = great_circle_dist(new[:, None].expand(-1, 80, -1), data.expand(20, -1, -1))
-    ruler = Ruler(SPHERE, data, method)
+    ruler = SPHERE.ruler(data, method)
     found = find_nearest(ruler, new, 3)
     rtol = {"newton": 1e-6, "table": 1e-2}[method]
     torch.testing.assert_close(found.length, exact.sort(-1).values[:, :3], rtol=rtol, atol=1e-9)
     assert found.n_solved < 20 * 80 / 5
     assert found.n_failed == 0
-
-
-def test_bounds_hold_for_every_kind_of_metric_and_are_tight_on_the_images():
-    a, b = torch.randn(2, 6, 2, dtype=torch.float64)
-    exact = great_circle_dist(a[:, None].expand(-1, 6, -1), b.expand(6, -1, -1))
-    metric = SPHERE.metric
-    for space, factor in ((metric, 1), (ScaledMetric(metric, 4.0), 2)):
-        bounds = lower_bounds(space, a, b)
-        assert bool((bounds <= factor * exact).all())
-        torch.testing.assert_close(bounds, factor * 2 * (exact / 2).sin(), rtol=1e-5, atol=1e-6)
-    upper = torch.as_tensor(upper_points(6))
-    assert not lower_bounds(HALF_PLANE.metric, upper, upper).any()
-    assert not lower_bounds(PullbackMetric(identity), a, a).diagonal().any()
 
 
 def test_on_the_graph_they_are_nearly_the_same():

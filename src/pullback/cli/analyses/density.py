@@ -14,7 +14,6 @@ from torch import Tensor
 from pullback import plots
 from pullback.cli.analyses.base import Analysis, Subject
 from pullback.errors import InvalidParameterError, check_choice
-from pullback.metrics import TabulatedMetric
 from pullback.shapes import Codes
 from pullback.statistics import LAND, KernelDensity
 
@@ -51,7 +50,8 @@ def fit_density(subject: Subject, *, model: str, n_components: int | None, n: in
     """
     say = partial(print, file=sys.stderr, flush=True)
     Z_train = subject.Z_train[subject.some(np.arange(len(subject.Z_train)), n).tolist()]
-    where = "over a table" if _has_table(subject) else "on the decoder itself, which takes minutes"
+    cheap = subject.manifold.metric.is_cheap
+    where = "over a table" if cheap else "on the decoder itself, which takes minutes"
     say(f"fitting {model} to {len(Z_train)} training samples, {where} ...")
     density = fit(subject, Z_train, model=model, n_components=n_components)
     say(f"evaluating it at {len(subject.Z)} held-out samples, and drawing it ...")
@@ -93,12 +93,8 @@ def fit(subject: Subject, Z: Codes, *, model: str, n_components: int | None) -> 
     if len(Z) < K:
         allowed = f"at most the number of training samples, {len(Z)}"
         raise InvalidParameterError("--components", allowed, K)
-    n_samples = _DRAWS if _has_table(subject) else _FEW_DRAWS
+    n_samples = _DRAWS if subject.manifold.metric.is_cheap else _FEW_DRAWS
     return LAND(subject.manifold, K, n_samples=n_samples, random_state=subject.seed).fit(Z)
-
-
-def _has_table(subject: Subject) -> bool:
-    return isinstance(subject.manifold.metric, TabulatedMetric)
 
 
 def _n_components(subject: Subject, n_components: int | None) -> int:

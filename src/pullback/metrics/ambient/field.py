@@ -12,7 +12,7 @@ from pullback.errors import InvalidParameterError
 from pullback.metrics.ambient.base import AmbientMetric
 from pullback.metrics.base import ChordExpansion, Metric
 from pullback.metrics.pullback import PullbackMetric
-from pullback.shapes import Latent, MetricMatrix, Nodes, Pairs, Points, Scalars, Tangent
+from pullback.shapes import Codes, Latent, MetricMatrix, Nodes, Pairs, Points, Scalars, Tangent
 
 __all__ = ["FieldMetric"]
 
@@ -76,6 +76,10 @@ class FieldMetric(PullbackMetric):
     def chord_floor(self, point_a: Latent, point_b: Latent) -> Scalars:
         """Return 0: in a curved space a straight line bounds nothing, see `Metric.chord_floor`."""
         return Metric.chord_floor(self, point_a, point_b)
+
+    def lower_bounds(self, point_a: Codes, point_b: Nodes) -> Tensor:
+        """Return 0, as `chord_floor` does, see `Metric.lower_bounds`."""
+        return Metric.lower_bounds(self, point_a, point_b)
 
     def chord_rounding(self, z: Latent) -> Scalars:
         """Take a few units in the last place of the images, see `Metric.chord_rounding`."""

@@ -22,7 +22,7 @@ from pullback.errors import (
 from pullback.files import FileKind
 from pullback.metrics.base import EndExpansion, Metric
 from pullback.metrics.tables.bspline import BSpline
-from pullback.shapes import Codes, Latent, Mask, MetricMatrix, Points, Scalars, Tangent
+from pullback.shapes import Codes, Latent, Mask, MetricMatrix, Nodes, Points, Scalars, Tangent
 
 __all__ = ["TabulatedMetric"]
 
@@ -139,6 +139,11 @@ class TabulatedMetric(Metric):
         return table
 
     @property
+    def is_cheap(self) -> bool:
+        """True, see `Metric.is_cheap`."""
+        return True
+
+    @property
     def exact(self) -> Metric:
         """The metric that the table stands in for, see `Metric.exact`."""
         return self._metric.exact
@@ -188,6 +193,10 @@ class TabulatedMetric(Metric):
     def chord_floor(self, point_a: Latent, point_b: Latent) -> Scalars:
         """Bound lengths in the exact metric from below, see `Metric.chord_floor`."""
         return self._metric.chord_floor(point_a, point_b)
+
+    def lower_bounds(self, point_a: Codes, point_b: Nodes) -> Tensor:
+        """Bound lengths in the exact metric from below, see `Metric.lower_bounds`."""
+        return self._metric.lower_bounds(point_a, point_b)
 
     def metric_matrix(self, z: Latent) -> MetricMatrix:
         """Read M(z), shape `(*batch, d, d)`, see `Metric.metric_matrix`."""

@@ -12,7 +12,6 @@ from pullback import plots
 from pullback.errors import ConvergenceWarning
 from pullback.exclusive import exclusive
 from pullback.manifolds import Manifold
-from pullback.metrics import TabulatedMetric
 from pullback.plots.style import EUCLIDEAN, RIEMANNIAN
 from pullback.report.chapter import Block, Chapter, Picture, Pictures, Table, Verdict
 from pullback.report.study import Study
@@ -51,7 +50,7 @@ def density(study: Study) -> Chapter:
     Example:
         >>> density(Study(RunFolder("run"))).outcome  # doctest: +SKIP
     """
-    if not isinstance(study.manifold.metric, TabulatedMetric):
+    if not study.manifold.metric.is_cheap:
         why = "There is no table of this metric, without which the fit would take hours."
         return Chapter.absent("density", _TITLE, _CLAIM, why)
     if len(study.Z_train) < _FEWEST:

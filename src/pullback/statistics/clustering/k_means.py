@@ -19,7 +19,6 @@ from pullback.errors import (
     check_number,
 )
 from pullback.manifolds import Manifold
-from pullback.metrics import TabulatedMetric
 from pullback.shapes import Codes
 from pullback.statistics.base import LatentEstimator, generator_from, to_array
 from pullback.statistics.clustering.lloyd import ClusterGraph, Lloyd, logs_to_centers
@@ -217,8 +216,8 @@ class KMeans(TransformerMixin, ClusterMixin, LatentEstimator):
 
     def _graph_or_none(self, Z: Codes) -> ClusterGraph | None:
         """Return the graph to measure on, or None to measure by geodesics."""
-        on_table = isinstance(self.manifold.metric, TabulatedMetric)
-        if self.method in ("log", "newton") or (self.method == "auto" and on_table):
+        cheap = self.manifold.metric.is_cheap
+        if self.method in ("log", "newton") or (self.method == "auto" and cheap):
             return None
         graph = ClusterGraph(self.manifold, Z)
         if graph.joins_all():

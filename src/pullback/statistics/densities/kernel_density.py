@@ -16,15 +16,13 @@ from pullback.errors import (
     check_integer,
     check_number,
 )
-from pullback.geodesics import shoot
+from pullback.geodesics import shoot, warn_of_failures
 from pullback.linalg import cholesky
 from pullback.manifolds import Manifold
 from pullback.shapes import Codes
 from pullback.statistics.base import LatentEstimator, random_state_from, to_array
 from pullback.statistics.densities.bandwidth import held_out_bandwidth, log_kernel, rule_of_thumb
 from pullback.statistics.densities.volume_density import log_volume_density
-from pullback.statistics.distances.distances import warn_of_failures
-from pullback.statistics.distances.ruler import Ruler
 
 __all__ = ["KernelDensity"]
 
@@ -71,7 +69,8 @@ class KernelDensity(LatentEstimator):
         bandwidth: h > 0, a geodesic distance; or `"scott"` or `"silverman"`, see
             `bandwidth.rule_of_thumb`; or `"likelihood"`, see `bandwidth.held_out_bandwidth`.
         volume_density: whether to divide by theta.
-        method: `"auto"`, `"newton"` or `"table"`, and without theta `"graph"`, see `ruler.Ruler`.
+        method: `"auto"`, `"newton"` or `"table"`, and without theta `"graph"`: see
+            `geodesics.Ruler`.
 
     Attributes:
         Z_: the training points, shape `(n, d)`.
@@ -127,7 +126,7 @@ class KernelDensity(LatentEstimator):
         self.Z_ = self._points(X, reset=True)
         weights = self._weights(sample_weight, self.Z_)
         self.weights_ = weights / weights.sum()
-        self._ruler = Ruler(self.manifold, self.Z_, self.method)
+        self._ruler = self.manifold.ruler(self.Z_, self.method)
         self.n_failed_ = 0
         self.bandwidth_ = self._choose_bandwidth()
         return self
@@ -248,7 +247,7 @@ class KernelDensity(LatentEstimator):
     def _kernels(self, points: Codes) -> _Kernels:
         """Measure from points to those training points that can matter."""
         if not hasattr(self, "_ruler"):  # read from a file
-            self._ruler = Ruler(self.manifold, self.Z_, self.method)
+            self._ruler = self.manifold.ruler(self.Z_, self.method)
         if self.method == "graph":
             length = self._ruler.to(points).length
             n_failed = int((~length.isfinite()).sum())
@@ -292,7 +291,7 @@ class KernelDensity(LatentEstimator):
             usable = length.isfinite()
             if density and found.nodes is not None and bool(usable.any()):
                 nodes = found.nodes[usable]
-                log_density[usable] = log_volume_density(self._ruler.space.metric, nodes)
+                log_density[usable] = log_volume_density(self._ruler.metric, nodes)
             lost = usable & ~log_density.isfinite()
             parts.append((length.masked_fill(lost, torch.inf), log_density.masked_fill(lost, 0)))
             n_failed += found.n_failed + int(lost.sum())

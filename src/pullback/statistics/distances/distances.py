@@ -1,7 +1,6 @@
 """The bridge to scikit-learn: geodesic distances and affinities as what its estimators take."""
 
 import math
-import warnings
 from typing import Any
 
 import numpy as np
@@ -11,17 +10,12 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from pullback.errors import (
-    ConvergenceWarning,
-    InvalidDataError,
-    InvalidParameterError,
-    check_number,
-)
+from pullback.errors import InvalidDataError, InvalidParameterError, check_number
+from pullback.geodesics import Lengths, Ruler, warn_of_failures
 from pullback.manifolds import Manifold
 from pullback.statistics.base import LatentEstimator, to_array
-from pullback.statistics.distances.ruler import Lengths, Ruler
 
-__all__ = ["GeodesicAffinity", "GeodesicDistances", "warn_of_failures"]
+__all__ = ["GeodesicAffinity", "GeodesicDistances"]
 
 
 class GeodesicDistances(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentEstimator):
@@ -37,7 +31,7 @@ class GeodesicDistances(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Laten
 
     Args:
         manifold: the latent space.
-        method: `"auto"`, `"graph"`, `"table"` or `"newton"`, see `ruler.Ruler`.
+        method: `"auto"`, `"graph"`, `"table"` or `"newton"`, see `geodesics.Ruler`.
         unreachable: `"raise"`, or the distance to give to a pair that has no finite one, such as
             `10.0` or `numpy.inf`; it is warned of.
 
@@ -126,7 +120,7 @@ class GeodesicDistances(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Laten
         if self.unreachable != "raise":
             _check_distance(self.unreachable)
         self.Z_ = self._points(Z, reset=True)
-        self._ruler = Ruler(self.manifold, self.Z_, self.method)
+        self._ruler = self.manifold.ruler(self.Z_, self.method)
 
     def _measured_by_fit(self) -> Tensor:
         lengths = self._ruler.among()
@@ -136,7 +130,7 @@ class GeodesicDistances(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Laten
 
     def _ruler_of_fit(self) -> Ruler:
         if not hasattr(self, "_ruler"):  # read from a file
-            self._ruler = Ruler(self.manifold, self.Z_, self.method)
+            self._ruler = self.manifold.ruler(self.Z_, self.method)
         return self._ruler
 
     def _settled(self, lengths: Lengths, n_pairs: int) -> Tensor:
@@ -172,7 +166,7 @@ class GeodesicAffinity(GeodesicDistances):
         manifold: the latent space.
         scale: s > 0, a distance; None for the median distance between the training points, for
             which all of them are measured.
-        method: `"auto"`, `"graph"`, `"table"` or `"newton"`, see `ruler.Ruler`.
+        method: `"auto"`, `"graph"`, `"table"` or `"newton"`, see `geodesics.Ruler`.
         unreachable: `"raise"`, or the distance to give to a pair that has no finite one:
             `numpy.inf` is an affinity of 0.
 
@@ -234,26 +228,6 @@ class GeodesicAffinity(GeodesicDistances):
     def _affinity(self, distances: NDArray[Any]) -> NDArray[Any]:
         affinity: NDArray[Any] = np.exp(-np.square(distances / self.scale_) / 2)
         return affinity
-
-
-def warn_of_failures(n_failed: int, n_pairs: int, *, stacklevel: int = 4) -> None:
-    """Warn of geodesics that did not converge.
-
-    Args:
-        n_failed: how many.
-        n_pairs: of how many.
-        stacklevel: whose line the warning names.
-
-    Example:
-        >>> warn_of_failures(0, 10)
-    """
-    if n_failed:
-        warnings.warn(
-            f"{n_failed} of {n_pairs} geodesics did not converge: their lengths are upper bounds, "
-            "or no finite curve was found. `Manifold.geodesic` says which and why.",
-            ConvergenceWarning,
-            stacklevel=stacklevel,
-        )
 
 
 def _check_distance(value: Any) -> None:

@@ -17,10 +17,9 @@ from pullback.errors import (
     check_integer,
     check_number,
 )
+from pullback.geodesics import warn_of_failures
 from pullback.manifolds import Manifold
 from pullback.statistics.base import LatentEstimator, to_array
-from pullback.statistics.distances.distances import warn_of_failures
-from pullback.statistics.distances.ruler import Ruler
 
 __all__ = ["GeodesicEmbedding"]
 
@@ -43,7 +42,7 @@ class GeodesicEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Laten
         manifold: the latent space.
         n_components: the dimension k of the map.
         kind: `"classical"` or `"stress"`.
-        method: how distances are measured, see `ruler.Ruler`.
+        method: how distances are measured, see `geodesics.Ruler`.
         max_iter: most steps of SMACOF.
         tol: stop SMACOF when a step lowers the stress by less than this share.
 
@@ -122,7 +121,7 @@ class GeodesicEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Laten
         if self.n_components > n:
             allowed = f"at most the number of points (n_samples = {n})"
             raise InvalidParameterError("n_components", allowed, self.n_components)
-        self._ruler = Ruler(self.manifold, self.Z_, self.method)
+        self._ruler = self.manifold.ruler(self.Z_, self.method)
         lengths = self._ruler.among()
         self.n_failed_ = lengths.n_failed
         distances = to_array(lengths.length).astype(float)
@@ -151,7 +150,7 @@ class GeodesicEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Laten
         check_is_fitted(self)
         points = self._points(X, reset=False)
         if not hasattr(self, "_ruler"):  # read from a file
-            self._ruler = Ruler(self.manifold, self.Z_, self.method)
+            self._ruler = self.manifold.ruler(self.Z_, self.method)
         lengths = self._ruler.to(points)
         distances = to_array(lengths.length).astype(float)
         _refuse_parted(distances)

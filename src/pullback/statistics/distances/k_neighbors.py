@@ -98,7 +98,7 @@ class KNeighborsClassifier(ClassifierMixin, _Voting):
         n_neighbors: k.
         weights: `"uniform"`, `"distance"` for a vote of 1 / d, or a callable from distances to
             weights.
-        method: how distances are measured, see `ruler.Ruler`: `"newton"` and `"table"` give the
+        method: how distances are measured, see `geodesics.Ruler`: `"newton"` and `"table"` give the
             nearest by geodesics; `"graph"` by shortest paths on a graph, with no geodesic at all;
             `"auto"` takes the table where it can.
 

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from pullback.errors import InvalidDataError
+from pullback.geodesics import Ruler
 from pullback.shapes import Codes
-from pullback.statistics.distances.ruler import Ruler
 
 __all__ = ["Nearest", "find_nearest"]
 
@@ -25,9 +25,9 @@ class Nearest(NamedTuple):
         n_failed: pairs of them that did not converge.
 
     Example:
-        >>> from pullback.manifolds import Manifold
+        >>> from pullback.metrics import PullbackMetric
         >>> Z = torch.tensor([[0.0], [1.0], [5.0]]).double()
-        >>> nearest = find_nearest(Ruler(Manifold(lambda z: 2 * z, dim=1), Z), Z[:1] + 4, 2)
+        >>> nearest = find_nearest(Ruler(PullbackMetric(lambda z: 2 * z), Z), Z[:1] + 4, 2)
         >>> nearest.indices.tolist(), nearest.length.round(decimals=6).tolist()
         ([[2, 1]], [[2.0, 6.0]])
     """
@@ -61,9 +61,9 @@ def find_nearest(ruler: Ruler, points: Codes, k: int, *, own: bool = False) -> N
         Seidl and Kriegel, Optimal multi-step k-nearest neighbor search (1998).
 
     Example:
-        >>> from pullback.manifolds import Manifold
+        >>> from pullback.metrics import PullbackMetric
         >>> Z = torch.tensor([[0.0], [1.0], [5.0]]).double()
-        >>> ruler = Ruler(Manifold(lambda z: 2 * z, dim=1), Z)
+        >>> ruler = Ruler(PullbackMetric(lambda z: 2 * z), Z)
         >>> find_nearest(ruler, Z, 1, own=True).indices.tolist()
         [[1], [0], [1]]
     """

@@ -9,10 +9,9 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from pullback.errors import InvalidParameterError, check_choice, check_integer
+from pullback.geodesics import warn_of_failures
 from pullback.statistics.base import LatentEstimator, to_array
-from pullback.statistics.distances.distances import warn_of_failures
 from pullback.statistics.distances.nearest import Nearest, find_nearest
-from pullback.statistics.distances.ruler import Ruler
 
 __all__ = ["NeighborSearch"]
 
@@ -23,7 +22,7 @@ class NeighborSearch(LatentEstimator):
     Args:
         manifold: the latent space.
         n_neighbors: k.
-        method: how distances are measured, see `ruler.Ruler`.
+        method: how distances are measured, see `geodesics.Ruler`.
 
     Attributes:
         Z_: the training points, shape `(n, d)`.
@@ -85,7 +84,7 @@ class NeighborSearch(LatentEstimator):
         check_integer("n_neighbors", self.n_neighbors)
         self.Z_ = self._points(Z, reset=True)
         self._check_count(self.n_neighbors, spare)
-        self._ruler = Ruler(self.manifold, self.Z_, self.method)
+        self._ruler = self.manifold.ruler(self.Z_, self.method)
 
     def _check_count(self, n_neighbors: int, spare: int) -> None:
         check_integer("n_neighbors", n_neighbors)
@@ -99,7 +98,7 @@ class NeighborSearch(LatentEstimator):
         own = points is None
         self._check_count(k, int(own))
         if not hasattr(self, "_ruler"):  # read from a file
-            self._ruler = Ruler(self.manifold, self.Z_, self.method)
+            self._ruler = self.manifold.ruler(self.Z_, self.method)
         found = find_nearest(self._ruler, self.Z_ if points is None else points, k, own=own)
         warn_of_failures(found.n_failed, found.n_solved, stacklevel=5)
         return found

@@ -8,7 +8,6 @@ from torch import Tensor
 from pullback.geodesics.initial_value.initial_value import follow
 from pullback.linalg import cholesky
 from pullback.manifolds import Manifold
-from pullback.metrics import TabulatedMetric
 from pullback.shapes import Codes, Mask, MetricMatrix, Scalars
 from pullback.statistics.logarithms import Logarithms
 
@@ -77,11 +76,11 @@ class GeodesicResiduals:
         self.manifold = manifold
         self.Z = Z
         self.logarithms = Logarithms(manifold, Z, exact=exact)
-        on_table = isinstance(manifold.metric, TabulatedMetric) or Z.dtype != torch.float64
-        self.rtol = _RTOL_ON_TABLE if on_table else _RTOL
+        approximate = manifold.metric.exact is not manifold.metric or Z.dtype != torch.float64
+        self.rtol = _RTOL_ON_TABLE if approximate else _RTOL
         self.extent = float((Z - Z.mean(0)).square().sum(-1).mean().sqrt()) or 1.0
         self._last: tuple[Tensor, Residuals] | None = None
-        self.shift = self.extent * (_SHIFT_ON_TABLE if on_table else _SHIFT)
+        self.shift = self.extent * (_SHIFT_ON_TABLE if approximate else _SHIFT)
 
     @torch.no_grad()
     def at(self, point: Tensor, velocity: Codes, *, by_point: bool = False) -> Residuals:
