@@ -8,7 +8,7 @@ from pullback.errors import InvalidDataError, InvalidParameterError
 from pullback.manifolds.reference import HalfPlane, stereographic
 from pullback.metrics import Metric, PullbackMetric
 from pullback.sampling import BrownianMotion, ChainState, ChainStatus, Sampler, Samples
-from pullback.sampling.base import generator_from
+from pullback.sampling.base import torch_generator
 
 
 class Count(Sampler):
@@ -231,7 +231,7 @@ def test_chains_run_on_a_gpu():
     assert samples.points.device.type == "cuda"
     assert samples.diagnostics().r_hat.isfinite().all()
     with pytest.raises(InvalidParameterError, match="`random_state` must be a generator on cuda"):
-        generator_from(torch.Generator(), torch.device("cuda"))
+        torch_generator(torch.Generator(), torch.device("cuda"))
 
 
 def test_samples_need_not_come_from_a_chain():

@@ -11,7 +11,7 @@ from pullback.errors import InvalidParameterError, check_choice, check_integer, 
 from pullback.geodesics import GeodesicResult
 from pullback.geodesics import Status as GeodesicStatus
 from pullback.manifolds import Manifold
-from pullback.sampling.base import check_manifold, generator_from
+from pullback.sampling.base import check_manifold, torch_generator
 from pullback.sampling.samples import ChainStatus, Samples
 from pullback.shapes import Mask
 
@@ -84,7 +84,7 @@ class GeodesicTube:
         check_integer("n", n)
         check_choice("spacing", spacing, ("equal", "random"))
         nodes = self.curve.nodes.detach()
-        generator = generator_from(random_state, nodes.device)
+        generator = torch_generator(random_state, nodes.device)
         batch = nodes.shape[:-2]
         if spacing == "equal":
             share = torch.linspace(0, 1, n, dtype=nodes.dtype, device=nodes.device)

@@ -18,7 +18,7 @@ from pullback.manifolds import Manifold
 from pullback.progress import progress_bar
 from pullback.sampling.samples import ChainStatus, Samples
 
-__all__ = ["ChainState", "Sampler", "check_manifold", "generator_from"]
+__all__ = ["ChainState", "Sampler", "check_manifold", "torch_generator"]
 
 
 class ChainState(NamedTuple):
@@ -108,7 +108,7 @@ class Sampler(ABC):
         if n_steps % self.thinning:
             allowed = f"a multiple of `thinning` = {self.thinning}"
             raise InvalidParameterError("n_steps", allowed, n_steps)
-        generator = generator_from(random_state, self.manifold.device)
+        generator = torch_generator(random_state, self.manifold.device)
         z = self._check_start(start)
         with torch.no_grad():
             flat = self._run(z.reshape(-1, z.shape[-1]), n_steps, generator, progress)
@@ -249,7 +249,7 @@ def check_manifold(manifold: Any) -> Manifold:
     return manifold
 
 
-def generator_from(
+def torch_generator(
     random_state: int | torch.Generator | None, device: torch.device
 ) -> torch.Generator:
     """Make a generator on a device from a seed, or check the one that is given.
@@ -265,7 +265,7 @@ def generator_from(
         InvalidParameterError: it is something else, or a generator on another device.
 
     Example:
-        >>> a, b = (generator_from(7, torch.device("cpu")) for _ in range(2))
+        >>> a, b = (torch_generator(7, torch.device("cpu")) for _ in range(2))
         >>> bool((torch.rand(3, generator=a) == torch.rand(3, generator=b)).all())
         True
     """

@@ -14,7 +14,7 @@ from pullback.errors import (
     check_integer,
     check_number,
 )
-from pullback.sampling.base import generator_from
+from pullback.sampling.base import torch_generator
 from pullback.sampling.samples import Samples
 from pullback.sampling.support import Support
 
@@ -82,7 +82,7 @@ class SupportSampler:
             ConvergenceError: hardly any proposal lies on the support.
         """
         check_integer("n", n)
-        generator = generator_from(random_state, self._centers.device)
+        generator = torch_generator(random_state, self._centers.device)
         kept: list[Tensor] = []
         n_kept = n_proposed = 0
         for _ in range(_ROUNDS):

@@ -18,7 +18,7 @@ from pullback.errors import (
 )
 from pullback.manifolds import Manifold
 from pullback.metrics.tables.bspline import BSpline
-from pullback.sampling.base import check_manifold, generator_from
+from pullback.sampling.base import check_manifold, torch_generator
 from pullback.sampling.chains.target import region_mask
 from pullback.sampling.samples import Samples
 from pullback.sampling.support import Support
@@ -121,7 +121,7 @@ class VolumeSampler:
         Warns with `ConvergenceWarning` if the density was above its bound at a proposal.
         """
         check_integer("n", n)
-        generator = generator_from(random_state, self.box.device)
+        generator = torch_generator(random_state, self.box.device)
         weights = self._bound.exp()
         kept: list[Tensor] = []
         n_kept = n_proposed = n_above = 0

@@ -22,7 +22,7 @@ from pullback.manifolds import Manifold
 from pullback.shapes import Codes
 from pullback.statistics.storage import read_estimator, write_estimator
 
-__all__ = ["LatentEstimator", "generator_from", "random_state_from", "rows_of", "to_array"]
+__all__ = ["LatentEstimator", "numpy_generator", "numpy_random_state", "rows_of", "to_array"]
 
 _SEEDS = 2**32 - 1
 _PROBES = 4  # points at which a file remembers the metric that the estimator was fitted with
@@ -85,7 +85,7 @@ def rows_of(name: str, X: Any) -> Any:
     )
 
 
-def generator_from(random_state: Any) -> np.random.Generator:
+def numpy_generator(random_state: Any) -> np.random.Generator:
     """Make a NumPy generator of what scikit-learn or NumPy take for a random state.
 
     Args:
@@ -95,7 +95,7 @@ def generator_from(random_state: Any) -> np.random.Generator:
         InvalidParameterError: it is something else.
 
     Example:
-        >>> generator_from(7).random() == generator_from(7).random()
+        >>> numpy_generator(7).random() == numpy_generator(7).random()
         True
     """
     if isinstance(random_state, np.random.RandomState):
@@ -105,11 +105,11 @@ def generator_from(random_state: Any) -> np.random.Generator:
     return np.random.default_rng(check_integer("random_state", random_state, 0))
 
 
-def random_state_from(random_state: Any) -> np.random.RandomState:
-    """Make a NumPy `RandomState`, whose numbers scikit-learn's estimators take: `generator_from`.
+def numpy_random_state(random_state: Any) -> np.random.RandomState:
+    """Make a NumPy `RandomState`, whose numbers scikit-learn's estimators take: `numpy_generator`.
 
     Example:
-        >>> random_state_from(7).randint(9) == random_state_from(7).randint(9)
+        >>> numpy_random_state(7).randint(9) == numpy_random_state(7).randint(9)
         True
     """
     if isinstance(random_state, np.random.Generator):

@@ -28,8 +28,8 @@ from pullback.models.model import LatentVariableModel
 from pullback.models.randomness import seed_from, seeded
 from pullback.models.standardization import DATA_UNIT, Destandardization, Standardization
 from pullback.models.training.checkpoint import Checkpoint, TrainingState, digest, restore_optimizer
+from pullback.models.training.data import Survey, TrainingData
 from pullback.models.training.objectives import elbo
-from pullback.models.training.samples import Samples, Survey
 from pullback.models.training.stages import Recipe, Stage
 from pullback.progress import progress_bar
 
@@ -71,9 +71,9 @@ class Trainer:
         progress: bool = True,
     ) -> None:
         self.vae, self.options, self.progress = vae, options, progress
-        self.samples = Samples(X, vae.data_dim, vae.like)
+        self.data = TrainingData(X, vae.data_dim, vae.like)
         likelihood = getattr(vae.decoder, "likelihood", None)
-        self.survey = self.samples.survey(
+        self.survey = self.data.survey(
             likelihood.check if isinstance(likelihood, Likelihood) else None
         )
         output = _check_survey(self.survey, vae.settings, vae.like.dtype)
@@ -134,7 +134,7 @@ class Trainer:
                 module.set_(self.survey.center, self.survey.scale)
 
     def _split(self) -> None:
-        n, options = len(self.samples), self.options
+        n, options = len(self.data), self.options
         with seeded(seed_from(options.random_state, _SPLIT)):
             order = torch.randperm(n, device="cpu")
         n_validation = min(int(options.validation_fraction * n), n - 2)
@@ -213,7 +213,7 @@ class Trainer:
         self.recipe.modules.train()
         with seeded(seed, vae.like.device):
             order = self.training[torch.randperm(len(self.training), device="cpu")]
-            for x in self.samples.blocks(order, options.batch_size):
+            for x in self.data.blocks(order, options.batch_size):
                 parts = elbo(x, vae.encoder, _in_turn(stage.decoder), vae.prior, beta=beta)
                 self._step(stage, optimizer, -parts.value.mean())
                 totals += torch.stack([parts.reconstruction, parts.kl]).detach().sum(1)
@@ -254,7 +254,7 @@ class Trainer:
         self.recipe.modules.eval()
         with seeded(seed_from(self.options.random_state, _VALIDATION), vae.like.device):
             members = members_of(decoder)
-            for x in self.samples.blocks(indices):
+            for x in self.data.blocks(indices):
                 for member in members:
                     parts = elbo(x, vae.encoder, member, vae.prior)
                     sums += torch.stack([parts.reconstruction, parts.kl]).sum(1).cpu()
@@ -264,7 +264,7 @@ class Trainer:
     def _fit_precision(self) -> None:
         start, state = time.monotonic(), self.state
         self.recipe.modules.eval()
-        blocks = list(self.samples.blocks(self.training, 1024))
+        blocks = list(self.data.blocks(self.training, 1024))
         self.recipe.fit_precision(blocks, seed_from(self.options.random_state, _PRECISION))
         stage = Stage("precision", self.vae.decoder, [])
         state.epoch = 1
@@ -295,7 +295,7 @@ class Trainer:
         )
 
     def _scale(self) -> Tensor:
-        rows = self.samples[self.training[:4096]]
+        rows = self.data[self.training[:4096]]
         return rows.var(0).mean().sqrt()
 
 

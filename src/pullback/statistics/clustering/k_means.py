@@ -20,7 +20,7 @@ from pullback.errors import (
 )
 from pullback.manifolds import Manifold
 from pullback.shapes import Codes
-from pullback.statistics.base import LatentEstimator, generator_from, to_array
+from pullback.statistics.base import LatentEstimator, numpy_generator, to_array
 from pullback.statistics.clustering.lloyd import ClusterGraph, Lloyd, logs_to_centers
 from pullback.statistics.clustering.medoids import nearest_medoid
 
@@ -124,7 +124,7 @@ class KMeans(TransformerMixin, ClusterMixin, LatentEstimator):
         X = self._points(X, reset=True)
         weights = self._weights(sample_weight, X)
         check_enough(X, self.n_clusters)
-        rng = generator_from(self.random_state)
+        rng = numpy_generator(self.random_state)
         graph = self._graph_or_none(X)
         self.points_ = None if graph is None else X
         if graph is None:

@@ -18,7 +18,7 @@ from pullback.errors import (
 )
 from pullback.manifolds import Manifold
 from pullback.shapes import Codes
-from pullback.statistics.base import LatentEstimator, generator_from, to_array
+from pullback.statistics.base import LatentEstimator, numpy_generator, to_array
 from pullback.statistics.clustering.k_means import check_enough
 from pullback.statistics.clustering.medoids import choose_medoids, nearest_medoid, with_penalty
 
@@ -125,7 +125,7 @@ class KMedoids(TransformerMixin, ClusterMixin, LatentEstimator):
             with_penalty(distances),
             weights,
             self.n_clusters,
-            rng=generator_from(self.random_state),
+            rng=numpy_generator(self.random_state),
             n_init=self.n_init,
             max_iter=self.max_iter,
             swaps=self.method == "pam",

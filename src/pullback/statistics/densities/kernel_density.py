@@ -20,7 +20,7 @@ from pullback.geodesics import shoot, warn_of_failures
 from pullback.linalg import cholesky
 from pullback.manifolds import Manifold
 from pullback.shapes import Codes
-from pullback.statistics.base import LatentEstimator, random_state_from, to_array
+from pullback.statistics.base import LatentEstimator, numpy_random_state, to_array
 from pullback.statistics.densities.bandwidth import held_out_bandwidth, log_kernel, rule_of_thumb
 from pullback.statistics.densities.volume_density import log_volume_density
 
@@ -196,7 +196,7 @@ class KernelDensity(LatentEstimator):
         """
         check_is_fitted(self)
         check_integer("n_samples", n_samples)
-        rng = random_state_from(random_state)
+        rng = numpy_random_state(random_state)
         points = self.Z_.new_zeros(n_samples, self.Z_.shape[1])
         left, n_failed = torch.arange(n_samples, device=points.device), 0
         for _ in range(_REDRAWS):

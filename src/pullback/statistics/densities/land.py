@@ -17,7 +17,7 @@ from pullback.errors import (
 )
 from pullback.manifolds import Manifold
 from pullback.shapes import Codes, Nodes
-from pullback.statistics.base import random_state_from, to_array
+from pullback.statistics.base import numpy_random_state, to_array
 from pullback.statistics.clustering.lloyd import ClusterGraph
 from pullback.statistics.densities.expectation_maximization import (
     Mixture,
@@ -175,7 +175,7 @@ class LAND(RiemannianMixture):
                 f"`X` must have at least 3 points (2 on a line), but has {int(counted.sum())}. "
                 "Give more points."
             )
-        rng = random_state_from(self.random_state)
+        rng = numpy_random_state(self.random_state)
         seeds = rng.randint(_SEEDS, size=self.n_init)
         eps = standardized(antithetic(self.n_samples, X.shape[1], rng, like=X))
         runs = [self._run(X[counted], weights[counted], eps, int(seed)) for seed in seeds]

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pullback.errors import ConvergenceWarning, check_choice, check_integer
 from pullback.shapes import Codes
-from pullback.statistics.base import LatentEstimator, random_state_from, to_array
+from pullback.statistics.base import LatentEstimator, numpy_random_state, to_array
 from pullback.statistics.densities.expectation_maximization import responsibilities
 from pullback.statistics.densities.riemannian_normal import sample_normal, squared_mahalanobis
 from pullback.statistics.logarithms import Logarithms
@@ -156,7 +156,7 @@ class RiemannianMixture(DensityMixin, LatentEstimator):
         """
         check_is_fitted(self)
         check_integer("n_samples", n_samples)
-        rng = random_state_from(self.random_state if random_state is None else random_state)
+        rng = numpy_random_state(self.random_state if random_state is None else random_state)
         counts = rng.multinomial(n_samples, self.weights_ / self.weights_.sum())
         exact = self.normalizer == "exact"
         parts = [

@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 from pullback.errors import InvalidDataError, cast_points, check_data, check_points
 from pullback.shapes import Data
 
-__all__ = ["Samples", "Survey"]
+__all__ = ["Survey", "TrainingData"]
 
 _BLOCK = 4096
 
@@ -27,7 +27,7 @@ class Survey(NamedTuple):
         digest: a hash of all values.
 
     Example:
-        >>> Samples([[0.0, 1.0], [2.0, 1.0]], 2, torch.zeros(())).survey().center
+        >>> TrainingData([[0.0, 1.0], [2.0, 1.0]], 2, torch.zeros(())).survey().center
         tensor([1., 1.], dtype=torch.float64)
     """
 
@@ -38,7 +38,7 @@ class Survey(NamedTuple):
     digest: str
 
 
-class Samples:
+class TrainingData:
     """The rows of an array `(n, D)`, or the items of a map-style `Dataset` flattened into rows.
 
     An array is put on the device as a whole; of a dataset only the rows asked for are.
@@ -52,8 +52,8 @@ class Samples:
         InvalidDataError: the data are not numeric, not finite, of the wrong shape or fewer than 2.
 
     Example:
-        >>> samples = Samples([[0, 1], [2, 3], [4, 5]], 2, torch.zeros(()))
-        >>> samples[torch.tensor([2, 0])]
+        >>> data = TrainingData([[0, 1], [2, 3], [4, 5]], 2, torch.zeros(()))
+        >>> data[torch.tensor([2, 0])]
         tensor([[4., 5.],
                 [0., 1.]])
     """
