@@ -12,10 +12,15 @@ from torch import Tensor
 
 __all__ = ["as_html", "as_line", "drawn", "html_table", "summary"]
 
-_LONGEST = 60  # characters of a value that are shown
-_ENTRIES = 4  # of a list or dictionary
-_MOST_CURVES, _MOST_POINTS = 60, 64  # that are drawn
-_SIZE, _EDGE = 160, 6  # of a drawing, in pixels
+# The most characters of a value that a one-line description shows, before it is cut.
+_LONGEST = 60
+# The most entries of a list or dictionary that a one-line description shows.
+_ENTRIES = 4
+# The most curves in the small drawing of a notebook, and the most points along each: 60 times 64
+# points are 40 kB of SVG.
+_MOST_CURVES, _MOST_POINTS = 60, 64
+# Width and height of the drawing, and its margin, in pixels.
+_SIZE, _EDGE = 160, 6
 
 
 def summary(value: Any) -> str:

@@ -16,9 +16,14 @@ from pullback.errors import StorageError, check_path
 
 __all__ = ["FileKind", "Stored", "atomic_write", "check_writable", "read_bytes"]
 
-_KEY = "pullback"  # of the entry in a file's header that holds our document
-_LENGTH = 8  # bytes at the start of a safetensors file, which say how long its header is
-_PAGE = 4096  # bytes that are written to see whether a disk has space
+# The name of the entry in a safetensors header that holds our own document.
+_KEY = "pullback"
+# The bytes at the start of a safetensors file that say how long its header is, by its
+# specification.
+_LENGTH = 8
+# The bytes that are written, and deleted again, to see whether a disk has space: one page of a file
+# system, since an empty file can be made on a full disk.
+_PAGE = 4096
 
 
 def atomic_write(path: str | os.PathLike[str], content: bytes) -> None:

@@ -160,7 +160,9 @@ def _det(A: Tensor) -> Tensor:
     return det
 
 
-_BY_COFACTORS = 3  # up to this size the polynomial is short, and right where A is singular too
+# Up to this size a determinant is computed as the polynomial of its entries, which is short and has
+# the right derivatives where A is singular too. Larger ones are factorised.
+_BY_COFACTORS = 3
 
 
 def _cofactors(A: Tensor) -> Tensor:

@@ -113,7 +113,9 @@ def block_tridiagonal_solve(
     return x.squeeze(1).movedim(0, -1).contiguous(), positive
 
 
-_FEW = 512  # unknowns in all for which one dense factorisation is faster than many small ones
+# Up to this many unknowns, over all chains of a batch, one dense factorisation is faster than many
+# small ones in sequence.
+_FEW = 512
 
 
 def _dense_solve(D: Tensor, U: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
@@ -157,7 +159,9 @@ def _cyclic_reduction(D: Tensor, U: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     return x, positive.all(-1) & kept_positive
 
 
-_UNROLLED = 3  # blocks of up to this size are factorised entry by entry, over all blocks at once
+# Blocks of up to this size are factorised entry by entry, each entry as one operation over all
+# blocks at once: much faster than LAPACK's call for each block. Larger ones go to LAPACK.
+_UNROLLED = 3
 
 
 def _factorise(A: Tensor) -> tuple[list[list[Tensor]], Tensor]:

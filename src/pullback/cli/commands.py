@@ -29,8 +29,11 @@ __all__ = [
 ]
 
 
+# What a folder may hold and still be written to by `--out`: the files of another report.
 _REPORT = {"report.html", "metrics.json", "timings.json", "figures"}
-_SMALL = 4096  # data dimensions up to which one thread trains a 64-32 network the fastest
+# Up to this many features training uses one thread of the CPU: the network of 64 and 32 units is so
+# small that several threads spend more time waiting for each other than they save.
+_SMALL = 4096
 
 
 class InterruptedRunError(PullbackError):

@@ -7,8 +7,11 @@ import typer
 
 __all__ = ["failures_as_paragraphs", "remember_debug"]
 
+# The exit codes of a command that failed, and of one that was called wrongly.
 _FAILED, _WRONG_USAGE = 1, 2
-_INTERRUPTED = 130  # what typer makes of Ctrl-C, without a word
+# The exit code that typer gives a command that was ended by Ctrl-C: 128 + SIGINT, as shells do. It
+# prints nothing then.
+_INTERRUPTED = 130
 _debug = False
 
 

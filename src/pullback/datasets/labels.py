@@ -15,8 +15,11 @@ from pullback.errors import InvalidDataError
 
 __all__ = ["labels_of_column", "labels_of_text", "listed", "whole_or_text"]
 
+# The smallest and the largest label that can be kept as a number: those of 64-bit integers.
 _LONGEST = np.iinfo(np.int64)
-_NUMBER = re.compile(r"[+-]?(0|[1-9]\d*)(\.\d*)?([eE][+-]?\d+)?")  # no 007, which is a code
+# A label that is a number as written. One with leading zeros, such as 007, is a code: as a number
+# it could not be told from 7.
+_NUMBER = re.compile(r"[+-]?(0|[1-9]\d*)(\.\d*)?([eE][+-]?\d+)?")
 _NO_NUMBER = {
     "",
     "#n/a",

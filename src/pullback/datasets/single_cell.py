@@ -14,8 +14,12 @@ from pullback.errors import InvalidDataError
 
 __all__ = ["pbmc"]
 
-_TARGET = 1e4  # the total that every cell was scaled to
-_ROUNDED = 0.25  # how far from a whole number single precision may have brought a count
+# Every cell of the data set was scaled to this total count before the logarithm was taken: the
+# usual one of scanpy, needed to go back to counts.
+_TARGET = 1e4
+# How far from a whole number a recomputed count may be. The data are in single precision, which
+# moves large counts; from 0.5 on the nearest whole number would be a guess.
+_ROUNDED = 0.25
 
 
 def pbmc() -> tuple[NDArray[np.float32], NDArray[Any]]:

@@ -34,7 +34,8 @@ _GAPS = [
     "null",
     "None",
 ]
-_INDEX = re.compile(r"|Unnamed: \d+(\.\d+)*|__index_level_\d+__")  # as pandas writes one
+# The names under which pandas writes the index of a frame to a file: no feature of the data.
+_INDEX = re.compile(r"|Unnamed: \d+(\.\d+)*|__index_level_\d+__")
 
 
 class UnreadableTextError(Exception):

@@ -272,6 +272,7 @@ class GeodesicResult(Batch):
         return header
 
 
+# The most pairs that a printed result lists.
 _ROWS = 20
 _RIVAL = 0.05  # by which share a rival is longer that makes a curve ambiguous
 _COLUMNS = (

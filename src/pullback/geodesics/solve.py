@@ -25,8 +25,12 @@ from pullback.metrics import Metric
 
 __all__ = ["connect"]
 
-_FINEST = 4096  # segments, with which one pair takes 8 s; a length of 256 is good to 1e-4
-_BLOCK_BYTES = 2**28  # what the searches that run together may hold
+# The most segments of a level that may be asked for: with 4096 one pair takes 8 s. A geodesic of
+# length 256 is right to 1e-4 with them.
+_FINEST = 4096
+# Memory, in bytes, that the searches of one block of pairs may hold together: 256 MiB. A larger
+# block needs more memory, a smaller one has fewer curves to share the cost of a call.
+_BLOCK_BYTES = 2**28
 
 
 def connect(

@@ -28,8 +28,11 @@ from pullback.models.likelihoods.base import family_of
 
 __all__ = ["metric_of"]
 
+# What `metric=` may be called.
 _METRICS = ("expected", "fisher_rao", "kl")
-_IN_DATA_UNIT = (Tensor, LogNormal)  # what is in the unit of x, beside likelihoods that are
+# What a decoder may return so that its mean is in the unit of the data, beside the families whose
+# likelihood says so: the expected metric makes sense for it.
+_IN_DATA_UNIT = (Tensor, LogNormal)
 
 
 def metric_of(

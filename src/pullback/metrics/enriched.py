@@ -21,7 +21,12 @@ from pullback.models.decoding.door import probes
 
 __all__ = ["with_ambient"]
 
-_DIRECTIONS = 64  # that an ambient metric is tried along; all of them in few dimensions
+# An ambient metric is tried along this many orthonormal directions drawn at random, or along all of
+# them in fewer dimensions. One that is not symmetric or not positive shows it in nearly any of
+# them.
+_DIRECTIONS = 64
+# The share of its largest entry by which an ambient metric may be off symmetry or below zero: what
+# single precision leaves.
 _ROUNDING = 1e-6
 
 

@@ -41,9 +41,15 @@ __all__ = ["PullbackMetric"]
 # again: three times faster than larger ones. An accelerator wants as much work at once as it holds.
 _IMAGE_BYTES = 3 * 2**20
 _ACCELERATOR_BYTES = 2**30
-_PROBES = 4  # points at which the copy in single precision is held against the exact metric
-_ROUNDING = 1e-7  # of a distance between images, as a share of their size: `cdist` squares them
-_BLOCK_IMAGES = 8  # batches of images that are held at once where many chords share their ends
+# Points at which the copy of a decoder in single precision is held against the exact metric before
+# it is used for rough searches.
+_PROBES = 4
+# The rounding of a distance between images, as a share of their size: `cdist` squares it, and so
+# loses half of the digits.
+_ROUNDING = 1e-7
+# Where many chords share their ends, this many blocks of images are held at once: a longer block
+# finds more ends shared, and needs more memory.
+_BLOCK_IMAGES = 8
 
 
 class PullbackMetric(Metric):

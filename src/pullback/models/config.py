@@ -31,7 +31,10 @@ __all__ = [
     "build_output",
 ]
 
-_FLOOR = 0.1  # of the constant standard deviation
+# The smallest standard deviation, as a share of the constant one that the first stage of training
+# found, unless `min_std` says otherwise. Set by judgement: with less, single features that are
+# reconstructed by chance get a huge weight; with more, the noise of good ones is overstated.
+_FLOOR = 0.1
 
 _OUTPUTS = {"auto", "identity", "sigmoid", "tanh"}
 

@@ -9,6 +9,8 @@ from pullback.shapes import Data
 
 __all__ = ["GaussianEncoder"]
 
+# The smallest standard deviation of q(z|x), in the unit of z, where the prior has 1. Set by
+# judgement: with less, a code could shrink to a point of enormous density.
 _MIN_SCALE = 1e-4
 
 

@@ -21,7 +21,9 @@ __all__ = [
     "Unit",
 ]
 
-_NEVER = 1e-4  # the mean of a feature that was never counted
+# The mean count that a feature starts from which was never counted in the training data: its
+# logarithm would be infinite.
+_NEVER = 1e-4
 
 
 class Standardization(nn.Module):

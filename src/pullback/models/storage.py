@@ -16,9 +16,13 @@ from pullback.version import __version__
 
 __all__ = ["Saved", "fill", "read_saved", "save"]
 
+# The number of the format that is written; a file with a larger one is refused, as a newer version
+# wrote it.
 _FORMAT = 1
 _JSON = "model.json"
-_TIMINGS = "timings.json"  # apart from the rest, which is the same for the same training
+# How long epochs took stands in a file of its own: all others are the same, byte by byte, when the
+# same training is done again.
+_TIMINGS = "timings.json"
 _ABSENT = "it is not a folder that `VAE.save` wrote, or the file was deleted."
 _WEIGHTS = FileKind("file of weights", absent=_ABSENT, cure="Save the model again.")
 

@@ -24,7 +24,13 @@ from pullback.statistics import (
 
 __all__ = ["CLUSTERINGS", "find_clusters"]
 
-_NEIGHBORS, _SHARE = 5, 0.9  # of DBSCAN: as many neighbours has this share of the samples
+# What DBSCAN is given unless `--eps` says otherwise: a core sample has at least 5 samples, itself
+# among them, within eps (scikit-learn's default), and eps is the distance within which 90 % of the
+# samples are core samples. Set by judgement: a larger share joins more clusters into one, a smaller
+# one leaves more samples as noise.
+_NEIGHBORS, _SHARE = 5, 0.9
+# Points along each axis of the map that shows which cluster each place belongs to. Set by
+# judgement: smoother borders, for a cost that grows by the square.
 _RESOLUTION = 150
 _NAMES = {"macro_f1": "macro F1", "pairwise_f": "pairwise F", "ari": "ARI", "nmi": "NMI"}
 

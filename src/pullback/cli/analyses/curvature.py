@@ -13,8 +13,13 @@ from pullback.plots.maps.latent_map import LatentMap, plane_of
 
 __all__ = ["measure_curvature"]
 
-_MARGIN = 0.25  # how far the grid reaches beyond the codes, as a share of their extent
-_EXACT = 8  # dimensions up to which all d^4 numbers of the curvature are computed at each point
+# How far the grid reaches beyond the codes on each side, as a share of their extent. Set by
+# judgement: enough to show what happens where the data end.
+_MARGIN = 0.25
+# Up to this latent dimension the curvature is computed from all its d^4 numbers at each point, of
+# which 8 dimensions have 4096; beyond, it is estimated from planes drawn at random.
+_EXACT = 8
+# The shares of samples below the values of curvature that the summary line names.
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 

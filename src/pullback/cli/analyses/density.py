@@ -22,9 +22,18 @@ __all__ = ["DENSITIES", "Density", "fit", "fit_density"]
 DENSITIES = ("land", "kde")
 """The models of a density."""
 
-_RESOLUTION = {LAND: 48, KernelDensity: 24}  # of the map: kernels take a geodesic each
-_DRAWS, _FEW_DRAWS = 500, 100  # for each normaliser: over a table, and where each draw is dear
-_NODES, _REACH = 300, 1.5  # training codes, and how much further from them than all others to draw
+# Points along each axis of the map of the density. Kernels need one geodesic from each of them to
+# each code near it, so theirs is coarser. Set by judgement: the cost grows by the square.
+_RESOLUTION = {LAND: 48, KernelDensity: 24}
+# Draws by which LAND estimates the normalising constant of each component: 500 on a table of the
+# metric, 100 without one, where each draw takes geodesics on the decoder itself, and 96 codes took
+# minutes.
+_DRAWS, _FEW_DRAWS = 500, 100
+# The map of the density is drawn near the codes only, for geodesics to places far from all of them
+# take long: at most 300 training codes say what is near, and near is what lies within 1.5 times the
+# largest distance of a measured code from them. Set by judgement: a larger reach draws more of the
+# density's tail, and takes longer.
+_NODES, _REACH = 300, 1.5
 
 Density = LAND | KernelDensity
 

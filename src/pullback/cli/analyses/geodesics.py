@@ -14,6 +14,7 @@ from pullback.runs import Stream, draw_pairs
 
 __all__ = ["find_geodesics", "parse_pairs"]
 
+# The most geodesics in the picture: with more, single ones can no longer be followed by the eye.
 _DRAWN = 25
 
 

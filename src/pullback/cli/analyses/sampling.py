@@ -39,7 +39,9 @@ SAMPLINGS = (
     "heat-kernel",
 )
 """The ways to draw."""
-_DRAWN, _WALKS = 100, 8  # images and walks in a picture, at most
+# The most decoded images, and the most walks, in a picture: ten rows of ten images fill a page, and
+# more walks than 8 hide each other.
+_DRAWN, _WALKS = 100, 8
 
 
 class Walk(NamedTuple):

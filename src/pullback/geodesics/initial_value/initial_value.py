@@ -20,10 +20,19 @@ from pullback.shapes import Latent, Tangent
 
 __all__ = ["follow", "shoot"]
 
-_SAFETY, _SHRINK, _GROW = 0.9, 0.2, 5.0  # of the next step, by the error of the last
-_LONGEST = 0.25  # of a step: a longer one could pass what lies between its stages unseen
-_SHORTEST = 1e-8  # where still shorter steps are needed, the curve has come to its end
-_ATTAINABLE = 100  # a tolerance below so many units of rounding is out of reach
+# How the next step of the integrator follows from the error of the last one: 0.9 of the step that
+# would have just met the tolerance, but at least a fifth and at most five times the last step. The
+# values of textbooks (Hairer, Norsett and Wanner, section II.4).
+_SAFETY, _SHRINK, _GROW = 0.9, 0.2, 5.0
+# The longest step, in units of the whole geodesic's time of 1. A longer one could jump over a thin
+# wall of the metric that none of its stages meets.
+_LONGEST = 0.25
+# The shortest step, in the same unit. Where the tolerance asks for a still shorter one the curve
+# cannot be followed: it has come to a point where the metric is singular or not finite.
+_SHORTEST = 1e-8
+# Tolerances are raised to this many units of rounding: what is asked for below that is lost in the
+# rounding of the right side, and the steps would shrink without end.
+_ATTAINABLE = 100
 
 
 def shoot(

@@ -82,7 +82,10 @@ class Collocation(Solver):
         return _State(torch.where(longer[:, None, None], state.nodes, nodes), status)
 
 
-_LONGER = 1.01  # a geodesic may exceed a chain by this in its sum of squares, for its few nodes
+# A geodesic found by collocation is kept if its sum of squared chords is at most this many times
+# that of the chain it began with. It may be slightly above it, as both are measured by few nodes; a
+# larger excess means another, longer geodesic was found.
+_LONGER = 1.01
 
 
 class _Frame(NamedTuple):

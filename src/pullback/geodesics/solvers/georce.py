@@ -76,8 +76,12 @@ class GEORCE(Solver):
         return _search(metric, state._replace(status=status), step, promised)
 
 
-_ARMIJO = 1e-4  # the share of the decrease promised by the slope that a step must keep
-_SHORTEST = 1e-8  # share of a step below which a search along it is given up
+# The share of the decrease promised by the slope that a step must keep (Armijo's rule, with the
+# constant of Nocedal and Wright).
+_ARMIJO = 1e-4
+# The share of a step below which a line search is given up: after 26 halvings no energy decreases
+# by more than rounding.
+_SHORTEST = 1e-8
 
 
 def _energy(metric: Metric, nodes: Tensor) -> Tensor:

@@ -90,10 +90,20 @@ class GPFixedPoint(Solver):
         return _search(metric, maps, state, (running & ~converged).nonzero().squeeze(-1))
 
 
+# The shares of the full update that are tried, from the longest on, until one brings the curve
+# nearer to a solution; the last is taken in any case. Set by judgement: more shares cost an
+# evaluation each.
 _ALPHAS = (1.0, 1 / 3, 1 / 9)
-_LONGER = 1.01  # a geodesic may exceed a chain by this in its sum of squares, for its few nodes
-_NOISE = 1e-11  # variance of c'' that is noise, as a share of that of the prior
-_END_NOISE = 1e-10  # the same for the ends
+# A solution is kept if its sum of squared chords is at most this many times that of the chain it
+# began with. It may be slightly above it, as both are measured by few nodes; a larger excess means
+# another, longer geodesic was found.
+_LONGER = 1.01
+# The variance of the noise of c'' at the mesh points, as a share of the variance of the prior. It
+# only keeps the Gram matrix positive definite: with less, its Cholesky factorisation fails by
+# rounding; more blurs the curve.
+_NOISE = 1e-11
+# The variance of the noise at the two ends, for the same reason: they are met to about its root.
+_END_NOISE = 1e-10
 
 
 class _Maps(NamedTuple):

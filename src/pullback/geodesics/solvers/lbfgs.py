@@ -117,10 +117,19 @@ class LBFGS(Solver):
         return _judge(state._replace(direction=direction), tol)
 
 
-_ARMIJO = 1e-4  # the share of the decrease promised by the slope that a step must keep
-_SHORTEST = 1e-8  # share of a step below which a search along it is given up
-_CURVED = 1e-8  # a remembered step has at least this curvature, relative to the gradient's change
-_ISOTROPIC = 0.2  # weight of the identity in the mean metric
+# The share of the decrease promised by the slope that a step must keep (Armijo's rule, with the
+# constant of Nocedal and Wright).
+_ARMIJO = 1e-4
+# The share of a step below which a line search is given up: after 26 halvings no energy decreases
+# by more than rounding.
+_SHORTEST = 1e-8
+# A step is remembered only if step^T change > this times change^T change, where `change` is that of
+# the gradient: along flatter ones the inverse Hessian would be estimated from rounding.
+_CURVED = 1e-8
+# The preconditioner is the mean metric with this share of a multiple of the identity mixed in. Set
+# by judgement: with less, directions in which the metric happens to be tiny at the three points get
+# huge steps; with more, the shape of the metric is used less.
+_ISOTROPIC = 0.2
 
 
 def _mean_metric_factor(metric: Metric, nodes: Tensor) -> Tensor:

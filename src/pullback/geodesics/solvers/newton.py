@@ -180,8 +180,13 @@ def _solve_damped(here: _State) -> tuple[Tensor, Tensor, Tensor]:
     return step, damping, positive
 
 
-_FREE = 0.1  # with more damping, a small promise may only mean that the step was held back
-_TRUSTED = 0.3  # a Hessian whose promise was kept to within this share serves again
+# A curve counts as converged only if its damping is at most this. With more of it the step was held
+# back, and a small promised decrease says nothing about the minimum.
+_FREE = 0.1
+# A Hessian serves for another step if the decrease differed from what it promised by less than this
+# share. Set by judgement: with more, steps by outdated Hessians waste evaluations; with less,
+# Hessians are computed that were not needed.
+_TRUSTED = 0.3
 
 
 def _choose(mask: Tensor, new: Tensor, old: Tensor) -> Tensor:
@@ -202,6 +207,8 @@ def _expand(metric: Metric, state: _State, rows: Tensor) -> _State:
     return _State(state.nodes, status, state.damping, age, state.rounding, *parts)
 
 
+# The damping, as a multiple of the metric along the chain, from which on a search is given up: a
+# step is then 1e-8 of Newton's, and no energy decreases by more than rounding.
 _HIGHEST_DAMPING = 1e8
 
 

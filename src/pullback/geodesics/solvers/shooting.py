@@ -17,13 +17,25 @@ from pullback.shapes import Latent, Points, Scalars, StatusCodes, Tangent
 
 __all__ = ["Shooting", "refine_velocity"]
 
+# The share of a Newton step below which a search is given up: ten halvings without coming nearer.
 _SMALLEST_DAMPING = 2.0**-10
-_LONGEST = 1.1  # no geodesic is tried that is longer than the start by more than this factor
-_FAST = 0.05  # where a step leaves more than this share of the miss, D is computed again
-_REACH = 0.5  # no Newton step is longer than this share of the velocity
-_ROUGH = 1e-5  # the accuracy of integration for the first aim, and for differentials
-_N_SEGMENTS = 16  # of the straight line, to bound the length of a geodesic
-_CONSTANT = 0.1  # a start is run through at constant speed if its velocity is right to this share
+# No velocity is tried whose geodesic is longer than the curve it began with by more than this
+# factor: the shortest geodesic is not longer, and longer ones take long to follow.
+_LONGEST = 1.1
+# The derivative D of the end by the velocity is computed again where a step leaves more than this
+# share of the miss. Where it leaves less the old D still serves, at no cost.
+_FAST = 0.05
+# The longest Newton step, as a share of the velocity's length: beyond it the linear model of where
+# a geodesic ends is not trusted.
+_REACH = 0.5
+# The relative tolerance of integration while aiming for the first time, and for derivatives,
+# neither of which has to be exact for the answer to be.
+_ROUGH = 1e-5
+# Segments of the straight line whose length bounds that of the geodesic from above.
+_N_SEGMENTS = 16
+# A start whose speed at its first node differs from its mean speed by more than this share is taken
+# as unevenly spaced, and its velocity scaled to constant speed.
+_CONSTANT = 0.1
 
 
 class _Aim(NamedTuple):

@@ -13,8 +13,9 @@ __all__ = ["ENTRY", "blocks", "jet", "push_along"]
 ENTRY = 512
 """Numbers that an entry of a metric matrix may take while it is computed, a decoder behind it."""
 
-# Where the second derivatives of one block of points take this much, all that is computed with them
-# stays near the cache of a CPU core; an accelerator wants as much work at once as it holds.
+# Points are taken in blocks whose second derivatives take this many bytes, 32 MiB and 1 GiB. On a
+# CPU what is computed with them then stays near the cache; an accelerator wants as much work at
+# once as its memory holds.
 _CPU_BYTES, _ACCELERATOR_BYTES = 2**25, 2**30
 
 

@@ -25,7 +25,9 @@ __all__ = [
     "sectional_curvature",
 ]
 
-_PARALLEL = 64  # units in the last place by which vectors that span a plane must differ
+# Two vectors span a plane if they differ in direction by more than this many units of rounding:
+# below it their sectional curvature is the quotient of two roundings.
+_PARALLEL = 64
 
 
 class CurvatureEstimate(NamedTuple):

@@ -17,7 +17,11 @@ from pullback.shapes import Nodes, Scalars
 
 __all__ = ["InjectivityRadius", "injectivity_radius"]
 
-_SHORTER = 1e-3  # a way counts as shorter if it is so by this share
+# Another way counts as shorter than a geodesic if it is so by this share: ten times the share to
+# which lengths are settled, so that the geodesic itself, found again, never counts.
+_SHORTER = 1e-3
+# Halvings of the interval in which a geodesic stops being the shortest way: 7 leave less than a
+# hundredth of it. Each takes a geodesic in every direction.
 _N_HALVINGS = 7
 
 

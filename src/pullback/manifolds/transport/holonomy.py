@@ -14,7 +14,9 @@ from pullback.shapes import Scalars
 
 __all__ = ["holonomy"]
 
-_CLOSED = 1e-6  # the share of its extent by which a loop may miss its start
+# The share of its extent by which a loop may miss its start and still count as closed: rounding of
+# points that the user computed, not a gap.
+_CLOSED = 1e-6
 
 
 def holonomy(metric: Metric, loop: Any, *, rtol: float = 1e-6) -> Scalars:

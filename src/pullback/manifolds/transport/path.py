@@ -15,7 +15,9 @@ from pullback.shapes import Latent
 
 __all__ = ["Path"]
 
-_FEWEST = 32  # steps along a smooth curve that are taken first, at least
+# The fewest steps along a smooth curve that the first of the two transports takes, whose difference
+# is the error. Set by judgement: with fewer, both could miss a thin wall and agree.
+_FEWEST = 32
 
 
 @dataclass(frozen=True, eq=False)

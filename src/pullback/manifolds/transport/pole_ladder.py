@@ -16,7 +16,10 @@ from pullback.metrics import Metric
 
 __all__ = ["pole_ladder"]
 
-_TOL = 1e-7  # the share of its length by which a geodesic of the ladder may miss
+# The share of its length by which a geodesic of the ladder may miss its end: well below the
+# ladder's own error.
+_TOL = 1e-7
+# The most corrections of such a geodesic; each at least halves the miss, or none more is made.
 _CORRECTIONS = 12
 
 

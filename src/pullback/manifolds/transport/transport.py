@@ -18,8 +18,11 @@ from pullback.shapes import Mask, MetricMatrix, Scalars, StatusCodes
 
 __all__ = ["Transport", "check_vectors", "isometry_defect", "transport", "transport_matrix"]
 
-_BLOCK = 4096  # points at which the connection is computed at once
-_ATTAINABLE = 1000  # a tolerance below so many units of rounding is out of reach
+# Points at which the connection is computed at once. It bounds memory, d^3 numbers for each.
+_BLOCK = 4096
+# Tolerances are raised to this many units of rounding: what is asked for below that is lost in the
+# rounding of the connection.
+_ATTAINABLE = 1000
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,9 @@ from pullback.shapes import Latent, MetricMatrix, Points, Scalars, Tangent
 
 __all__ = ["DiagonalMetric"]
 
-_POINTS = 2**16  # measured at once, unless the metric says otherwise
+# Points that are measured at once, unless a subclass says otherwise: it bounds memory, a few
+# numbers for each.
+_POINTS = 2**16
 
 
 class DiagonalMetric(Metric):

@@ -11,7 +11,9 @@ from pullback.shapes import Latent
 
 __all__ = ["LocalVarianceMetric"]
 
-_BYTES = 2**25  # of the differences between points and data that are held at once
+# Memory, in bytes, for the differences between points and all data that are held at once: 32 MiB,
+# which stays near the cache of a CPU.
+_BYTES = 2**25
 
 
 class LocalVarianceMetric(DiagonalMetric):

@@ -26,9 +26,17 @@ __all__ = ["KLMetric", "symmetric_divergence"]
 Divergence = Callable[[Any, Any], Tensor]
 """KL(p||q) of two outputs of a decoder, row by row."""
 
-_ROWS = 8192  # distributions that are compared at once
-_HALVINGS = 3  # steps h, h / 2 and h / 4
-# Of the change by the last but one halving: a quarter if errors are even, a half if not.
+# Pairs of distributions that are compared at once. It bounds memory, and is large enough that the
+# cost of a call is not felt.
+_ROWS = 8192
+# The steps of the differences, h, h/2 and h/4: three are the fewest from which the order of the
+# error can be told.
+_HALVINGS = 3
+# The change by the second halving of the step, as a share of that by the first, from below which
+# the error is taken as even in the step: it is 1/4 where only even powers are in it, and 1/2 where
+# odd ones are. Below 0.27 the extrapolation for even errors is trusted fully; below 0.42 it is
+# used, and the error estimated with caution; above, the error is taken as odd, as where the
+# divergence has a kink.
 _QUARTERED, _EVEN = 0.27, 0.42
 
 

@@ -18,13 +18,19 @@ __all__ = [
     "uniform_tilt_variance",
 ]
 
-# B_2, B_4, ...: the Bernoulli numbers of the expansions below.
+# The Bernoulli numbers B_2, B_4, ..., B_18 of the expansion of the trigamma function.
 _BERNOULLI = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510, 43867 / 798)
 
-_SHIFT = 10  # from which argument on the expansion of the trigamma function is exact
-_LARGE_CONCENTRATION = 20.0  # from which on the expansion of the Bessel ratio is exact
-_BESSEL_ORDERS = 45  # of the continued fraction below it
-_BESSEL_TERMS = 20  # of the expansion above it
+# The argument from which on the expansion of the trigamma function with these numbers is right to
+# rounding in double precision. Smaller arguments are raised to it by the recurrence.
+_SHIFT = 10
+# The concentration kappa from which on the expansion of the Bessel ratio in 1 / kappa is right to
+# rounding in double precision.
+_LARGE_CONCENTRATION = 20.0
+# Levels of the continued fraction that serves below it: enough for double precision up to 20.
+_BESSEL_ORDERS = 45
+# Terms of the expansion that serves above it: enough for double precision from 20 on.
+_BESSEL_TERMS = 20
 
 
 def scaled_trigamma(a: Scalars) -> Scalars:

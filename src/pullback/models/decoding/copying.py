@@ -127,8 +127,11 @@ def _parts(held: Any) -> Iterator[tuple[str, Any]]:
         yield from ((f".{name}", part) for name, part in getattr(held, "__dict__", {}).items())
 
 
+# The attributes that every module has: what a module has beside them, its author put there.
 _OF_MODULES = set(vars(nn.Module()))
-_INSIDE = ("_buffers", "_forward_hooks", "_forward_pre_hooks")  # which results may lie in
+# The attributes of a module in which results of earlier calls, or functions that keep them, may
+# lie.
+_INSIDE = ("_buffers", "_forward_hooks", "_forward_pre_hooks")
 
 
 def _own(module: nn.Module) -> dict[str, Any]:

@@ -11,16 +11,28 @@ from pullback.shapes import Latent, Tangent
 
 __all__ = ["Breach", "broken_laws", "is_rough_copy"]
 
-# Of the differences, in units of the points' spread: 1e-3 to 4e-8 in double precision, 0.05 to
-# 6e-4 in single precision. The largest suits maps that round, the smallest walls and narrow bumps.
-_STEPS = (0.19, 0.255, 0.32, 0.385, 0.47)  # powers of eps
-_SHARE = 0.25  # power of eps, by which derivatives may differ: 1e-4 in double, 0.02 in single
-_ENDS = 8.0  # units of rounding in each value
-_INSIDE = 1e3, 1e5  # such units that are left in a first and in a second derivative
-_SURE = 10.0  # by how much more differences must agree with each other than with the derivative
-_KNOWN = 0.01  # share of a derivative that rounding may spoil in a difference that counts
-_NUMBERS = 2**19  # of all images that are differentiated at once: some megabytes
-_ROUGH = 0.05  # share by which derivatives in single precision may be off, for a rough search
+# The steps of the differences that derivatives are held against, as powers of the precision's unit
+# of rounding, in units of the points' spread: 1e-3 to 4e-8 in double precision, 0.05 to 6e-4 in
+# single. The largest suits maps that round their values, the smallest suits walls and narrow bumps.
+_STEPS = (0.19, 0.255, 0.32, 0.385, 0.47)
+# The share by which a derivative may differ from the differences, as a power of the unit of
+# rounding: 1e-4 in double precision, 0.02 in single.
+_SHARE = 0.25
+# The rounding that is assumed in each value of a difference, in units of the last place.
+_ENDS = 8.0
+# The rounding, in the same units, that sums inside of a decoder may leave in a first and in a
+# second derivative: a smaller difference breaks no law.
+_INSIDE = 1e3, 1e5
+# A derivative is called wrong only if it is off by this many times more than the differences at two
+# steps differ from each other: else the differences are in doubt, and not the derivative.
+_SURE = 10.0
+# The share of a derivative that rounding may spoil in a difference that is still counted.
+_KNOWN = 0.01
+# The most numbers in the images that are differentiated at once: 4 MiB in double precision.
+_NUMBERS = 2**19
+# The share by which derivatives in single precision may be off the exact ones to be good enough for
+# a rough search, whose answer is corrected afterwards.
+_ROUGH = 0.05
 
 
 class Breach(NamedTuple):

@@ -106,6 +106,7 @@ def parameters_of(distribution: Distribution) -> dict[str, Tensor]:
     return {name: getattr(distribution, name) for name in chosen if name not in set(matrices[1:])}
 
 
+# The three ways of PyTorch to give a multivariate normal distribution its covariance.
 _MATRICES = ("scale_tril", "covariance_matrix", "precision_matrix")
 
 

@@ -16,7 +16,9 @@ from pullback.shapes import Data, Latent
 
 __all__ = ["BetaBinomial", "BetaBinomialLikelihood"]
 
-_RARE = 1e-3  # the share of successes of a feature that had none, or nothing else, in training
+# The smallest share of successes, and of failures, that a feature starts from which had none of
+# them in the training data: its logit would be infinite.
+_RARE = 1e-3
 
 
 class BetaBinomial(Distribution):

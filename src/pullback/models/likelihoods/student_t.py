@@ -13,9 +13,10 @@ from pullback.shapes import Ambient, Data, Latent
 
 __all__ = ["StudentTLikelihood"]
 
-# The information of the degrees of freedom nu, at large nu: the coefficients of nu^-4, nu^-5, ...,
-# right to 1e-11 from 2 _STEPS on.
+# The Fisher information of the degrees of freedom nu, for large nu: the coefficients of nu^-4,
+# nu^-5, ..., right to 1e-11 from nu = 64 on.
 _TAIL = (3.5, -13.0, 39.5, -119.0, 363.5, -1101.0)
+# Steps of 2 by which nu is raised by a recurrence before the expansion is used: to 64 or more.
 _STEPS = 32
 
 

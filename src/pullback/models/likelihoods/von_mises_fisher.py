@@ -16,11 +16,13 @@ from pullback.shapes import Ambient, Data, Latent, Scalars
 
 __all__ = ["VonMisesFisher", "VonMisesFisherLikelihood", "log_normalizer", "mean_cosine"]
 
-_TAIL = 40.0  # the integrand is below e^-40 of its peak outside of the nodes
+# The range of integration ends where the integrand is below e^-40 of its peak, less than rounding.
+_TAIL = 40.0
 # The distance of nodes: where kappa is large the relative error of the trapezoidal rule is
 # |Gamma((p - 1) / 2 + i pi / step)| / Gamma((p - 1) / 2), here below 1e-16 for every p.
 _STEP, _NARROW = 0.1, 0.28
-_UNIT_LENGTH = 1e-4  # by which the length of an observation may differ from 1
+# How far the length of an observation may be from 1: rounding in single precision, and no more.
+_UNIT_LENGTH = 1e-4
 
 
 def log_normalizer(concentration: Scalars, dim: int) -> Scalars:

@@ -15,10 +15,14 @@ from pullback.files import FileKind
 
 __all__ = ["Checkpoint", "TrainingState", "digest"]
 
+# The number of the format that is written; a checkpoint with a larger one is refused, as a newer
+# version wrote it.
 _FORMAT = 1
 _CURE = "Delete it, or pass `resume=False` to start anew."
 _CHECKPOINT = FileKind("checkpoint", absent="it was deleted while it was looked for.", cure=_CURE)
-_COST = 0.1  # the largest share of the time that writing checkpoints may take
+# The largest share of the time of a training that writing checkpoints may take. Set by judgement:
+# with less, an interruption loses more work.
+_COST = 0.1
 
 
 @dataclass

@@ -13,6 +13,8 @@ from pullback.shapes import Data
 
 __all__ = ["Survey", "TrainingData"]
 
+# Samples that are encoded, decoded or summed over at once outside of training steps: it bounds
+# memory.
 _BLOCK = 4096
 
 

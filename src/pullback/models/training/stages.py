@@ -20,7 +20,9 @@ from pullback.models.randomness import draw, seeded
 
 __all__ = ["Recipe", "Stage"]
 
-_DRAWS = 4  # of z ~ q(z|x) for each x, whose residuals the precision is fitted to
+# Draws of z ~ q(z|x) for each sample x, to whose residuals the precision is fitted: with one, the
+# fit would see each code at one place only.
+_DRAWS = 4
 # One sample's worth of residuals at each centre. On held-out digits it gained 2 to 79 nats over
 # maximum likelihood, which trusts centres with few samples too much.
 _SHRINKAGE = _DRAWS + 1.0

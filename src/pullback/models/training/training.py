@@ -35,7 +35,9 @@ from pullback.progress import progress_bar
 
 __all__ = ["Trainer", "TrainingOptions"]
 
-_SPLIT, _VALIDATION, _PRECISION = 1000, 1001, 1002  # seeds beside those of the stages 0, 1
+# Numbers that keep three uses of the seed apart, of the split, the validation and the fit of the
+# precision, from each other and from the stages of training, whose numbers are 0 and 1.
+_SPLIT, _VALIDATION, _PRECISION = 1000, 1001, 1002
 
 
 class Trainer:

@@ -9,9 +9,14 @@ from pullback.shapes import Scalars
 
 __all__ = ["dispersion_information"]
 
-_RANGE = (-18.0, 3.75)  # of log w: the integrand is below 1e-15 of its peak outside
-_N_NODES = 88  # a quarter apart: the error falls exponentially with the distance
-_N_AT_ONCE = 11  # so that what is held for each node stays small
+# The interval of log w that is integrated over: outside of it the integrand is below 1e-15 of its
+# peak.
+_RANGE = (-18.0, 3.75)
+# Nodes of the trapezoidal rule there, a quarter apart: its error falls exponentially with the
+# distance of nodes.
+_N_NODES = 88
+# Nodes that are evaluated together: what is held for each stays small, and 11 divides 88.
+_N_AT_ONCE = 11
 
 
 def dispersion_information(odds: Scalars, log_dispersion: Scalars) -> Scalars:

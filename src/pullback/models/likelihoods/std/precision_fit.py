@@ -15,8 +15,12 @@ from pullback.shapes import Codes
 
 __all__ = ["WeightFit", "fit_centers", "fit_weights", "regress_weights"]
 
-_ROWS = 256  # of the kernels at once: what is made of them stays in the cache
-_DEGENERATE = 1e-2  # spreads below this share of the median one count as those of a single point
+# Rows of the kernel matrix that are computed at once: what is made of them stays in the cache of a
+# CPU.
+_ROWS = 256
+# A cluster whose spread is below this share of the median one counts as a single point, and is
+# given the median spread: its kernel would be infinitely narrow.
+_DEGENERATE = 1e-2
 
 
 class WeightFit(NamedTuple):
