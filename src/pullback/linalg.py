@@ -8,7 +8,7 @@ from torch import Tensor
 
 from pullback.shapes import Mask, MetricMatrix, Scalars, Tangent
 
-__all__ = ["block_tridiagonal_solve", "cholesky", "half_log_det", "solve"]
+__all__ = ["block_tridiagonal_solve", "cholesky", "h1_inner_product", "half_log_det", "solve"]
 
 
 def cholesky(A: MetricMatrix) -> tuple[MetricMatrix, Mask]:
@@ -116,6 +116,30 @@ def block_tridiagonal_solve(
 # Up to this many unknowns, over all chains of a batch, one dense factorisation is faster than many
 # small ones in sequence.
 _FEW = 512
+
+
+def h1_inner_product(metric: Tensor) -> tuple[Tensor, Tensor]:
+    r"""Return the blocks of the H1 norm of how a chain changes, \sum_i |delta_i+1 - delta_i|^2_M.
+
+    Args:
+        metric: M at the n inner nodes of chains whose ends are held, shape `(batch, n, d, d)`.
+
+    Returns:
+        Diagonal blocks, `(batch, n, d, d)`, and those above them, `(batch, n - 1, d, d)`: the
+        Hessian of the sum of squared chords, were M constant along each of them.
+
+    Example:
+        >>> diagonal, off_diagonal = h1_inner_product(torch.ones(1, 2, 1, 1))
+        >>> diagonal.flatten().tolist(), off_diagonal.flatten().tolist()
+        ([4.0, 4.0], [-2.0])
+    """
+    eye = torch.eye(metric.shape[-1], dtype=metric.dtype, device=metric.device)
+    trace = metric.diagonal(dim1=-2, dim2=-1).mean(-1)[..., None, None]
+    metric = metric + 1e-9 * trace * eye  # a singular metric still limits the step
+    inner = metric[:, 1:] + metric[:, :-1]
+    left = torch.cat([2 * metric[:, :1], inner], 1)
+    right = torch.cat([inner, 2 * metric[:, -1:]], 1)
+    return left + right, -inner
 
 
 def _dense_solve(D: Tensor, U: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:

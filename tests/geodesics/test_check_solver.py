@@ -1,5 +1,6 @@
 """The public laws for solvers: every solver obeys them, and broken ones do not get past them."""
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import pytest
@@ -162,9 +163,9 @@ class Bent(Idle):
 @pytest.fixture
 def believed(monkeypatch):
     """Let `connect` take a solver at its word, so that the laws alone can find it out."""
-    from pullback.geodesics.search import search
+    from pullback.geodesics import solve
 
-    monkeypatch.setattr(search, "_UNKNOWN", 0.0)
+    monkeypatch.setattr(solve, "THRESHOLDS", replace(solve.THRESHOLDS, unknown=0.0))
 
 
 # In so many dimensions only the residual speaks against a solver.

@@ -17,10 +17,11 @@ from pullback.errors import (
 )
 from pullback.geodesics.base import Solver
 from pullback.geodesics.result import GeodesicResult
-from pullback.geodesics.search.certificate import SMALL_DIM
-from pullback.geodesics.search.confirmation import confirmed, polished
 from pullback.geodesics.search.graph import LatentGraph
+from pullback.geodesics.search.refinement import find
 from pullback.geodesics.search.search import Search
+from pullback.geodesics.search.thresholds import THRESHOLDS
+from pullback.geodesics.search.verdict import judge
 from pullback.metrics import Metric
 
 __all__ = ["connect"]
@@ -97,31 +98,30 @@ def connect(
     point_a, point_b = _check_ends(metric, point_a, point_b)
     _check_kind("graph", graph, LatentGraph, "LatentGraph.build(metric, codes)")
     _check_kind("solver", solver, Solver, "Newton()")
-    a, b = (p.detach().reshape(-1, p.shape[-1]) for p in (point_a, point_b))
     check_number("rtol", rtol, low=0, open_low=True)
-    search = Search(metric, solver, _check_levels(levels), rtol, explores=confirm)
-    given = [_check_initial(curve, point_a, point_b) for curve in _as_list(initial)]
-    size = _block_size(a.shape[-1], search.levels[-1])
+    search = Search(metric, solver, _check_levels(levels), rtol, confirm, THRESHOLDS)
+    given = _named([_check_initial(curve, point_a, point_b) for curve in _as_list(initial)])
+    a, b = (p.detach().reshape(-1, p.shape[-1]) for p in (point_a, point_b))
+    results = []
     with torch.no_grad():
-        results = []
-        for k in range(0, len(a), size):
-            block = slice(k, k + size)
-            starts = {
-                f"given {i}" if len(given) > 1 else "given": curve[block]
-                for i, curve in enumerate(given)
-            }
-            found = search.run(a[block], b[block], graph=graph, given=starts)
-            if metric.exact is not metric:
-                found = polished(search, found, everything=polish)
-            results.append(confirmed(search, found) if confirm else found)
+        for block in _blocks(a, search.levels[-1]):
+            starts = {name: curve[block] for name, curve in given.items()}
+            found = find(search, a[block], b[block], graph=graph, given=starts)
+            results.append(judge(search, found, confirm=confirm, polish=polish))
     result = GeodesicResult.cat(results).reshape(point_a.shape[:-1])
     return result.raise_if_failed() if throw else result
 
 
-def _block_size(dim: int, n_segments: int) -> int:
-    """How many pairs are solved at once, so that what a search holds stays within a budget."""
-    row = 4 * dim**2 if dim <= SMALL_DIM else 0
-    return int(min(1024, max(1, _BLOCK_BYTES // (8 * n_segments * (row + 32 * dim)))))
+def _blocks(points: Tensor, n_segments: int) -> list[slice]:
+    """Part the pairs into those that are solved at once, so that a search keeps to its memory."""
+    n, d = points.shape
+    row = 4 * d**2 if d <= THRESHOLDS.small_dim else 0
+    size = int(min(1024, max(1, _BLOCK_BYTES // (8 * n_segments * (row + 32 * d)))))
+    return [slice(k, k + size) for k in range(0, n, size)]
+
+
+def _named(curves: list[Tensor]) -> dict[str, Tensor]:
+    return {f"given {i}" if len(curves) > 1 else "given": curve for i, curve in enumerate(curves)}
 
 
 def _as_list(initial: Any) -> list[Any]:

@@ -5,9 +5,11 @@ import math
 import pytest
 import torch
 
-from pullback.geodesics.search.candidates import SEEN, TUNNELLED, Candidates
+from pullback.geodesics.search.candidates import Candidates
+from pullback.geodesics.search.thresholds import THRESHOLDS
 
 NAN = math.nan
+SEEN, TUNNELLED = THRESHOLDS.seen, THRESHOLDS.tunnelled
 
 
 def candidates(*curves):
@@ -39,11 +41,6 @@ def test_where_nothing_is_known_of_the_chain_all_that_differ_are_kept():
 def test_a_tunnel_keeps_all_for_they_may_have_fallen_into_the_same():
     curves = candidates((1.0, 0.99 / TUNNELLED, 0.0), (1.4, 1.4, 0.5), (1.4, 1.4, 0.001))
     assert curves.rivals().tolist() == [True, True, True]
-
-
-def test_what_counts_as_seen_and_as_a_tunnel():
-    # A curve twice as long as its chain is a tunnel, one longer by a thousandth was seen.
-    assert 1.001 < SEEN < TUNNELLED < 2
 
 
 def test_the_best_is_the_shortest_of_equals_the_first_and_never_one_without_a_length():

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from pullback.geodesics.result import through
-from pullback.geodesics.search.certificate import SMALL_DIM, certify
+from pullback.geodesics.search.certificate import certify
 from pullback.geodesics.search.measure import fine_points, measure
+from pullback.geodesics.search.thresholds import THRESHOLDS
 from pullback.metrics import PullbackMetric
 
 
@@ -23,6 +24,7 @@ def sphere(z):
     return torch.stack([x, y, latitude.sin()], -1)
 
 
+SMALL_DIM = THRESHOLDS.small_dim
 PLANE, SPHERE = PullbackMetric(lambda z: z), PullbackMetric(sphere)
 
 

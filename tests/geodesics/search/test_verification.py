@@ -8,7 +8,7 @@ from scipy.integrate import quad
 
 from pullback.geodesics import Status, connect
 from pullback.geodesics.search.bends import shortest_bends
-from pullback.geodesics.search.verification import look_again, measure_densely
+from pullback.geodesics.search.verification import attacked, measure_densely
 from pullback.manifolds.reference import stereographic
 from pullback.metrics import Metric, PullbackMetric
 
@@ -66,11 +66,11 @@ def test_a_descent_shortens_what_is_no_geodesic_and_leaves_a_great_circle_alone(
     sphere = PullbackMetric(stereographic, dim=2)
     a, b = torch.tensor([[0.3, -0.2]]).double(), torch.tensor([[-0.6, 0.5]]).double()
     found = connect(sphere, a, b)
-    still = look_again(sphere, found.curve.nodes, rtol=1e-4)
+    still = attacked(sphere, found.curve.nodes, rtol=1e-4)
     torch.testing.assert_close(still.descended, found.length, rtol=1e-4, atol=0)
     t = torch.linspace(0, torch.pi, found.curve.nodes.shape[1], dtype=torch.float64)
     bent = found.curve.nodes + 0.1 * t.sin()[:, None] * torch.tensor([0.6, 0.8]).double()
-    look = look_again(sphere, bent, rtol=1e-4)
+    look = attacked(sphere, bent, rtol=1e-4)
     assert (look.measured.length > 1.01 * found.length).all()
     torch.testing.assert_close(look.descended, found.length, rtol=1e-4, atol=0)
 
@@ -106,7 +106,7 @@ class Kinked(Metric):
 def test_what_says_that_it_converged_is_not_shortened_by_a_descent_over_kinks():
     a = torch.randn(6, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     found = connect(Kinked(2), a, a.flip(0).roll(1, -1) + 0.1)
-    look = look_again(Kinked(2), found.curve.nodes, rtol=1e-5)
+    look = attacked(Kinked(2), found.curve.nodes, rtol=1e-5)
     kept = found.converged
     assert kept.any()
     assert (look.descended > (1 - 1e-3) * found.length)[kept].all()

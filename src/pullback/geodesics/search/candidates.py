@@ -1,18 +1,14 @@
-"""Candidates for geodesics: several curves for each pair, of which the shortest survive."""
+"""Candidates for geodesics: several curves for each pair, of which the shortest is found."""
 
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-__all__ = ["Candidates", "apart"]
+from pullback.geodesics.search.thresholds import THRESHOLDS, Thresholds
+from pullback.shapes import Scalars
 
-# Few nodes can step over a wall that the curve between them runs into. A curve longer than its
-# chain of chords by these factors was not seen well enough to be trusted, or to be kept.
-SEEN = 1.1
-TUNNELLED = 1.3
-_DISTINCT = 0.02  # candidates further apart than this share of their extent are rivals
-_CLOSE = 1.01  # a rival that is longer by less may still turn out to be the shorter one
+__all__ = ["Candidates", "Found", "apart"]
 
 
 class Candidates(NamedTuple):
@@ -117,36 +113,79 @@ class Candidates(NamedTuple):
         index[self.pair[best]] = best.nonzero().squeeze(-1)
         return index[self.pair]
 
-    def rivals(self) -> Tensor:
-        """Mark the shortest of each pair, and others while it is not to be trusted or close."""
-        best, rival_of = self.best(), self.leader()
-        distinct = self._distinct()
-        unseen = (self.length / self.chain)[rival_of]
-        close = self.length <= _CLOSE * self.length[rival_of]
-        # Where nothing was seen, the candidates may have fallen into the same tunnel.
-        kept: Tensor = best | (distinct & (close | ~(unseen <= SEEN))) | (unseen > TUNNELLED)
-        return kept
+    def rivals(self, thresholds: Thresholds = THRESHOLDS) -> Tensor:
+        """Mark the shortest of each pair, and others while it is not to be trusted or close.
 
-    def rival_length(self, n_pairs: int) -> Tensor:
+        Few nodes can step over a wall that the curve between them runs into: such a curve is longer
+        than its chain.
+        """
+        best, rival_of = self.best(), self.leader()
+        distinct = self._distinct(thresholds.distinct)
+        unseen = (self.length / self.chain)[rival_of]
+        close = self.length <= thresholds.close * self.length[rival_of]
+        kept: Tensor = best | (distinct & (close | ~(unseen <= thresholds.seen)))
+        # Where nothing was seen, the candidates may have fallen into the same tunnel.
+        return kept | (unseen > thresholds.tunnelled)
+
+    def tunnelled(self, thresholds: Thresholds = THRESHOLDS) -> Tensor:
+        """Mark those whose chain went through a wall between two nodes: they are begun anew."""
+        longer = self.length > thresholds.tunnelled * self.chain
+        return longer & self.length.isfinite()
+
+    def rival_length(self, n_pairs: int, thresholds: Thresholds = THRESHOLDS) -> Tensor:
         """Return the length of the shortest curve that is not the best one of its pair.
 
         Shape `(n_pairs,)`: NaN where all starts led to the same curve.
         """
-        rivals = self._distinct() & self.length.isfinite()
+        rivals = self._distinct(thresholds.distinct) & self.length.isfinite()
         shortest = self.length.new_full((n_pairs,), torch.inf)
         shortest = shortest.scatter_reduce(0, self.pair[rivals], self.length[rivals], "amin")
         return torch.where(shortest.isfinite(), shortest, torch.nan)
 
-    def _distinct(self) -> Tensor:
+    def _distinct(self, share: float) -> Tensor:
         """Mark curves that run apart from the shortest of their pair."""
-        return apart(self.nodes, self.nodes[self.leader()])
+        return apart(self.nodes, self.nodes[self.leader()], share)
 
     def any_of_pair(self, mask: Tensor) -> Tensor:
         """Say of each candidate whether the mask holds for any of its pair."""
         return _smallest_of_pair((~mask).long(), self.pair) == 0
 
 
-def apart(nodes: Tensor, others: Tensor, share: float = _DISTINCT) -> Tensor:
+class Found(NamedTuple):
+    """What was found for some pairs: the seam between those who search and the verdict.
+
+    Whoever has curves for pairs of points, however they came by them, hands them on as this, and
+    `verdict.judge` measures them on the exact metric, says what they are, and looks at them again.
+    Of each candidate it needs the nodes, at constant speed, with `pair`, `start`, `length` on the
+    metric that was searched, `mismatch` and `excess`, `status` and `n_steps`, and what
+    `certificate.certify` says of it.
+
+    Attributes:
+        parts: one candidate for each pair, in any order, those with equally many nodes together.
+        straight_length: of the straight line on the metric that was searched, shape `(n_pairs,)`.
+        lower_bound: no curve between the ends can be shorter, shape `(n_pairs,)`.
+        start_lengths: of the curve from each start on the coarsest level, NaN where it was not
+            followed, shape `(n_pairs, n_starts)`.
+        rival_length: of the shortest other curve that a start led to, or NaN, shape `(n_pairs,)`.
+        starts: the names of the starts.
+
+    Example:
+        >>> line = Candidates.of_starts([torch.zeros(2, 3, 2)])
+        >>> zero = torch.zeros(2)
+        >>> found = Found([line], zero, zero, zero[:, None], zero, ("straight",))
+        >>> found.parts[0].pair.tolist()
+        [0, 1]
+    """
+
+    parts: list[Candidates]
+    straight_length: Scalars
+    lower_bound: Scalars
+    start_lengths: Tensor
+    rival_length: Scalars
+    starts: tuple[str, ...]
+
+
+def apart(nodes: Tensor, others: Tensor, share: float) -> Tensor:
     """Mark curves that run apart from others, by more than a share of the extent of these.
 
     Args:
@@ -159,7 +198,7 @@ def apart(nodes: Tensor, others: Tensor, share: float = _DISTINCT) -> Tensor:
 
     Example:
         >>> line = torch.tensor([[[0.0, 0.0], [1.0, 0.0], [2.0, 0.0]]])
-        >>> apart(line + torch.tensor([0.0, 0.1]), line).tolist()
+        >>> apart(line + torch.tensor([0.0, 0.1]), line, 0.02).tolist()
         [True]
     """
     gap = (nodes - others).norm(dim=-1).amax(-1)

@@ -6,18 +6,11 @@ import torch
 from torch import Tensor
 
 from pullback import linalg
-from pullback.geodesics.solvers.newton import h1_inner_product
+from pullback.geodesics.search.thresholds import THRESHOLDS, Thresholds
 from pullback.metrics import ChordExpansion, Metric
 from pullback.shapes import Points, Scalars
 
 __all__ = ["Certificate", "certify", "excess_on"]
-
-SMALL_DIM = 8  # up to this d, d x d work at every node is cheap next to the decoder's
-_SAMPLED = 4  # nodes at which the equation is checked in higher dimensions
-_CONJUGATE = 0.02  # second variations below this share of the H1 norm count as vanishing
-_CAUTION = 1e-3  # damping of the correction, in the H1 norm
-_CORRECTIONS = 3  # with one Hessian
-_LARGEST = 0.1  # of the curve's length: a larger correction is no small one
 
 
 class Certificate(NamedTuple):
@@ -48,7 +41,12 @@ class Certificate(NamedTuple):
 
 
 def certify(
-    metric: Metric, nodes: Points, *, correct: bool = False, accuracy: float = 0.0
+    metric: Metric,
+    nodes: Points,
+    *,
+    correct: bool = False,
+    accuracy: float = 0.0,
+    thresholds: Thresholds = THRESHOLDS,
 ) -> Certificate:
     r"""Check chains of nodes against the geodesic equation by a formula of fourth order.
 
@@ -62,6 +60,7 @@ def certify(
         nodes: chains at constant speed, shape `(batch, n, d)`.
         correct: take corrections, where they lower the residual.
         accuracy: take no more of them for curves whose `excess` is below this.
+        thresholds: what counts as conjugate, as a small correction and as few dimensions.
 
     Returns:
         The certificate. In more than 8 dimensions the residual is taken at up to 4 of the nodes,
@@ -78,21 +77,21 @@ def certify(
         >>> bool(certify(PullbackMetric(stereographic), line).residual < 1e-2)
         True
     """
-    if nodes.shape[-1] > SMALL_DIM:
-        return _certify_sampled(metric, nodes)
+    if nodes.shape[-1] > thresholds.small_dim:
+        return _certify_sampled(metric, nodes, thresholds.sampled)
     expansion, force = _expand(metric, nodes)
     residual, regular = _residual(_along(nodes), expansion.metric, force, expansion.value)
     regular = _recheck(metric, nodes, expansion.metric, regular)
-    hessian, variation = _second_variation(expansion)
+    hessian, variation = _second_variation(expansion, thresholds)
     step = _correction(hessian, force)
     excess = _excess(step, force, expansion.value)
     found = _Corrected(nodes, step, excess, residual)
     if correct:
-        for _ in range(_CORRECTIONS):
+        for _ in range(thresholds.corrections):
             rows = (found.excess > accuracy).nonzero().squeeze(-1)
             if len(rows) == 0:
                 break
-            found = _correct(metric, found, rows, expansion, hessian)
+            found = _correct(metric, found, rows, expansion, hessian, thresholds.largest)
     return Certificate(found.nodes, found.excess, found.residual, regular, variation)
 
 
@@ -145,13 +144,18 @@ class _Corrected(NamedTuple):
 
 
 def _correct(
-    metric: Metric, found: _Corrected, rows: Tensor, here: ChordExpansion, hessian: "_Hessian"
+    metric: Metric,
+    found: _Corrected,
+    rows: Tensor,
+    here: ChordExpansion,
+    hessian: "_Hessian",
+    largest: float,
 ) -> _Corrected:
     """Take the corrections of some chains, where they are small and lower the residual."""
     before = _Corrected(*(part[rows] for part in found))
     matrix, value = here.metric[rows], here.value[rows]
     size = torch.einsum("bni,bnij,bnj->bn", before.step, matrix, before.step).amax(-1)
-    small = size <= _LARGEST**2 * value * (before.nodes.shape[1] - 1)
+    small = size <= largest**2 * value * (before.nodes.shape[1] - 1)
     moved = before.nodes.clone()
     moved[:, 1:-1] += torch.where(small[:, None, None], before.step, 0.0)
     value, force = metric.energy_gradient(moved)
@@ -179,10 +183,10 @@ def _recheck(metric: Metric, nodes: Tensor, matrix: Tensor, regular: Tensor) -> 
     return regular
 
 
-def _certify_sampled(metric: Metric, nodes: Tensor) -> Certificate:
+def _certify_sampled(metric: Metric, nodes: Tensor, sampled: int) -> Certificate:
     value, force = metric.energy_gradient(nodes)
     n = force.shape[1]
-    chosen = torch.linspace(0, n - 1, min(n, _SAMPLED), device=nodes.device).round().long()
+    chosen = torch.linspace(0, n - 1, min(n, sampled), device=nodes.device).round().long()
     force = force[:, chosen] * ((n + 1) / (len(chosen) + 1)) ** 1.5
     matrix = metric.metric_matrix(nodes[:, 1 + chosen])
     residual, regular = _residual(_along(nodes)[:, chosen], matrix, force, value)
@@ -212,18 +216,21 @@ class _Hessian(NamedTuple):
     off_diagonal: Tensor
 
 
-def _second_variation(here: ChordExpansion) -> tuple[_Hessian, Tensor]:
+def _second_variation(
+    here: ChordExpansion, thresholds: Thresholds = THRESHOLDS
+) -> tuple[_Hessian, Tensor]:
     """A positive definite Hessian for corrections, and where the true one is positive."""
-    diagonal, off_diagonal = h1_inner_product(here.metric)
+    diagonal, off_diagonal = linalg.h1_inner_product(here.metric)
     H, U = here.diagonal, here.off_diagonal
+    least, damping = thresholds.conjugate, thresholds.caution
     _, positive = linalg.block_tridiagonal_solve(
-        H - _CONJUGATE * diagonal, U - _CONJUGATE * off_diagonal, here.gradient
+        H - least * diagonal, U - least * off_diagonal, here.gradient
     )
     # Where the second variation is not positive, its leading part must serve.
     safe = positive[:, None, None, None]
     hessian = _Hessian(
-        torch.where(safe, H + _CAUTION * diagonal, 2 * diagonal),
-        torch.where(safe, U + _CAUTION * off_diagonal, 2 * off_diagonal),
+        torch.where(safe, H + damping * diagonal, 2 * diagonal),
+        torch.where(safe, U + damping * off_diagonal, 2 * off_diagonal),
     )
     return hessian, positive.to(here.gradient)
 

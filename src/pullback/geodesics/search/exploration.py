@@ -1,100 +1,89 @@
 """Other ways than the one that was found: in more than two dimensions no graph sees them all."""
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from pullback.curves import straight_line
-from pullback.geodesics.result import GeodesicResult, through
+from pullback.geodesics.result import through
 from pullback.geodesics.search.bends import shortest_bends
 from pullback.geodesics.search.candidates import apart
 from pullback.geodesics.search.measure import fine_points, measure, resample
+from pullback.geodesics.search.search import Search
 from pullback.geodesics.solvers.lbfgs import LBFGS
+from pullback.shapes import Points, Scalars
 
-if TYPE_CHECKING:
-    from pullback.geodesics.search.search import Search
-
-__all__ = ["explored"]
-
-_TURNS = 2  # from each curve that is better than the last
-_NODES = 33  # of the curves that look for other ways
-_KEPT = 4  # bends of an answer that are followed
-_HEIGHT = 0.3  # of the bends of an answer, as a share of its chord
-_SHORTER = 2e-3  # by which share another way is shorter that is worth a search
-_ANOTHER = 0.1  # of its extent, off the answer: nearer curves may be the same, not yet relaxed
-_SCOUT = LBFGS(max_steps=30, tol=1e-3)
+__all__ = ["OtherWays", "other_ways"]
 
 
-class _Ways(NamedTuple):
-    nodes: Tensor  # the shortest curve that was found, (n, 33, d)
-    length: Tensor  # its length, (n,)
-    rival_length: Tensor  # of the shortest curve that runs apart from the answer, (n,); or inf
+class OtherWays(NamedTuple):
+    """What was found beside answers, before a search with all care.
 
-
-def explored(search: "Search", result: GeodesicResult) -> GeodesicResult:
-    """Look for other ways from bends of the answers and from straight lines, and take shorter ones.
-
-    Descents by L-BFGS on few nodes, whose first steps are long, leave a valley that Newton's method
-    stays in. How long the shortest other way is goes into `rival_length`, shorter or not.
-
-    Args:
-        search: the search that found the answers.
-        result: the answers, a flat batch, in more than two dimensions.
-
-    Returns:
-        The answers in the same order.
+    Attributes:
+        nodes: the shortest curve between the same ends, shape `(n, nodes, d)`.
+        length: its length, shape `(n,)`; infinite where it has none.
+        rival_length: of the shortest curve that runs apart from the answer, or inf, shape `(n,)`.
 
     Example:
-        >>> from pullback.geodesics.search.search import Search
         >>> from pullback.metrics import PullbackMetric
-        >>> search = Search(PullbackMetric(lambda z: z), None, (32, 64), 1e-4)
-        >>> a, b = torch.zeros(1, 3).double(), torch.ones(1, 3).double()
-        >>> found = search.run(a, b, graph=None, given={})
-        >>> explored(search, found).converged.item()
-        True
+        >>> line = torch.linspace(0, 1, 33, dtype=torch.float64).reshape(1, 33, 1) * torch.ones(3)
+        >>> ways = other_ways(Search(PullbackMetric(lambda z: z), None, (32,), 1e-4), line)
+        >>> ways.nodes.shape, ways.rival_length.tolist()
+        (torch.Size([1, 33, 3]), [inf])
     """
-    rows = result.converged.nonzero().squeeze(-1)
-    for _ in range(_TURNS):
-        if len(rows) == 0:
-            break
-        answer = result.take(rows)
-        ways = _other_ways(search, answer)
-        rival = torch.fmin(answer.rival_length, ways.rival_length)
-        rival = torch.where(rival.isfinite(), rival, torch.nan)
-        result = result.replace(rival_length=result.rival_length.index_put((rows,), rival))
-        shorter = ways.length < (1 - _SHORTER) * answer.length
-        rows = rows[shorter]
-        if len(rows) > 0:
-            result, rows = _taken(search, result, rows, ways.nodes[shorter])
-    return result
+
+    nodes: Points
+    length: Scalars
+    rival_length: Scalars
 
 
-def _other_ways(search: "Search", answer: GeodesicResult) -> _Ways:
-    metric = search.metric
-    rough = metric if metric.single is None else metric.single
-    nodes = resample(answer.curve.nodes, _NODES)
-    line = straight_line(nodes[:, 0], nodes[:, -1], _NODES - 1)
-    starts = torch.cat([*shortest_bends(metric, nodes, height=_HEIGHT, kept=_KEPT), line])
-    relaxed = _SCOUT.relax(rough, starts if rough is metric else starts.float()).nodes.to(nodes)
+def other_ways(search: Search, nodes: Points) -> OtherWays:
+    """Descend from bends of curves, and from straight lines, to other curves between their ends.
+
+    Descents by L-BFGS on few nodes, whose first steps are long, leave a valley that Newton's method
+    stays in.
+
+    Args:
+        search: what the search was told.
+        nodes: nodes of the answers, shape `(n, nodes, d)`, d > 2.
+
+    Returns:
+        The shortest curve of each pair, and how long the shortest is that runs apart.
+
+    Example:
+        >>> from pullback.metrics import PullbackMetric
+        >>> bent = torch.tensor([[[0.0, 0, 0], [1.0, 1, 0], [2.0, 0, 0]]], dtype=torch.float64)
+        >>> ways = other_ways(Search(PullbackMetric(lambda z: z), None, (32,), 1e-4), bent)
+        >>> round(ways.length.item(), 6)
+        2.0
+    """
+    metric, thresholds, n_nodes = search.metric, search.thresholds, search.thresholds.scout_nodes
+    nodes = resample(nodes, n_nodes)
+    line = straight_line(nodes[:, 0], nodes[:, -1], n_nodes - 1)
+    bends = shortest_bends(
+        metric,
+        nodes,
+        height=thresholds.scout_arch,
+        kept=thresholds.scout_bends,
+        directions=thresholds.directions,
+    )
+    relaxed = _relaxed(search, torch.cat([*bends, line]))
     length = measure(metric, fine_points(through(relaxed)))[0].nan_to_num(nan=torch.inf)
-    n_starts = len(starts) // len(nodes)
-    other = apart(relaxed, nodes.repeat(n_starts, 1, 1), _ANOTHER)
+    n_starts = len(bends) + 1
+    other = apart(relaxed, nodes.repeat(n_starts, 1, 1), thresholds.another)
     rivals = torch.where(other, length, torch.inf).reshape(n_starts, -1)
     best = length.reshape(n_starts, -1).argmin(0)
     row = torch.arange(len(nodes), device=nodes.device)
     shortest = relaxed.unflatten(0, (n_starts, -1))[best, row]
     shortest = torch.cat([nodes[:, :1], shortest[:, 1:-1], nodes[:, -1:]], 1)
-    return _Ways(shortest, length.reshape(n_starts, -1)[best, row], rivals.amin(0))
+    return OtherWays(shortest, length.reshape(n_starts, -1)[best, row], rivals.amin(0))
 
 
-def _taken(
-    search: "Search", result: GeodesicResult, rows: Tensor, nodes: Tensor
-) -> tuple[GeodesicResult, Tensor]:
-    """Search from other ways, and take what is shorter: also the rows that it was taken for."""
-    before = result.take(rows)
-    found = search.run(nodes[:, 0], nodes[:, -1], graph=None, given={"found": nodes})
-    better = found.length < (1 - _SHORTER / 2) * before.length
-    rival_length = torch.fmin(before.length, before.rival_length)
-    found = found.following(before).replace(rival_length=rival_length)
-    return result.put(rows[better], found.take(better.nonzero().squeeze(-1))), rows[better]
+def _relaxed(search: Search, starts: Tensor) -> Tensor:
+    """Take a few steps of L-BFGS, in single precision where there is one."""
+    scout = LBFGS(max_steps=search.thresholds.scout_steps, tol=search.thresholds.scout_tol)
+    single = search.metric.single
+    if single is None:
+        return scout.relax(search.metric, starts).nodes
+    return scout.relax(single, starts.float()).nodes.to(starts)

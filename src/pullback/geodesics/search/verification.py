@@ -6,24 +6,15 @@ import torch
 from torch import Tensor
 
 from pullback.geodesics.result import through
+from pullback.geodesics.search.certificate import excess_on
 from pullback.geodesics.search.measure import from_chords, resample
+from pullback.geodesics.search.search import Search
+from pullback.geodesics.search.thresholds import THRESHOLDS, Thresholds
 from pullback.geodesics.solvers.lbfgs import LBFGS
 from pullback.metrics import Metric
 from pullback.shapes import Points, Scalars
 
-__all__ = ["Measurement", "SecondLook", "look_again", "measure_densely"]
-
-# Segments of the first and of the densest measurement. A wall narrower than a segment is stepped
-# over: with 64 to 128, 2 of 270 answers among sharp walls were wrong by more than 0.1 %, with these
-# none (benchmarks/honesty.py).
-_DENSE, _DENSEST = 512, 4096
-# Nodes of the chain that attacks a curve (up to twice as many for a curve of as many), and its
-# steps. That so few will do was found by the same campaign, whose own attacks take four times as
-# many steps.
-_NODES, _STEPS = 65, 12
-# Rounding of chords, as a share of a chord, up to which single precision serves: a chord that is
-# rounded by a share s is longer by s^2 / 2 on average, which adds up.
-_ROUNDING = 0.005
+__all__ = ["Measurement", "SecondLook", "attacked", "look_again", "measure_densely"]
 
 
 class SecondLook(NamedTuple):
@@ -37,7 +28,7 @@ class SecondLook(NamedTuple):
     Example:
         >>> from pullback.metrics import PullbackMetric
         >>> bent = torch.tensor([[[0.0, 0.0], [0.5, 0.1], [1.0, 0.0]]], dtype=torch.float64)
-        >>> look = look_again(PullbackMetric(lambda z: z), bent, rtol=1e-4)
+        >>> look = attacked(PullbackMetric(lambda z: z), bent, rtol=1e-4)
         >>> bool(look.descended < look.measured.length)
         True
     """
@@ -69,7 +60,65 @@ class Measurement(NamedTuple):
     error: Scalars
 
 
-def look_again(metric: Metric, nodes: Points, *, rtol: float) -> SecondLook:
+def look_again(search: Search, nodes: Points) -> SecondLook:
+    """Measure answers by many points and attack them, on the exact metric.
+
+    Answers of an approximate metric are attacked only where the exact equation says that it pays.
+
+    Args:
+        search: what the search was told.
+        nodes: nodes of the answers, shape `(n, nodes, d)`, d >= 2.
+
+    Returns:
+        Lengths of the curves and of those that they were brought to.
+
+    Example:
+        >>> from pullback.metrics import PullbackMetric
+        >>> line = torch.tensor([[[0.0, 0.0], [3.0, 4.0]]], dtype=torch.float64)
+        >>> search = Search(PullbackMetric(lambda z: z), None, (32, 64), 1e-4)
+        >>> look_again(search, line).measured.length.item()
+        5.0
+    """
+    exact, thresholds = search.metric.exact, search.thresholds
+    if not search.is_approximate or nodes.shape[-1] > thresholds.small_dim:
+        return attacked(exact, nodes, rtol=search.rtol, thresholds=thresholds)
+    n_segments = thresholds.dense_on_tables
+    measured = measure_densely(
+        exact, nodes, rtol=search.rtol, n_segments=n_segments, thresholds=thresholds
+    )
+    look = SecondLook(measured, nodes, measured.length.clone())
+    rows, excess = _spoiled(search, nodes)
+    if len(rows) == 0:
+        return look
+    attack = attacked(exact, nodes[rows], rtol=search.rtol, thresholds=thresholds)
+    promised = measured.length[rows] * (1 - excess.clamp(max=1.0))
+    descended = torch.minimum(attack.descended, promised)
+    # A promise is to be kept from where the answer is, a descent from where it led.
+    led = (attack.descended <= promised)[:, None, None]
+    start = resample(nodes, attack.nodes.shape[1])
+    moved = start.index_put((rows,), torch.where(led, attack.nodes, start[rows]))
+    return SecondLook(measured, moved, look.descended.index_put((rows,), descended))
+
+
+def _spoiled(search: Search, nodes: Tensor) -> tuple[Tensor, Tensor]:
+    """Find the answers of a table that the exact equation says to be off, and by how much.
+
+    The Hessian of the table is cheap; where it promises something, that of the decoder decides.
+    """
+    exact, thresholds = search.metric.exact, search.thresholds
+    few = resample(nodes, thresholds.screened)
+    spoiled = excess_on(exact, search.metric, few, rough=True) > thresholds.spoiled
+    rows = spoiled.nonzero().squeeze(-1)
+    if len(rows) == 0:
+        return rows, nodes.new_zeros(0)
+    excess = excess_on(exact, exact, nodes[rows])
+    off = excess > thresholds.spoiled
+    return rows[off], excess[off]
+
+
+def attacked(
+    metric: Metric, nodes: Points, *, rtol: float, thresholds: Thresholds = THRESHOLDS
+) -> SecondLook:
     """Measure curves by many points, and try to shorten them by a method that did not make them.
 
     The attack is L-BFGS on a chain of another number of nodes: it uses no second derivatives, which
@@ -79,6 +128,7 @@ def look_again(metric: Metric, nodes: Points, *, rtol: float) -> SecondLook:
         metric: the exact metric.
         nodes: nodes of the curves, shape `(n, nodes, d)`, d >= 2.
         rtol: the relative error that the lengths are to keep to.
+        thresholds: with how many points, nodes and steps.
 
     Returns:
         Lengths of the curves and of those that they were brought to.
@@ -86,21 +136,29 @@ def look_again(metric: Metric, nodes: Points, *, rtol: float) -> SecondLook:
     Example:
         >>> from pullback.metrics import PullbackMetric
         >>> line = torch.tensor([[[0.0, 0.0], [3.0, 4.0]]], dtype=torch.float64)
-        >>> look = look_again(PullbackMetric(lambda z: z), line, rtol=1e-4)
+        >>> look = attacked(PullbackMetric(lambda z: z), line, rtol=1e-4)
         >>> look.measured.length.item(), look.descended.item()
         (5.0, 5.0)
     """
-    measured = measure_densely(metric, nodes, rtol=rtol)
+    measured = measure_densely(metric, nodes, rtol=rtol, thresholds=thresholds)
     rough = metric if metric.single is None else metric.single
-    start = resample(nodes, min(max(nodes.shape[1], _NODES), 2 * _NODES - 1))
+    fewest = thresholds.attack_nodes
+    start = resample(nodes, min(max(nodes.shape[1], fewest), 2 * fewest - 1))
     start = start if rough is metric else start.float()
-    found = LBFGS(max_steps=_STEPS, tol=rtol / 2).relax(rough, start).nodes.to(nodes)
+    attack = LBFGS(max_steps=thresholds.attack_steps, tol=rtol / 2)
+    found = attack.relax(rough, start).nodes.to(nodes)
     found = torch.cat([nodes[:, :1], found[:, 1:-1], nodes[:, -1:]], 1)
-    return SecondLook(measured, found, _measure(metric, found, _DENSE).length)
+    descended = _measure(metric, found, thresholds.dense, thresholds.rounding).length
+    return SecondLook(measured, found, descended)
 
 
 def measure_densely(
-    metric: Metric, nodes: Points, *, rtol: float, n_segments: int = _DENSE
+    metric: Metric,
+    nodes: Points,
+    *,
+    rtol: float,
+    n_segments: int | None = None,
+    thresholds: Thresholds = THRESHOLDS,
 ) -> Measurement:
     """Measure the curves through nodes by more and more points, until their lengths settle.
 
@@ -108,7 +166,8 @@ def measure_densely(
         metric: the metric.
         nodes: nodes of the curves, shape `(n, nodes, d)`.
         rtol: the share by which a length may change with the number of points.
-        n_segments: segments of the first measurement, a multiple of 4.
+        n_segments: segments of the first measurement, a multiple of 4; `thresholds.dense` if None.
+        thresholds: how many segments at most, and up to which rounding in single precision.
 
     Returns:
         The lengths, and by how much they last changed.
@@ -120,23 +179,24 @@ def measure_densely(
         >>> round(measure_densely(wave, line, rtol=1e-4).length.item(), 2)  # int |c'| dt by SciPy
         57.13
     """
-    found = _measure(metric, nodes, n_segments)
-    while n_segments < _DENSEST:
+    n_segments, rounding = n_segments or thresholds.dense, thresholds.rounding
+    found = _measure(metric, nodes, n_segments, rounding)
+    while n_segments < thresholds.densest:
         n_segments *= 2
         rows = (~(found.error <= rtol)).nonzero().squeeze(-1)
         if len(rows) == 0:
             break
-        finer = _measure(metric, nodes[rows], n_segments)
+        finer = _measure(metric, nodes[rows], n_segments, rounding)
         found = Measurement(
             *(part.index_put((rows,), new) for part, new in zip(found, finer, strict=True))
         )
     return found
 
 
-def _measure(metric: Metric, nodes: Points, n_segments: int) -> Measurement:
+def _measure(metric: Metric, nodes: Points, n_segments: int, rounding: float) -> Measurement:
     """Measure by chords of one step, of two and of four: what the last two say is the error."""
     points = through(nodes).points(n_segments + 1)
-    narrow, wide, widest = _chords(metric, points)
+    narrow, wide, widest = _chords(metric, points, rounding)
     length, energy, speed_variation = from_chords(narrow, wide)
     coarser, _, _ = from_chords(wide, widest)
     # Two extrapolations agree by chance where a wall is not resolved yet, but then what they add to
@@ -145,14 +205,14 @@ def _measure(metric: Metric, nodes: Points, n_segments: int) -> Measurement:
     return Measurement(length, energy, speed_variation, error / length)
 
 
-def _chords(metric: Metric, points: Points) -> tuple[Tensor, ...]:
+def _chords(metric: Metric, points: Points, allowed: float) -> tuple[Tensor, ...]:
     """Measure chords, in single precision where its rounding is nothing to them."""
     steps, single = (1, 2, 4), metric.single
     if single is None:
         return metric.chords_by_step(points, steps)
     chords = [part.to(points) for part in single.chords_by_step(points.float(), steps)]
     rounding = single.chord_rounding(points[:, [0, -1]].float()).amax(-1)
-    rows = ~(rounding < _ROUNDING * chords[0].mean(-1))
+    rows = ~(rounding < allowed * chords[0].mean(-1))
     if bool(rows.any()):
         exact = metric.chords_by_step(points[rows], steps)
         chords = [p.index_put((rows,), new) for p, new in zip(chords, exact, strict=True)]

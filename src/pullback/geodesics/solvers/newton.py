@@ -6,9 +6,9 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
+from pullback import linalg
 from pullback.errors import check_integer, check_number
 from pullback.geodesics.base import Solver, Status, rounding_of
-from pullback.linalg import block_tridiagonal_solve
 from pullback.metrics import ChordExpansion, Metric
 from pullback.shapes import Points
 
@@ -162,13 +162,13 @@ class Newton(Solver):
 
 def _solve_damped(here: _State) -> tuple[Tensor, Tensor, Tensor]:
     """Solve for the step with the least damping, from the present one, that is a descent."""
-    diagonal, off_diagonal = h1_inner_product(here.metric)
+    diagonal, off_diagonal = linalg.h1_inner_product(here.metric)
     step, damping = torch.zeros_like(here.gradient), here.damping.clone()
     positive = torch.zeros_like(damping, dtype=torch.bool)
     rows = torch.arange(len(step), device=step.device)
     while len(rows) > 0:
         weight = damping[rows, None, None, None]
-        found, descends = block_tridiagonal_solve(
+        found, descends = linalg.block_tridiagonal_solve(
             here.diagonal[rows] + weight * diagonal[rows],
             here.off_diagonal[rows] + weight * off_diagonal[rows],
             -here.gradient[rows],
@@ -210,17 +210,6 @@ def _expand(metric: Metric, state: _State, rows: Tensor) -> _State:
 # The damping, as a multiple of the metric along the chain, from which on a search is given up: a
 # step is then 1e-8 of Newton's, and no energy decreases by more than rounding.
 _HIGHEST_DAMPING = 1e8
-
-
-def h1_inner_product(metric: Tensor) -> tuple[Tensor, Tensor]:
-    """The blocks of sum_i |delta_i+1 - delta_i|^2_M, for deltas that vanish at both ends."""
-    eye = torch.eye(metric.shape[-1], dtype=metric.dtype, device=metric.device)
-    trace = metric.diagonal(dim1=-2, dim2=-1).mean(-1)[..., None, None]
-    metric = metric + 1e-9 * trace * eye  # a singular metric still limits the step
-    inner = metric[:, 1:] + metric[:, :-1]
-    left = torch.cat([2 * metric[:, :1], inner], 1)
-    right = torch.cat([inner, 2 * metric[:, -1:]], 1)
-    return left + right, -inner
 
 
 def _predicted_decrease(here: _State, step: Tensor) -> Tensor:

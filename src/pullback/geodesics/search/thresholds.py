@@ -1,0 +1,361 @@
+"""The numbers that the search decides by: what each is, its unit, and why it is this one."""
+
+from dataclasses import dataclass
+
+__all__ = ["THRESHOLDS", "Thresholds"]
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """What counts as straight, seen, settled, bent or wrong, in the order in which it is asked.
+
+    Below each field stands what it is, its unit, and where its value comes from: a run that is on
+    record, or a judgement. `benchmarks/thresholds.py` halves and doubles every one of them, and
+    `benchmarks/README.md` has what that did to lengths, statuses and work; a value that is said to
+    be set by judgement is known by that table only.
+
+    Example:
+        >>> from dataclasses import replace
+        >>> Thresholds().tunnelled, replace(THRESHOLDS, tunnelled=2.0).tunnelled
+        (1.3, 2.0)
+    """
+
+    # --- starts: where curves begin, and which are dropped before they cost anything
+
+    steady: float = 1e-3
+    """Variation of the speed up to which a straight image is run through evenly.
+
+    Unit: standard deviation of the speed over its mean. Chosen: by judgement; a line that is as
+    long as the straight line between the images, and even, needs no search."""
+
+    detour: float = 1.1
+    """The longest path that is looked for on the graph.
+
+    Unit: of the straight line's length. Chosen: by judgement; a path on a graph is longer than the
+    geodesic near it, in 16 directions by up to 3 %, and in a coarse corner by some more."""
+
+    hopeless: float = 1.15
+    """A start that is longer than the shortest of its pair is dropped.
+
+    Unit: of the shortest start's length. Chosen: with `arch`, so that a bend is followed where the
+    metric is flat; a start that is a tenth longer may win, one that is half as long again does not
+    (`tests/geodesics/search/test_starts.py`)."""
+
+    on: float = 0.03
+    """A start of about the same length runs on a shorter one, and ends on the same curve.
+
+    Unit: largest gap between the two, in lengths of the curve. Chosen: by judgement."""
+
+    beside: float = 0.15
+    """The same, of a start that is `clearly` longer: it is pulled to the shorter one from further.
+
+    Unit: largest gap between the two, in lengths of the curve. Chosen: by judgement."""
+
+    clearly: float = 1.005
+    """From which length on a start counts as longer than another one.
+
+    Unit: of the shorter start's length. Chosen: by judgement."""
+
+    looks: int = 16
+    """Places along two starts at which the gap between them is measured.
+
+    Unit: segments. Chosen: by judgement; starts are smooth on the coarsest level."""
+
+    arch: float = 0.25
+    """Height of the sine arch of a bent start.
+
+    Unit: of the chord. Chosen: by calculation; in flat space such an arch is 15 % longer than its
+    chord, just what `hopeless` lets pass."""
+
+    directions: int = 8
+    """Directions in which a line is bent at most, to both sides each.
+
+    Unit: a count. Chosen: by judgement; each costs two sweeps over a chain, and up to d = 9 they
+    are all that there are."""
+
+    bends: int = 2
+    """Bent starts that are kept, the shortest.
+
+    Unit: a count. Chosen: by judgement; each is relaxed on the coarsest level."""
+
+    # --- refinement: which curves are followed, and when one has settled
+
+    seen: float = 1.1
+    """A curve whose chain is shorter was not seen well: its rivals are kept, though longer.
+
+    Unit: length of the curve over the sum of the chords of its chain. Chosen: by judgement; few
+    nodes step over a wall that the curve between them runs into."""
+
+    tunnelled: float = 1.3
+    """A curve whose chain is shorter still went through a wall between two nodes: begin it anew.
+
+    Unit: length of the curve over the sum of the chords of its chain. Chosen: by judgement; without
+    it the walls of `tests/geodesics/search/test_refinement.py` are tunnelled through."""
+
+    distinct: float = 0.02
+    """From which gap on two curves of a pair are rivals and not the same one.
+
+    Unit: largest gap between the two, in diagonals of the box around the shorter. Chosen: by
+    judgement; curves on the coarsest level lie about a thousandth off their limit."""
+
+    close: float = 1.01
+    """A rival that is longer by less is followed to the next level.
+
+    Unit: of the shortest curve's length. Chosen: by judgement; lengths on the coarsest level err by
+    less than 1 % where the curve was seen."""
+
+    walked: int = 512
+    """Segments of the path by which the one way on a line is walked, for d = 1.
+
+    Unit: segments. Chosen: by judgement; a path on a line is cheap."""
+
+    sweeps: int = 3
+    """Times that such a path is spaced anew, more finely where it was long.
+
+    Unit: a count. Chosen: by judgement; each squares the unevenness that is left."""
+
+    rough_tol: float = 1e-3
+    """Promised gain at which a chain is left to the corrections of fourth order that follow.
+
+    Unit: of the energy. Chosen: by judgement; one Newton step, as a correction is, squares it."""
+
+    fine_tol: float = 1e-7
+    """The same in the second solve of a chain that the corrections did not bring home.
+
+    Unit: of the energy. Chosen: by judgement; in single precision no more could be seen."""
+
+    patience: int = 60
+    """Steps of that second solve.
+
+    Unit: a count. Chosen: raised from 20 when curves that swing between their nodes were found to
+    need them (commit 347af7c); what still moves then is left to the next level."""
+
+    mismatch: float = 8.0
+    """By how much more a chain errs than the curve that is laid through its nodes.
+
+    Unit: a ratio of errors. Chosen: by judgement; a chain extrapolated from steps h and 2 h is
+    compared with one from h / 2 and less, for fourth order 16 times as exact, and half is claimed.
+    """
+
+    swinging: float = 0.004
+    """Variation of the speed up to which a curve does not swing between its nodes.
+
+    Unit: standard deviation of the speed over its mean. Chosen: by calculation; a speed that varies
+    by a share s makes a curve longer by s^2 / 2, 8e-6 here, a tenth of the default `rtol`."""
+
+    uneven: float = 2.5
+    """The same for looser `rtol`: the square of the variation.
+
+    Unit: of `rtol`. Chosen: by calculation; s^2 / 2 is then 1.25 `rtol`, of which `mismatch` claims
+    a part."""
+
+    bent: float = 0.1
+    """A geodesic curvature that more nodes should straighten, though the length has settled.
+
+    Unit: 1 / length. Chosen: means need directions, not lengths only: 0.2 served until their
+    gradients were found to be off (commit da025ea)."""
+
+    exact: float = 1e-5
+    """Excess at which no more corrections are taken.
+
+    Unit: of `rtol`. Chosen: 1e-3 left the directions that means need off (commit da025ea); each
+    correction costs one gradient."""
+
+    roughly_exact: float = 1e-2
+    """The same on an approximate metric, such as a table, whose own error is larger.
+
+    Unit: of `rtol`. Chosen: by judgement."""
+
+    remains: float = 0.1
+    """Excess after the corrections with which a chain is solved again.
+
+    Unit: of `rtol`. Chosen: by judgement; it leaves nine tenths of the tolerance to `mismatch`."""
+
+    roughly_remains: float = 1.0
+    """The same on an approximate metric.
+
+    Unit: of `rtol`. Chosen: by judgement."""
+
+    unknown: float = 0.02
+    """What may be left to gain where the second variation was not looked at (d > `small_dim`).
+
+    Unit: share of the energy over the squared residual. Chosen: by calculation; a bend like k sine
+    arches gains 1 / (pi k)^2 / 2 of its squared curvature at most: 0.05 for one, 0.013 for two."""
+
+    nudge: float = 0.02
+    """How far a curve is pushed aside that is stationary but not the shortest near by.
+
+    Unit: of the curve's length in coordinates. Chosen: by judgement; more than rounding, and less
+    than the distance to another valley."""
+
+    # --- the certificate: what a chain says of the geodesic equation
+
+    small_dim: int = 8
+    """The latent dimension up to which d x d work at every node is cheap next to the decoder's.
+
+    Unit: a dimension. Chosen: by runs with random networks, `benchmarks/README.md`, Many
+    dimensions: Newton's method is 46 times as fast as Adam at 8, and L-BFGS 29 times at 32."""
+
+    sampled: int = 4
+    """Nodes at which the geodesic equation is checked in more dimensions.
+
+    Unit: nodes. Chosen: by judgement; each costs a d x d metric."""
+
+    conjugate: float = 0.02
+    """A second variation below this counts as none, and the certificate says so.
+
+    Unit: of the H1 norm of the variation. Chosen: by judgement; on a sphere it is reached 2 % of
+    the energy before the antipode (`tests/geodesics/search/test_certificate.py`)."""
+
+    caution: float = 1e-3
+    """Damping that is added to the Hessian of a correction.
+
+    Unit: of the H1 norm. Chosen: by judgement; far below `conjugate`, so that it never decides."""
+
+    corrections: int = 3
+    """Corrections that are taken with one Hessian.
+
+    Unit: a count. Chosen: by judgement; a correction gains about three digits."""
+
+    largest: float = 0.1
+    """The largest correction that still is a small one.
+
+    Unit: of the curve's length. Chosen: by judgement; beyond it the quadratic model does not hold.
+    """
+
+    # --- the verdict: what is said of a curve, on the exact metric
+
+    longer: float = 1.001
+    """A curve that is longer than the straight line is given up for that line.
+
+    Unit: of the straight line's length. Chosen: by judgement; ten times the default `rtol`."""
+
+    enough: int = 64
+    """Segments of a chain from which on half as many points measure an answer of a table.
+
+    Unit: segments. Chosen: by judgement; half the points then are still as many as the nodes."""
+
+    inexact: float = 3e-3
+    """Difference between a table's length and the exact one from which a table is not trusted.
+
+    Unit: of the length. Chosen: it is the `rtol` that tables are made for; such answers are
+    relaxed on the exact metric."""
+
+    # --- the second look: what an answer that converged has to stand
+
+    again_from: int = 64
+    """Segments of the coarsest chain with which an answer is polished or searched again.
+
+    Unit: segments. Chosen: by judgement; coarser chains would lose what was found."""
+
+    again: int = 2
+    """Times that an answer is searched again before it is given up.
+
+    Unit: a count. Chosen: by judgement."""
+
+    wrong: float = 3e-4
+    """A length that is off by more, or an attack that gains more, is worth another search.
+
+    Unit: of the length. Chosen: a third of the 0.1 % that `benchmarks/honesty.py` counts."""
+
+    wrong_times: float = 3.0
+    """The same for looser `rtol`.
+
+    Unit: of `rtol`. Chosen: by judgement; at the default it is what `wrong` says."""
+
+    noise: float = 2e-5
+    """Error of lengths that were measured in single precision.
+
+    Unit: of the length. Chosen: by calculation; `rounding` allows 0.005^2 / 2 = 1.3e-5."""
+
+    dense: int = 512
+    """Segments of the first measurement with many points.
+
+    Unit: segments. Chosen: by `benchmarks/honesty.py`; a wall narrower than a segment is stepped
+    over, and with 64 to 128 of them 2 of 270 answers among sharp walls were wrong by more than
+    0.1 %, with these none."""
+
+    densest: int = 4096
+    """Segments of the last measurement, if lengths have not settled before.
+
+    Unit: segments. Chosen: as many as those that `benchmarks/honesty.py` measures again by."""
+
+    dense_on_tables: int = 128
+    """Segments of the first measurement of a table's answer, on the decoder.
+
+    Unit: segments. Chosen: by judgement; a table has no walls that it could not resolve."""
+
+    rounding: float = 0.005
+    """Rounding of chords up to which single precision measures.
+
+    Unit: of a chord. Chosen: by calculation; a chord that is rounded by a share s is longer by
+    s^2 / 2 on average, which adds up. 0.05 was too much (commit 5618dc3)."""
+
+    attack_nodes: int = 65
+    """Nodes of the chain that attacks an answer; up to twice as many where the answer has more.
+
+    Unit: nodes. Chosen: by `benchmarks/honesty.py`, whose own attacks take more steps."""
+
+    attack_steps: int = 12
+    """Steps of L-BFGS that attack an answer.
+
+    Unit: a count. Chosen: by the same campaign; 12 gain 0.1 % on all curves on which 60 gain 0.2 %.
+    """
+
+    screened: int = 65
+    """Nodes at which the exact equation is looked at first, of a table's answer.
+
+    Unit: nodes. Chosen: by a run; 33 nodes suspect four times as many answers (commit 573cf34)."""
+
+    spoiled: float = 1e-4
+    """Estimated excess on the decoder from which a table's answer is attacked.
+
+    Unit: of the energy. Chosen: by runs; 2e-5 was tried (commit b395b4c) and attacked answers that
+    stood it (commit 0304558)."""
+
+    # --- exploration: other ways, in more than two dimensions
+
+    turns: int = 2
+    """Times that another way is looked for from an answer that became better.
+
+    Unit: a count. Chosen: by judgement."""
+
+    scout_nodes: int = 33
+    """Nodes of the curves that look for other ways.
+
+    Unit: nodes. Chosen: by judgement; it is the coarsest level of a search."""
+
+    scout_bends: int = 4
+    """Bends of an answer that are followed, the shortest.
+
+    Unit: a count. Chosen: by judgement."""
+
+    scout_arch: float = 0.3
+    """Height of the sine arches of these bends.
+
+    Unit: of the answer's chord. Chosen: by judgement; higher than `arch`, to leave the valley."""
+
+    scout_steps: int = 30
+    """Steps of L-BFGS that a bend is relaxed by.
+
+    Unit: a count. Chosen: by judgement; what it leads to is searched with all care."""
+
+    scout_tol: float = 1e-3
+    """Promised gain at which a bend is relaxed.
+
+    Unit: of the energy. Chosen: by judgement; it is `rough_tol`."""
+
+    shorter: float = 2e-3
+    """By how much another way is shorter that is worth a search; half of it, to be taken.
+
+    Unit: of the answer's length. Chosen: by judgement; twice the 0.1 % that is promised."""
+
+    another: float = 0.1
+    """How far off the answer another way runs: nearer ones may be the same, not yet relaxed.
+
+    Unit: largest gap, in diagonals of the box around the answer. Chosen: by the runs of
+    `benchmarks/honesty.py` with `distinct` in its place, which gave too many warnings."""
+
+
+THRESHOLDS = Thresholds()
+"""The thresholds that every search takes, but in tests and experiments."""
