@@ -7,7 +7,9 @@ from tqdm import tqdm
 
 __all__ = ["progress_bar"]
 
-_SECONDS_APART = 30.0  # lines of a log, where a terminal would see one bar move
+# Where the output is a file and not a terminal, a progress bar would fill it with lines: one is
+# written in so many seconds.
+_SECONDS_APART = 30.0
 
 
 def progress_bar(*args: Any, **options: Any) -> Any:

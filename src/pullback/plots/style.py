@@ -54,8 +54,10 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 EUCLIDEAN, RIEMANNIAN = "#D55E00", "#1F88C9"
 """The colours of straight lines and of geodesics, in every figure."""
 
-# Inches of a legend at 10 points: a letter, a marker with its gaps, a line; and edges of the page.
+# How much room a legend takes up at 10 points, in inches: a letter, a marker with its gaps, and a
+# line; and the margin of the page.
 _LETTER, _HANDLE, _LINE, _EDGE = 0.077, 0.5, 0.21, 0.2
+# The colours of background, text and grid lines, for each theme.
 _INK = {"light": ("#ffffff", "#1c2430", "#d5dae1"), "dark": ("#171b21", "#dfe5ec", "#39424e")}
 _theme: ContextVar[str] = ContextVar("theme", default="light")
 _drawn_for: WeakKeyDictionary[Figure, str] = WeakKeyDictionary()  # figures of ours: their theme

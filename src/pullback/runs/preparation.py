@@ -14,6 +14,7 @@ from pullback.errors import InvalidDataError, check_choice
 
 __all__ = ["SCALES", "RunData", "prepare"]
 
+# The fewest samples of a run: fewer cannot be split into training, validation and held-out data.
 _FEWEST = 10
 SCALES = ("auto", "none", "standard")
 """What may be done to the features: `auto` standardises unless all of them lie in [0, 1]."""

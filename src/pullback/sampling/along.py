@@ -17,7 +17,8 @@ from pullback.shapes import Mask
 
 __all__ = ["GeodesicTube"]
 
-_FINE = 2000  # chords that a curve is measured by
+# Chords by which the length along a curve is measured, to place draws evenly along it.
+_FINE = 2000
 
 
 class GeodesicTube:

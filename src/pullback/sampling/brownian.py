@@ -18,8 +18,12 @@ from pullback.shapes import Latent, MetricMatrix, Tangent
 
 __all__ = ["BrownianMotion", "brownian_drift"]
 
-_RTOL, _ATOL = 1e-3, 1e-6  # of the geodesics of a walk, whose own error is larger
-_MAX_STEPS = 50  # of each of them: it bounds the time that a wall may take
+# Tolerances of the geodesics that a walk follows: the law of a walk of finite steps is off by far
+# more.
+_RTOL, _ATOL = 1e-3, 1e-6
+# The most steps of the integrator on each of them: a geodesic that runs into a wall would take all
+# the time there is.
+_MAX_STEPS = 50
 
 
 class BrownianMotion(Sampler):

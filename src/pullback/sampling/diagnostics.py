@@ -11,8 +11,11 @@ from pullback.errors import InvalidDataError, check_choice
 
 __all__ = ["Diagnostics", "effective_sample_size", "r_hat"]
 
-_FEWEST = 4  # draws of a chain, so that each half has a variance
-_MIXED, _ENOUGH = 1.01, 100  # R-hat below which chains agree; draws a chain that quantiles need
+# The fewest draws of a chain: each half of it needs two for a variance.
+_FEWEST = 4
+# Chains have mixed if R-hat is below 1.01 and the effective number of draws is at least 100 for
+# each chain, as Vehtari et al. advise (2021).
+_MIXED, _ENOUGH = 1.01, 100
 
 
 @dataclass(frozen=True, eq=False)

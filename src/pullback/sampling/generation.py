@@ -20,8 +20,11 @@ from pullback.sampling.support import Support
 
 __all__ = ["SupportSampler"]
 
-_ROUNDS = 200  # of proposals before the search is given up
-_ENTRIES = 2**21  # pairs of a draw and a code that are looked at together
+# Rounds of proposals before the search for draws on the support is given up.
+_ROUNDS = 200
+# The most pairs of a draw and a code whose distance is computed together: 16 MiB in double
+# precision.
+_ENTRIES = 2**21
 
 
 class SupportSampler:

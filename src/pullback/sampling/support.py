@@ -21,9 +21,13 @@ from pullback.shapes import Latent, Mask, Scalars
 
 __all__ = ["Support"]
 
+# What may decide where a model knows.
 _CRITERIA = ("log_volume", "neighbors", "std")
-_CHORDS = 8  # that a straight line is measured by: fewer could step over a wall
-_AT_ONCE = 16384  # points at which the decoder is evaluated together
+# Chords by which a straight line to a neighbour is measured: with fewer, one could step over a
+# wall.
+_CHORDS = 8
+# Points at which the decoder is evaluated together: it bounds memory.
+_AT_ONCE = 16384
 
 
 class Support:

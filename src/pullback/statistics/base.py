@@ -24,8 +24,11 @@ from pullback.statistics.storage import read_estimator, write_estimator
 
 __all__ = ["LatentEstimator", "numpy_generator", "numpy_random_state", "rows_of", "to_array"]
 
+# The largest seed that NumPy's `RandomState` takes.
 _SEEDS = 2**32 - 1
-_PROBES = 4  # points at which a file remembers the metric that the estimator was fitted with
+# Points at which the file of an estimator keeps the metric, to see when it is read whether the
+# manifold is that of the fit.
+_PROBES = 4
 
 _Self = TypeVar("_Self", bound="LatentEstimator")
 

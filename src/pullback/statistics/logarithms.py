@@ -12,7 +12,9 @@ from pullback.shapes import Codes, Latent
 
 __all__ = ["Logarithms", "Logs"]
 
-_LEVELS = (128, 256)  # lengths are exact on fewer segments than directions are
+# Segments of the two levels of a search whose directions count: lengths are exact on fewer segments
+# than initial velocities are.
+_LEVELS = (128, 256)
 
 
 class Logs(NamedTuple):

@@ -19,10 +19,14 @@ from pullback.version import __version__
 
 __all__ = ["read_estimator", "write_estimator"]
 
+# The number of the format that is written; a file with a larger one is refused, as a newer version
+# wrote it.
 _FORMAT = 1
 _CURE = "Save the estimator again, or restore the file from a backup."
 _ESTIMATOR = FileKind("estimator", absent="save an estimator there first.", cure=_CURE)
-_SAME = 1e-4  # how far two metrics may differ, by rounding in another precision, and count as one
+# The share by which two metrics may differ and count as one: rounding, where one of them computes
+# in single precision.
+_SAME = 1e-4
 
 
 def write_estimator(estimator: BaseEstimator, path: str | os.PathLike[str]) -> None:

@@ -18,7 +18,8 @@ from pullback.testing.trials import (
 
 __all__ = ["check_chord_expansions", "check_chord_gradients", "check_chords"]
 
-_STEP = 1e-3  # of short chords, as a share of the scale
+# The length of the short chords that are tried, as a share of the metric's `scale`.
+_STEP = 1e-3
 
 
 def check_chords(case: MetricTrial) -> None:

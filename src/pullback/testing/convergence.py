@@ -16,8 +16,12 @@ from pullback.shapes import Codes
 
 __all__ = ["convergence_order"]
 
-_DENSE = 4097  # points that measure a curve: finer than any error that is looked for
-_NEVER = 1e-15  # a tolerance that no length settles to
+# Points by which the length of a curve is measured: so many that no error that is looked for is due
+# to them.
+_DENSE = 4097
+# A tolerance that no length settles to, so that the search does not stop before the level that is
+# asked for.
+_NEVER = 1e-15
 
 
 def convergence_order(

@@ -16,8 +16,10 @@ from pullback.shapes import Codes
 
 __all__ = ["check_decoder"]
 
-_LEAST = 1e-3  # spread of points that is taken for one
-_SAME = 1e-9  # what another order of summation may change
+# The spread that is assumed of a single point, which has none.
+_LEAST = 1e-3
+# What another order of summation may change, as a share of the values.
+_SAME = 1e-9
 
 
 def check_decoder(

@@ -24,9 +24,12 @@ from pullback.shapes import Codes, Mask
 
 __all__ = ["check_likelihood"]
 
-_SINGLE = 2e-3  # relative error of a metric in single precision
-_STEP = 1e-2  # between the nodes whose chords are expanded
-_ROUNDING = 1e3  # units in the last place that an eigenvalue may be below zero
+# The relative error that a metric may have in single precision, in Frobenius norm.
+_SINGLE = 2e-3
+# The distance, in the unit of the parameters, of the nodes whose chords are expanded.
+_STEP = 1e-2
+# How far an eigenvalue may be below zero, in units of rounding of the largest entry.
+_ROUNDING = 1e3
 
 Make = Callable[[Tensor], Any]
 

@@ -19,9 +19,13 @@ from pullback.testing.trials import SAME, MetricTrial, agree, difference, hold, 
 
 __all__ = ["check_metric"]
 
-_SINGLE = 1e-3  # what single precision may change
-_BESIDE = 1e-3  # a derivative that is this small beside M is not looked at
-_LAST_PLACES = 2**18  # of M, by which finite differences may err
+# What computing in single precision may change, as a share of the largest entry.
+_SINGLE = 1e-3
+# A derivative of M that is smaller than this share of M may be off by as much as `rtol` of that
+# share: differences of M do not see it more exactly.
+_BESIDE = 1e-3
+# The error of finite differences that is allowed on top, in units of rounding of M.
+_LAST_PLACES = 2**18
 
 
 def check_metric(

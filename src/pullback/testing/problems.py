@@ -19,8 +19,11 @@ __all__ = [
     "to_other_coordinates",
 ]
 
-_REACH = 0.5  # points are drawn from the cube [-1/2, 1/2]^d
-_MARGIN = 0.25  # so far from the boundary of the space
+# Points are drawn from the cube [-1/2, 1/2]^d.
+_REACH = 0.5
+# Points lie so far from the boundary of a space, in the unit of z, that curves between them have
+# room.
+_MARGIN = 0.25
 
 
 class Problem(NamedTuple):

@@ -39,11 +39,17 @@ __all__ = [
     "check_triangle",
 ]
 
-_PAIRS = 3  # for each law and problem
-_SETTLED = 0.1  # lengths settle to this share of the tolerance of the laws
-_SAME = 1e-6  # what rounding, and a step more or less, may change
-_TIMES = 17  # at which curves are compared
-_DENSE = 1025  # points that measure a curve
+# Pairs of points for each law and each problem.
+_PAIRS = 3
+# Lengths settle to this share of the tolerance of the laws, so that a law is not broken by what the
+# search was allowed to leave.
+_SETTLED = 0.1
+# The share that rounding, or one step of a solver more or less, may change.
+_SAME = 1e-6
+# Times at which two curves are compared.
+_TIMES = 17
+# Points by which the length of a start is measured.
+_DENSE = 1025
 
 
 def check_solver(

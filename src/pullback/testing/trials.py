@@ -29,7 +29,8 @@ REACH = 0.05
 NODES = 7
 """Nodes of a chain."""
 
-_STEP = 1e-3  # of finite differences
+# The step of finite differences of fourth order, in the unit of what they differentiate by.
+_STEP = 1e-3
 
 
 class MetricTrial(NamedTuple):

@@ -19,7 +19,8 @@ from pullback.plots.style import (
 
 __all__ = ["bars"]
 
-_WRAPPED = 22  # letters in a line of a name
+# The most letters in a line of a score's name: a longer name goes on in the next line.
+_WRAPPED = 22
 _COLOURS = {"Euclidean": EUCLIDEAN, "Riemannian": RIEMANNIAN}
 
 

@@ -12,8 +12,11 @@ from pullback.plots.style import grow_figure, literal, new_axes, styled
 
 __all__ = ["distance_matrix"]
 
-_SIDE = 2.8  # inches that the matrix takes up in a figure of its own
-_LINE, _LETTER = 0.15, 0.075  # inches that a name of 10 points takes up
+# The side of the matrix in a figure of its own, in inches.
+_SIDE = 2.8
+# The room that a name takes up, in inches: the height of a line, and the width of a letter, at 10
+# points.
+_LINE, _LETTER = 0.15, 0.075
 
 
 @styled

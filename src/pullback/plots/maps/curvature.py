@@ -12,7 +12,10 @@ from pullback.plots.style import styled
 
 __all__ = ["curvature"]
 
-_FEW, _MOST = 30.0, 1000.0  # times by which |K| varies: below the one scale is linear; above cut
+# How many times the largest |K| (the 99th percentile) may exceed the median one: up to 30 times the
+# colours are linear in K; beyond, they are logarithmic, but for what is below a thousandth of the
+# largest. Set by judgement: a linear scale over more shows a map with one coloured spot.
+_FEW, _MOST = 30.0, 1000.0
 
 
 @styled

@@ -14,8 +14,11 @@ from pullback.plots.style import RIEMANNIAN, new_axes, styled
 
 __all__ = ["density"]
 
-_SMOOTH = 200  # points along each axis that contours are drawn through, however few were measured
-_SHARES = (0.99, 0.9, 0.75, 0.5, 0.25)  # of the codes that lie within each contour
+# Contours are drawn on a grid of at least this many points along each axis, interpolated where
+# fewer were measured: on fewer they look angular.
+_SMOOTH = 200
+# The shares of the codes that lie within the contours, from the outermost to the innermost.
+_SHARES = (0.99, 0.9, 0.75, 0.5, 0.25)
 
 
 @styled

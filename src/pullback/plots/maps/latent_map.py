@@ -23,8 +23,12 @@ from pullback.shapes import Codes
 
 __all__ = ["LatentMap", "latent_map", "plane_of", "scatter", "survey"]
 
-_MOST_CLASSES = 24  # that a legend names; whole numbers of more values are a scale
-_FEW_VALUES = 8  # numbers with fractions, such as doses, that may be names of classes
+# The most classes that a legend names. Labels that are whole numbers of more different values are
+# drawn as a scale of colours instead.
+_MOST_CLASSES = 24
+# Labels that are numbers with fractions, such as doses, count as names of classes up to this many
+# different values, and as a scale of colours beyond.
+_FEW_VALUES = 8
 
 
 class LatentMap(NamedTuple):

@@ -15,8 +15,12 @@ from pullback.plots.style import RIEMANNIAN, new_axes, styled
 
 __all__ = ["tissot"]
 
-_FIT = 0.8  # of the ellipses that are drawn to scale, unless a radius is given
-_ROOM = 0.9  # the largest ellipse that is drawn, as a share of the cell of the grid
+# Unless a radius is given, it is chosen so that this share of the ellipses is drawn to scale; the
+# others, near walls and where the metric is tiny, are cut.
+_FIT = 0.8
+# The diameter of the largest ellipse that is drawn, as a share of the grid's cell: neighbours do
+# not touch.
+_ROOM = 0.9
 
 
 @styled

@@ -16,8 +16,11 @@ from pullback.plots.style import CATEGORICAL, RIEMANNIAN, new_axes, styled
 
 __all__ = ["fan"]
 
-_TIMES = 61  # points along each geodesic
-_ROUND = 6  # directions between two drawn rays, so that the rings are smooth
+# Points along each geodesic: enough for a curve to look smooth.
+_TIMES = 61
+# Geodesics that are followed for each ray that is drawn: the rings, which join points at equal
+# distance, pass through all of them and look smooth.
+_ROUND = 6
 
 
 @styled

@@ -27,12 +27,22 @@ _CLAIM = (
     "Draws of a density along geodesics stay where the model knows, a Gaussian mixture's do not."
 )
 _NEAR = "near the codes"
+# The fewest training codes from which a density is fitted, and a claim made of it. Set by
+# judgement: of fewer, a few codes decide.
 _FEWEST = 200
-_MOST = 300  # training codes that are fitted
-_SAMPLES, _TURNS = 200, 6  # for each normaliser, and of the fit
-_DRAWS = 400  # of each mixture, for the share inside the support
+# The most training codes that densities are fitted to: each takes a geodesic in each turn of the
+# fit.
+_MOST = 300
+# Draws by which LAND estimates the normalising constant of each component, and turns of its fit.
+# Set by judgement: more of either fit better, and the chapter is the dearest of all.
+_SAMPLES, _TURNS = 200, 6
+# Draws of each mixture, of which the share inside the support is told: its standard error is 2.5
+# percentage points at most.
+_DRAWS = 400
+# Points along each axis of the map of a density.
 _RESOLUTION = 64
-_SHOWN = 40  # draws in a picture
+# Draws that are shown in a picture, as crosses or as images.
+_SHOWN = 40
 
 
 class _Fit(NamedTuple):

@@ -16,7 +16,11 @@ from pullback.runs import Stream
 __all__ = ["generation"]
 
 _CLAIM = "The RBF standard deviation grows away from the data, a network's does not."
+# How far the map and the probes reach beyond the codes on each side, as a share of their extent:
+# the claim is about what happens away from the data.
 _MARGIN = 0.5
+# Points drawn uniformly from that box, over which the rank correlation is taken: its standard error
+# is 0.016.
 _PROBES = 4096
 _NAMES = {"RBF": "the RBF precision", "network": "a network"}
 

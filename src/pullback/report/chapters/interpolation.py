@@ -17,8 +17,12 @@ __all__ = ["interpolation", "jerkiness"]
 
 _TITLE = "Interpolation without jumps"
 _CLAIM = "Along a geodesic the data change evenly, along a straight line in jumps."
+# Steps of equal time that a curve is cut into: small beside the jumps of a decoder, and few enough
+# to decode for every pair.
 _STEPS = 64
+# Images that are shown along a curve, its ends among them.
 _IMAGES = 10
+# Pairs of curves that are shown as images.
 _SHOWN = 3
 
 

@@ -11,6 +11,7 @@ from pullback.report.wording import number, percent
 
 __all__ = ["learning"]
 
+# The most features that the table lists, those that are kept worst.
 _SHOWN = 12
 
 

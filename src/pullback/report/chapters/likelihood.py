@@ -16,6 +16,8 @@ from pullback.report.wording import bootstrap, interval
 __all__ = ["likelihood"]
 
 _CLAIM = "Held-out data are likelier under the RBF standard deviation than under a network's."
+# Draws of z for each sample, by which p(x) is estimated: from the encoder, which knows where to
+# look, and from the prior, which needs more of them.
 _DRAWS = {"encoder": 500, "prior": 2000}
 
 

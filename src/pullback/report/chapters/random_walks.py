@@ -17,10 +17,16 @@ __all__ = ["random_walks"]
 
 _TITLE = "Random walks that stay with the data"
 _CLAIM = "A random walk in the metric stays where the model knows; a Euclidean one drifts away."
+# How many walks are taken, and of how many steps. The paper shows a few long walks; with 1000 steps
+# a Euclidean one has time to leave the data.
 _WALKS, _STEPS = 10, 1000
-_SHARE = 0.05  # of the spread of the codes that one Euclidean step moves along each axis
-_SHOWN = 20  # images along a walk
-_DRAWN = 3  # walks in a picture
+# The standard deviation of a Euclidean step along each axis, as a share of that of the codes: after
+# 1000 steps the walk is 1.6 times as wide as the data.
+_SHARE = 0.05
+# Images that are shown along a walk.
+_SHOWN = 20
+# Walks that are drawn in a picture: more hide each other.
+_DRAWN = 3
 
 
 def random_walks(study: Study) -> Chapter:

@@ -13,6 +13,7 @@ from pullback.version import __version__
 
 __all__ = ["reproduction"]
 
+# The packages whose versions change the last digits of a run.
 _PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "matplotlib")
 
 

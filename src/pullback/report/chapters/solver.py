@@ -11,6 +11,7 @@ from pullback.report.wording import count, number, percent
 
 __all__ = ["solver"]
 
+# The most geodesics that the table lists.
 _SHOWN = 10
 _NAMES = {
     "residual": "residual of the geodesic equation (in units of 1 / length)",

@@ -13,8 +13,12 @@ from pullback.sampling.chains.target import LocalTarget
 
 __all__ = ["Hamiltonian"]
 
-_JITTER = 0.2  # of the step size, so that no flight returns to its start for ever
-_DIVERGED = 1000.0  # an energy error from which on an integration counts as broken
+# The share by which the step size is varied at random from flight to flight. With a constant one, a
+# flight may end where it began, again and again.
+_JITTER = 0.2
+# The error of the energy from which on an integration counts as broken (that of Stan): such a
+# proposal is accepted with probability e^-1000.
+_DIVERGED = 1000.0
 
 
 class Hamiltonian(MetropolisSampler):

@@ -10,8 +10,12 @@ from pullback.shapes import Scalars
 
 __all__ = ["StepSize"]
 
-_GAMMA, _DELAY, _KAPPA = 0.05, 10, 0.75  # the paper's, for any problem
-_BOLD = 10.0  # the search begins with steps so many times the first guess
+# The constants of dual averaging, as in Hoffman and Gelman: gamma says how fast step sizes follow,
+# the delay damps the first ones, and kappa says how fast old ones are forgotten.
+_GAMMA, _DELAY, _KAPPA = 0.05, 10, 0.75
+# The search begins with steps so many times the first guess, as Hoffman and Gelman advise: a step
+# that is too large shows at once, one that is too small does not.
+_BOLD = 10.0
 
 
 class StepSize(NamedTuple):

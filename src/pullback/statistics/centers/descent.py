@@ -14,11 +14,21 @@ from pullback.statistics.logarithms import Logarithms, Logs
 
 __all__ = ["Centers", "Descent", "Objective"]
 
-_ROUGH = 1e-2  # what short searches are good for, as a share of the spread
-_SHORTEST = 2**-7  # a step that had to be cut to this share stalls
-_SLACK = 1e-4  # by how much the objective may rise by the errors of the lengths
-_APART = 0.25  # two ends further apart than this share of the spread are not one
-_EQUAL = 1e-2  # objectives that differ by a smaller share count as equal
+# The tolerance of the first phase, on short searches, as a share of the spread: they are off by
+# about as much, and exact geodesics go on from there.
+_ROUGH = 1e-2
+# The share of a step below which a descent stalls: after 7 halvings the objective still has not
+# fallen.
+_SHORTEST = 2**-7
+# The share by which the objective may rise in a step that comes nearer: the lengths that it is made
+# of err by about as much.
+_SLACK = 1e-4
+# Two ends of descents are different minima if they are further apart than this share of the spread,
+# and their objectives are equal.
+_APART = 0.25
+# The share by which two objectives may differ and count as equal: data with two such minima have no
+# one centre.
+_EQUAL = 1e-2
 
 
 class Centers(NamedTuple):

@@ -12,7 +12,9 @@ from pullback.statistics.logarithms import Logs
 
 __all__ = ["Distance", "GeometricMedian", "geometric_medians"]
 
-_COINCIDES = 1e-6  # of the spread: a centre so near to a point of the data lies on it
+# A centre that is nearer to a point of the data than this share of their mean distance lies on it:
+# the gradient of a distance has no direction there.
+_COINCIDES = 1e-6
 
 
 class Distance(Objective):

@@ -27,7 +27,9 @@ from pullback.statistics.clustering.medoids import nearest_medoid
 __all__ = ["KMeans"]
 
 _METHODS = ("auto", "graph", "log", "newton")
-_SEEDED = 1000  # data, at most, among which starts are sought on a graph
+# The most data, drawn at random, among which starts are sought on a graph: it holds all their
+# distances.
+_SEEDED = 1000
 
 
 class KMeans(TransformerMixin, ClusterMixin, LatentEstimator):

@@ -19,8 +19,12 @@ from pullback.statistics.logarithms import Logarithms, Logs
 
 __all__ = ["ClusterGraph", "Lloyd", "logs_to_centers"]
 
-_CLOSE = 1.1  # centres that a short search finds further than the nearest by more are not
-_MEAN_TOL = 1e-4  # of the spread of a cluster: how exact its mean is at the end
+# A centre that a short search finds more than 1.1 times as far as the nearest one is not measured
+# again: short searches err by much less than a tenth.
+_CLOSE = 1.1
+# How exact the mean of a cluster is at the end, as a share of the cluster's spread.
+_MEAN_TOL = 1e-4
+# The most steps towards the mean of a cluster in one turn: the next turn goes on from there.
 _MEAN_STEPS = 10
 
 

@@ -10,7 +10,9 @@ from pullback.statistics.base import to_array
 
 __all__ = ["Medoids", "choose_medoids", "nearest_medoid", "refill", "with_penalty"]
 
-_ROUNDING = 64  # in units of the precision: a change of cost by a smaller share is none
+# A change of cost by a smaller share than this many units of rounding is none: by rounding alone
+# medoids would be exchanged for ever.
+_ROUNDING = 64
 
 
 class Medoids(NamedTuple):

@@ -12,8 +12,12 @@ from pullback.statistics.densities.land_component import Component
 __all__ = ["Mixture", "fit_mixture", "responsibilities"]
 
 
-_STALE = 0.5  # of the draws that counted at first: with fewer, they are renewed
-_NEAR = 0.98  # with fewer, the draws are renewed before a mixture counts as converged
+# Draws follow a component as it moves by weights. They are drawn anew when fewer than this share of
+# those that counted at first still count.
+_STALE = 0.5
+# The same share, below which they are drawn anew before a mixture counts as converged: the
+# normalising constants that are told belong to fresh draws.
+_NEAR = 0.98
 
 
 class Mixture(NamedTuple):

@@ -26,15 +26,28 @@ from pullback.statistics.densities.volume_density import log_volume_density
 
 __all__ = ["KernelDensity"]
 
+# What `bandwidth=` may be called.
 _RULES = ("likelihood", "scott", "silverman")
-_PAIRS = 2000  # pairs of points that a rule of thumb measures, at most
-_NEGLIGIBLE = 1e-6  # kernels that together add less than this share of the density are left out
-_FIRST = 8  # kernels that are measured at each point to know its density roughly
-_BLOCK = 512  # points whose density is computed together
-_CURVES = 8192  # geodesics whose nodes are kept at once
+# The most pairs of points whose distances a rule of thumb takes: a standard deviation from 2000 of
+# them is right to a few percent.
+_PAIRS = 2000
+# Kernels that together add less than this share to the density at a point are left out, without a
+# geodesic to them.
+_NEGLIGIBLE = 1e-6
+# Nearest kernels, by a lower bound, that are measured at each point first, to know its density
+# roughly and which other kernels may matter.
+_FIRST = 8
+# Points whose density is computed together: it bounds memory.
+_BLOCK = 512
+# Geodesics whose nodes are kept at once: it bounds memory.
+_CURVES = 8192
+# How often draws whose geodesic left the space are made again before it is an error.
 _REDRAWS = 5
-_SAMPLED = 1e-6  # the accuracy of samples, which are random anyway
-_MOST_STEPS = 100  # along the geodesic to a sample
+# The relative tolerance of geodesics to samples: those are random, and 1e-6 of a step cannot be
+# seen.
+_SAMPLED = 1e-6
+# The most steps of the integrator on each of them: it bounds the time that a wall may take.
+_MOST_STEPS = 100
 
 
 class _Kernels(NamedTuple):

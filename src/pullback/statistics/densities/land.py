@@ -30,10 +30,16 @@ from pullback.statistics.logarithms import Logarithms
 
 __all__ = ["LAND"]
 
+# The starts of k-means are seeded by random numbers below this, as in scikit-learn.
 _SEEDS = 2**31 - 1
-_SEEDED = 1000  # data, at most, that the starts by k-means are sought on
+# The most data, drawn at random, that the starts by k-means are sought on: a graph holds all their
+# distances.
+_SEEDED = 1000
+# Runs of k-means, of which the best is the start.
 _SEEDINGS = 10
-_MANY_LOST = 0.05  # share of the draws that may be lost without a warning
+# The share of the draws of a component that may be lost, as their geodesics leave the space,
+# without a warning.
+_MANY_LOST = 0.05
 
 
 class LAND(RiemannianMixture):

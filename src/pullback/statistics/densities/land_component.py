@@ -19,11 +19,20 @@ from pullback.statistics.logarithms import Logarithms
 
 __all__ = ["Component", "matched_covariance"]
 
-_STEP = 0.1  # of the mean, in standard deviations, for the gradient
-_HALVINGS = 5  # of a step of the mean that does not raise the likelihood
-_SWEEPS = 50  # of the covariance
-_GAIN = 1e-9  # of the log-likelihood, below which the covariance has settled
-_FEWEST = 0.2  # share of the draws that count at first and must, for a covariance to be trusted
+# The step of the mean, in standard deviations of the component, by which the gradient is taken as a
+# difference. Set by judgement: with less, the errors of short geodesics spoil it; with more, it is
+# that of another place.
+_STEP = 0.1
+# How often a step of the mean is halved that does not raise the likelihood. All halves lie on one
+# geodesic.
+_HALVINGS = 5
+# The most sweeps of the covariance towards the moments of the data.
+_SWEEPS = 50
+# The gain in log-likelihood below which the covariance has settled.
+_GAIN = 1e-9
+# A covariance is trusted only while the effective share of draws is at least this share of that at
+# first: with fewer, a few draws would decide the normalising constant.
+_FEWEST = 0.2
 
 
 class _Place(NamedTuple):

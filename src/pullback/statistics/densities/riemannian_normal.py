@@ -25,12 +25,20 @@ __all__ = [
     "take_off",
 ]
 
-_SHIFT = 0.02  # of a draw, in standard deviations, for the derivative of exp
-_RTOL = 1e-4  # of the geodesics that are followed
-_MAX_STEPS = 100  # of each of them: it bounds the time that a wall may take
-_ROUNDS = 20  # of draws for a sample
-_PER_SAMPLE, _FEWEST = 8, 64  # draws in each round
-_CUT = 0.02  # beyond the cut locus, where the shortest geodesic is shorter by this share
+# The shift of a draw, in standard deviations, by which exp is differentiated as a difference. Set
+# by judgement: the geodesics are right to 1e-4, so that the difference is right to about a percent.
+_SHIFT = 0.02
+# The relative tolerance of the geodesics that are followed.
+_RTOL = 1e-4
+# The most steps of the integrator on each of them: it bounds the time that a wall may take.
+_MAX_STEPS = 100
+# Rounds of draws for a sample, before the covariance is said to reach too far.
+_ROUNDS = 20
+# Draws in each round for each sample that is wanted, and at least: of them some are refused.
+_PER_SAMPLE, _FEWEST = 8, 64
+# A draw counts as beyond the cut locus if the shortest geodesic to it is shorter by this share than
+# the one that was followed: well above the errors of both lengths.
+_CUT = 0.02
 
 
 class Normalizer(NamedTuple):

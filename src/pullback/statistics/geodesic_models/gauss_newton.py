@@ -10,10 +10,17 @@ from pullback.shapes import Mask, MetricMatrix, Scalars, Tangent
 
 __all__ = ["Expansion", "Minimum", "minimize"]
 
-_SHORTEST = 2**-8  # a step that had to be cut to this share stalls
-_THERE = 1e-3  # a step shorter than this share of the tolerance need not be taken
-_SLACK = 1e-4  # by how much a value may rise by the errors of measured lengths
-_SECANT = (0.1, 8.0)  # between these factors a step is corrected by the curvature that was met
+# The share of a step below which a search stalls: after 8 halvings the value still has not fallen.
+_SHORTEST = 2**-8
+# A step that is shorter than this share of the tolerance is not taken: the search has arrived
+# already.
+_THERE = 1e-3
+# The share by which the value may rise in a step that comes nearer: the lengths that it is made of
+# err by about as much.
+_SLACK = 1e-4
+# The next step is scaled by the ratio of the curvature that Gauss and Newton expected along the
+# last one to the curvature that was met. These are its bounds, so that one odd step does no harm.
+_SECANT = (0.1, 8.0)
 
 
 class Expansion(NamedTuple):

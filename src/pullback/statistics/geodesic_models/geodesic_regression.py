@@ -27,7 +27,9 @@ from pullback.statistics.geodesic_models.geodesic_residuals import GeodesicResid
 
 __all__ = ["GeodesicRegression"]
 
-_ROUGH = 1e-2  # what short searches are good for, as a share of the spread
+# The tolerance of the first phase, on short searches, as a share of the spread: they are off by
+# about as much, and exact geodesics go on from there.
+_ROUGH = 1e-2
 
 
 class GeodesicRegression(RegressorMixin, LatentEstimator):

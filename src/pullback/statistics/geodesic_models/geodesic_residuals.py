@@ -13,10 +13,17 @@ from pullback.statistics.logarithms import Logarithms
 
 __all__ = ["GeodesicResiduals", "Residuals"]
 
-_MAX_STEPS = 200  # of one geodesic
-_MET = 1e-9  # an end so near to its point, as a share of the extent of the data, is on it
-_RTOL, _SHIFT = 1e-9, 1e-3  # of geodesics, and the shift by which their ends are differentiated
-_RTOL_ON_TABLE, _SHIFT_ON_TABLE = 1e-4, 1e-2  # a table is smooth to second order only
+# The most steps of the integrator on one geodesic: it bounds the time that a wall may take.
+_MAX_STEPS = 200
+# An end that is nearer to its point than this share of the extent of the data has met it: the
+# residual has no direction there.
+_MET = 1e-9
+# The relative tolerance of geodesics, and the shift, as a share of the extent of the data, by which
+# their ends are differentiated as a difference.
+_RTOL, _SHIFT = 1e-9, 1e-3
+# The same on a table of the metric. Its spline has only two derivatives that are continuous, so the
+# integrator gains nothing by small steps, and a larger shift keeps the difference above its error.
+_RTOL_ON_TABLE, _SHIFT_ON_TABLE = 1e-4, 1e-2
 
 
 class Residuals(NamedTuple):

@@ -32,7 +32,9 @@ from pullback.statistics.logarithms import Logarithms, Logs
 
 __all__ = ["PrincipalGeodesicAnalysis"]
 
-_ROUGH = 1e-2  # what short searches are good for, as a share of the spread
+# The tolerance of the first phase, on short searches, as a share of the spread: they are off by
+# about as much, and exact geodesics go on from there.
+_ROUGH = 1e-2
 
 
 class PrincipalGeodesicAnalysis(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentEstimator):
