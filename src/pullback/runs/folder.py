@@ -18,6 +18,7 @@ from pullback.runs.preparation import RunData
 
 __all__ = ["RunFolder", "Settings"]
 
+# The number of the format of a run; a folder with another is refused, as another version wrote it.
 _FORMAT = 1
 _WRITTEN = (
     "run.json",

@@ -18,6 +18,7 @@ __all__ = ["ShortGeodesics", "search_shortly", "with_ends"]
 
 _BLOCK = 2048  # pairs that are searched at once
 _STARTED = 40  # segments of the curves that are compared as starts
+# Segments of the two levels of a short search, from coarse to fine.
 _LEVELS = (32, 64)
 _SEEN = 1.025  # a curve longer than its chain by more was not seen well, and takes more nodes
 _SOLVER = Newton(tol=1.5e-2, max_steps=7, max_age=1)

@@ -30,8 +30,10 @@ _FILE = "table.safetensors"
 _CURE = "Delete it, and build and save the table again."
 _TABLE = FileKind("table of a metric", absent="save a table first.", cure=_CURE)
 _FIRST = {1: 128, 2: 64, 3: 16}  # cells along each axis that are tried first
+# The most cells along each axis: 16,384, 262,144 in the plane, 262,144 in space.
 _MOST = {1: 16384, 2: 512, 3: 64}
 _GROWTH = 1.2  # more cells than the order of the error asks for, so that one more try will do
+# Random points of the table at which its error against the exact metric is measured.
 _PROBES = 1024
 _BEYOND = 512  # points beyond the table that are asked of the exact metric at once
 _CHUNK = 4096  # points evaluated at once: what they gather stays in the cache
@@ -460,6 +462,7 @@ def _quadratic_form(spline: BSpline, z: Tensor, v: Tensor, *, order: int) -> _Fo
 
 # Differences of fourth order next to the end of a row of points at unit steps, times 12.
 _SLOPE_AT_END = (-3.0, -10.0, 18.0, -6.0, 1.0)
+# The second differences there: of fourth order, of unit steps, times 12 too.
 _BEND_AT_END = (10.0, -15.0, -4.0, 14.0, -6.0, 1.0)
 
 

@@ -15,8 +15,8 @@ from pullback.files import FileKind
 
 __all__ = ["Checkpoint", "TrainingState", "digest"]
 
-# The number of the format that is written; a checkpoint with a larger one is refused, as a newer
-# version wrote it.
+# The number of the format of a checkpoint; one with another is refused, as another version wrote
+# it.
 _FORMAT = 1
 _CURE = "Delete it, or pass `resume=False` to start anew."
 _CHECKPOINT = FileKind("checkpoint", absent="it was deleted while it was looked for.", cure=_CURE)
