@@ -27,7 +27,8 @@ ROOMS = {
         ["vae"],
     ],
     "metrics": [
-        ["base", "immersions"],
+        ["base", "families"],
+        ["immersions"],
         ["composite", "midpoint", "pullback", "restricted", "tables"],
         ["ambient", "ensemble"],
         ["explicit", "information"],

@@ -5,8 +5,8 @@ parameters, wherever there is such a map. A `Likelihood` brings its phi along, a
 another family of distributions is registered here.
 """
 
-from collections.abc import Mapping
-from functools import singledispatch
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -20,14 +20,19 @@ from torch.distributions import (
 )
 
 from pullback.errors import InvalidParameterError
+from pullback.metrics.families import ByFamily
 from pullback.models.ensemble import Mixture
-from pullback.models.likelihoods.base import LIKELIHOODS, family_of
+from pullback.models.likelihoods.base import LIKELIHOODS, Likelihood
 from pullback.shapes import Ambient
 
 __all__ = ["immersion"]
 
 
-@singledispatch
+def _image_of(likelihood: type[Likelihood]) -> Callable[[Any], Ambient] | None:
+    return likelihood.image if likelihood.has("image") else None
+
+
+@partial(ByFamily, of_likelihood=_image_of)
 def immersion(distribution: object) -> Ambient:
     r"""Map a decoder's output to the space R^m in which its latent space is measured.
 
@@ -76,9 +81,6 @@ def immersion(distribution: object) -> Ambient:
         >>> immersion(p).tolist()
         [1.0, 2.0, 3.0, 4.0]
     """
-    family = family_of(type(distribution))
-    if family is not None and family.has("image"):
-        return family.image(distribution)
     known = {kind.__name__ for kind in immersion.registry} - {"object", "Tensor"}
     for likelihood in LIKELIHOODS.values():
         known |= {kind.__name__ for kind in likelihood.families if likelihood.has("image")}
@@ -99,9 +101,7 @@ def has_immersion(kind: type) -> bool:
         >>> has_immersion(Poisson), has_immersion(Gamma)
         (True, False)
     """
-    family = family_of(kind)
-    registered = immersion.dispatch(kind) is not immersion.dispatch(object)
-    return registered or (family is not None and family.has("image"))
+    return immersion.knows(kind)
 
 
 def words(names: set[str]) -> str:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -36,6 +36,8 @@ from pullback.shapes import (
 )
 
 __all__ = ["PullbackMetric"]
+
+_Metric = TypeVar("_Metric", bound="PullbackMetric")
 
 # The bytes of one batch of images on a CPU, 3 MiB: it stays in the cache of a core and in memory
 # that is used again, three times faster than larger ones.
@@ -92,14 +94,14 @@ class PullbackMetric(Metric):
 
     @classmethod
     def from_decoder(
-        cls,
+        cls: type[_Metric],
         decoder: nn.Module | Callable[[Tensor], Any],
         *,
         dim: int | None = None,
         dtype: torch.dtype = torch.float64,
         device: str | torch.device | None = None,
         trainable: bool = False,
-    ) -> "PullbackMetric":
+    ) -> _Metric:
         """Pull the metric back through a decoder, whatever it returns: see `immersion`.
 
         A module is copied into `dtype` and evaluation mode; the caller's stays as it is.
@@ -116,8 +118,8 @@ class PullbackMetric(Metric):
             The metric.
 
         Raises:
-            InvalidParameterError: `dim` is missing, or the decoder is in training mode and would
-                answer differently there.
+            InvalidParameterError: `dim` is missing, the metric knows nothing of the family that
+                comes out, or the decoder is in training mode and would answer differently there.
             DeviceError: the device is not on this machine.
             InvalidDataError: the decoder returns NaN, ignores the batch, is not deterministic, or
                 does not depend on z at all.
@@ -132,8 +134,12 @@ class PullbackMetric(Metric):
 
     @classmethod
     def from_prepared(
-        cls, decoder: Callable[[Tensor], Any], origin: Latent, *, trainable: bool = False
-    ) -> "PullbackMetric":
+        cls: type[_Metric],
+        decoder: Callable[[Tensor], Any],
+        origin: Latent,
+        *,
+        trainable: bool = False,
+    ) -> _Metric:
         """Pull the metric back through what `prepare_decoder` returned and `look` has passed.
 
         Args:

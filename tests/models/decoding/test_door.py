@@ -304,12 +304,14 @@ class Reading(nn.Module):
 
     def __init__(self, name):
         super().__init__()
-        self.tensors = READINGS[name].split(" (")[0].count(",") + 1
-        if "the classes last" in READINGS[name]:
+        self.tensors = READINGS[name].tensors.split(" (")[0].count(",") + 1
+        if "the classes last" in READINGS[name].tensors:
             self.tensors = 1
         self.layer = nn.Linear(2, 6 * self.tensors)
-        self.triangular = "tril" in READINGS[name]
-        self.direction = "direction" in READINGS[name]
+        self.triangular = "tril" in READINGS[name].tensors
+        self.direction = "direction" in READINGS[name].tensors
+        self.trials = "trials" in READINGS[name].tensors
+        self.heavy_tailed = "freedom" in READINGS[name].tensors
 
     def forward(self, z):
         parts = torch.sigmoid(self.layer(z)).chunk(self.tensors, -1)
@@ -319,6 +321,10 @@ class Reading(nn.Module):
         if self.direction:
             direction, concentration = parts
             return nn.functional.normalize(direction, dim=-1), concentration[:, 0]
+        if self.trials:
+            return 0 * parts[0].detach() + 5, *parts[1:]
+        if self.heavy_tailed:
+            return 2 + parts[0], *parts[1:]  # else there is no mean
         return parts[0] if self.tensors == 1 else parts
 
 

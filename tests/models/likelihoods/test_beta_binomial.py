@@ -9,6 +9,7 @@ from torch.distributions import Binomial, Independent
 from pullback.errors import InvalidDataError, InvalidParameterError
 from pullback.metrics import fisher_information
 from pullback.models import VAE, BetaBinomial, BetaBinomialLikelihood, draw
+from pullback.models.likelihoods.readings import read
 from pullback.testing import check_likelihood
 
 
@@ -118,3 +119,12 @@ def test_options_are_kept_as_they_were_given():
     assert "likelihood_options" not in VAE(4).config  # as in files that were written before
     with pytest.raises(InvalidParameterError, match="numbers, texts, or lists"):
         VAE(4, likelihood="beta_binomial", likelihood_options={"n_trials": object()})
+
+
+def test_a_decoder_that_returns_its_parameters_is_read():
+    logits, c = torch.rand(2, 5, 4, dtype=torch.float64) + 0.5
+    p = read((torch.full_like(c, 7), logits, c), "beta_binomial")
+    x = torch.arange(20.0, dtype=torch.float64).reshape(5, 4) % 8
+    rate = torch.sigmoid(logits)
+    expected = stats.betabinom.logpmf(x.numpy(), 7, (c * rate).numpy(), (c - c * rate).numpy())
+    torch.testing.assert_close(p.log_prob(x), torch.as_tensor(expected.sum(-1)))

@@ -11,6 +11,7 @@ from pullback.errors import InvalidParameterError
 from pullback.metrics import PullbackMetric, fisher_information
 from pullback.models import VAE
 from pullback.models.likelihoods import StudentTLikelihood
+from pullback.models.likelihoods.readings import read
 from pullback.testing import check_likelihood
 
 
@@ -201,3 +202,11 @@ def test_degrees_of_freedom_that_are_none_are_refused(df):
 def test_unknown_options_are_refused():
     with pytest.raises(InvalidParameterError, match="nu"):
         VAE(4, likelihood="student_t", likelihood_options={"nu": 4})
+
+
+def test_a_decoder_that_returns_its_parameters_is_read():
+    df, loc, scale = torch.rand(3, 5, 4, dtype=torch.float64) + 2
+    p = read((df, loc, scale), "student_t")
+    x = torch.randn(5, 4, dtype=torch.float64)
+    expected = stats.t.logpdf(x.numpy(), df.numpy(), loc.numpy(), scale.numpy()).sum(-1)
+    torch.testing.assert_close(p.log_prob(x), torch.as_tensor(expected))

@@ -5,8 +5,8 @@ conditioned, and by the information in them as a metric of the ambient space. A 
 both along; another family registers them with `statistical_model`.
 """
 
-from collections.abc import Mapping, Sequence
-from functools import partial, singledispatch
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -25,6 +25,7 @@ from torch.distributions import (
 
 from pullback.errors import InvalidParameterError
 from pullback.metrics.ambient.base import AmbientMetric
+from pullback.metrics.families import ByFamily
 from pullback.metrics.immersions import has_immersion, immersion, one_row, words
 from pullback.metrics.information.information_blocks import (
     BlockInformation,
@@ -35,7 +36,7 @@ from pullback.metrics.information.information_blocks import (
     von_mises_information,
     zero_inflated_information,
 )
-from pullback.models.likelihoods.base import LIKELIHOODS, Information, family_of
+from pullback.models.likelihoods.base import LIKELIHOODS, Information, Likelihood, family_of
 from pullback.models.likelihoods.distributions.zero_inflated import ZeroInflatedNegativeBinomial
 from pullback.models.likelihoods.negative_binomial import (
     asinh_of_root_odds,
@@ -100,7 +101,21 @@ class StatisticalModel(NamedTuple):
         return isinstance(self.field, _Flat)
 
 
-@singledispatch
+def _model_of(likelihood: type[Likelihood]) -> Callable[[Any], StatisticalModel] | None:
+    if likelihood.has("information"):
+        return partial(_by_likelihood, likelihood)
+    return _flat if likelihood.has("image") and likelihood.isometric else None
+
+
+def _by_likelihood(likelihood: type[Likelihood], distribution: Any) -> StatisticalModel:
+    blocks = likelihood.parameters_of(distribution)
+    blocks = blocks.unsqueeze(0) if blocks.ndim == 1 else blocks  # a single number
+    held = likelihood.held_information
+    field = BlockInformation(likelihood.information, blocks.shape[-1], held=held)
+    return StatisticalModel(blocks.flatten(-2), field)
+
+
+@partial(ByFamily, of_likelihood=_model_of)
 def statistical_model(distribution: object) -> StatisticalModel:
     r"""Describe a decoder's output by its parameters and their Fisher information.
 
@@ -145,14 +160,6 @@ def statistical_model(distribution: object) -> StatisticalModel:
         >>> statistical_model(p).field.apply(statistical_model(p).parameters, torch.ones(4))
         tensor([4., 2., 4., 2.])
     """
-    family = family_of(type(distribution))
-    if family is not None and family.has("information"):
-        blocks = family.parameters_of(distribution)
-        blocks = blocks.unsqueeze(0) if blocks.ndim == 1 else blocks  # a single number
-        field = BlockInformation(family.information, blocks.shape[-1], held=family.held_information)
-        return StatisticalModel(blocks.flatten(-2), field)
-    if family is not None and family.has("image") and family.isometric:
-        return _flat(distribution)
     known = {kind.__name__ for kind in statistical_model.registry} - {"object"}
     for likelihood in LIKELIHOODS.values():
         known |= {kind.__name__ for kind in likelihood.families if has_information(kind)}
@@ -173,12 +180,9 @@ def has_information(kind: type) -> bool:
         >>> has_information(Poisson), has_information(Laplace)
         (True, False)
     """
-    if statistical_model.dispatch(kind) is not statistical_model.dispatch(object):
-        return True
     family = family_of(kind)
-    if family is None:
-        return False
-    return family.has("information") or (family.isometric and has_immersion(kind))
+    isometric = family is not None and family.isometric and has_immersion(kind)
+    return isometric or statistical_model.knows(kind)
 
 
 def fisher_information(distribution: Any) -> MetricMatrix:

@@ -25,7 +25,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from pullback.autodiff import Map, jacobian, unvalidated_distributions
 from pullback.metrics.ambient.field import FieldMetric
@@ -35,7 +35,6 @@ from pullback.metrics.information.fisher_information import (
     statistical_model,
 )
 from pullback.models.decoding.door import check_map, probes
-from pullback.models.decoding.preparation import take_in
 
 __all__ = ["FisherRaoMetric"]
 
@@ -46,6 +45,11 @@ class FisherRaoMetric(FieldMetric):
     J is the Jacobian of the parameters h. The length of a curve is what p(x|z) changes along it, in
     the units of what can be told apart by looking at x; it does not depend on how the family is
     parametrised. For the families and their coordinates see `statistical_model`.
+
+    `from_decoder` takes any decoder that returns distributions of registered families, or tuples,
+    lists or dicts of independent ones. The information of a dispersion of counts, which is dear, is
+    left out where no dispersion has a derivative at any of 32 points drawn from N(0, 4 I), unless
+    the decoder trains.
 
     Args:
         immersion: h, from points `(*batch, d)` to parameters `(*batch, m)`, row by row.
@@ -63,42 +67,6 @@ class FisherRaoMetric(FieldMetric):
         >>> metric.metric_matrix(torch.zeros(1).double()).item()  # the trigamma function at 1
         1.64493...
     """
-
-    @classmethod
-    def from_decoder(
-        cls,
-        decoder: nn.Module | Callable[[Tensor], Any],
-        *,
-        dim: int | None = None,
-        dtype: torch.dtype = torch.float64,
-        device: str | torch.device | None = None,
-        trainable: bool = False,
-    ) -> "FisherRaoMetric":
-        """Pull the Fisher information back through a decoder that returns distributions.
-
-        The information of a dispersion of counts, which is dear, is left out where no dispersion
-        has a derivative at any of 32 points drawn from N(0, 4 I), unless the decoder trains.
-
-        Args:
-            decoder: a module or a callable from z `(*batch, d)` to a distribution, or to a tuple,
-                list or dict of independent ones.
-            dim: the latent dimension d; read off the decoder's `latent_dim` if it has one.
-            dtype: the floating-point type to compute in.
-            device: where to compute; None for where a module is, and the CPU for a function.
-            trainable: follow a module as it trains, see `PullbackMetric.from_decoder`.
-
-        Returns:
-            The metric.
-
-        Raises:
-            InvalidParameterError: the family is not registered, `dim` is missing, or the decoder
-                is in training mode and would answer differently there.
-            DeviceError: the device is not on this machine.
-            InvalidDataError: the decoder returns NaN, ignores the batch, is not deterministic, or
-                does not depend on z at all.
-        """
-        taken = take_in(decoder, dim=dim, dtype=dtype, device=device, trainable=trainable)
-        return cls.from_prepared(taken.decoder, taken.origin, trainable=trainable)
 
     @classmethod
     def from_prepared(

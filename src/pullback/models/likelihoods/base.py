@@ -14,14 +14,15 @@ from pullback.models.likelihoods.settings import Settings
 from pullback.models.standardization import UNITLESS, Unit
 from pullback.shapes import Ambient, Data, Latent
 
-__all__ = ["LIKELIHOODS", "Likelihood", "family_of"]
+__all__ = ["FAMILIES", "LIKELIHOODS", "Likelihood", "family_of"]
 
 Information = Callable[[Tensor, Tensor], Tensor]
 
 LIKELIHOODS: dict[str, type["Likelihood"]] = {}
 """The likelihoods by the names that `VAE(likelihood=...)` takes."""
 
-_FAMILIES: dict[type[Distribution], type["Likelihood"]] = {}
+FAMILIES: dict[type, type["Likelihood"]] = {}
+"""The likelihoods by the classes of distributions that they describe."""
 
 
 class Likelihood(nn.Module, ABC):
@@ -76,7 +77,7 @@ class Likelihood(nn.Module, ABC):
             raise InvalidParameterError("name", allowed, f"it for {cls.__qualname__}")
         LIKELIHOODS[name] = cls
         # What is inherited stays that of the base class, for all decoders that return its family.
-        _FAMILIES.update(dict.fromkeys(vars(cls).get("families", ()), cls))
+        FAMILIES.update(dict.fromkeys(vars(cls).get("families", ()), cls))
         if "reading" in vars(cls) and cls.reading is not None:
             register_reading(name, *cls.reading)
 
@@ -196,4 +197,4 @@ def family_of(kind: type) -> type[Likelihood] | None:
         >>> family_of(Poisson).__name__
         'PoissonLikelihood'
     """
-    return next((_FAMILIES[base] for base in kind.__mro__ if base in _FAMILIES), None)
+    return next((FAMILIES[base] for base in kind.__mro__ if base in FAMILIES), None)

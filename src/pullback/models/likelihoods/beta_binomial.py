@@ -11,6 +11,7 @@ from torch.nn.functional import logsigmoid
 from pullback.errors import InvalidDataError, check_integer
 from pullback.models.likelihoods.base import Likelihood
 from pullback.models.likelihoods.counts import check_counts
+from pullback.models.likelihoods.readings import reading_of
 from pullback.models.standardization import LOGIT_UNIT
 from pullback.shapes import Data, Latent
 
@@ -140,6 +141,10 @@ class BetaBinomialLikelihood(Likelihood, name="beta_binomial"):
     support = (0.0, float("inf"))
     unit = LOGIT_UNIT
     families = (BetaBinomial,)
+    reading = (
+        reading_of(BetaBinomial, "total_count", "logits", "concentration"),
+        "number of trials, logits, concentration",
+    )
     offset: Tensor
 
     def __init__(self, data_dim: int, n_trials: int) -> None:

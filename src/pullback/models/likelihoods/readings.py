@@ -1,7 +1,7 @@
 """Readings of a decoder's output: which distribution of x its tensors are the parameters of."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor
 from torch.distributions import (
@@ -21,7 +21,7 @@ from torch.distributions import (
 
 from pullback.errors import InvalidDataError, check_choice
 
-__all__ = ["READINGS", "read", "reading_of", "register_reading"]
+__all__ = ["READINGS", "Reading", "read", "reading_of", "register_reading"]
 
 
 def _normal_log_variance(mean: Tensor, log_variance: Tensor) -> Distribution:
@@ -49,24 +49,38 @@ def reading_of(family: Any, *names: str) -> Callable[..., Distribution]:
     return build
 
 
-_READINGS: dict[str, tuple[Callable[..., Distribution], str]] = {
-    "bernoulli_probabilities": (reading_of(Bernoulli, "probs"), "probabilities"),
-    "beta": (reading_of(Beta, "concentration1", "concentration0"), "alpha, beta"),
-    "continuous_bernoulli": (reading_of(ContinuousBernoulli, "logits"), "logits"),
-    "dirichlet": (reading_of(Dirichlet, "concentration"), "concentration, the classes last"),
-    "exponential": (reading_of(Exponential, "rate"), "rate"),
-    "gamma": (reading_of(Gamma, "concentration", "rate"), "concentration, rate"),
-    "log_normal": (reading_of(LogNormal, "loc", "scale"), "loc, scale"),
-    "multivariate_normal": (
+class Reading(NamedTuple):
+    """How a distribution is made of tensors.
+
+    Attributes:
+        build: makes the distribution of the tensors, without looking at their values.
+        tensors: which tensors these are, in words and in order.
+
+    Example:
+        >>> READINGS["gamma"].tensors
+        'concentration, rate'
+    """
+
+    build: Callable[..., Distribution]
+    tensors: str
+
+
+READINGS: dict[str, Reading] = {
+    "bernoulli_probabilities": Reading(reading_of(Bernoulli, "probs"), "probabilities"),
+    "beta": Reading(reading_of(Beta, "concentration1", "concentration0"), "alpha, beta"),
+    "continuous_bernoulli": Reading(reading_of(ContinuousBernoulli, "logits"), "logits"),
+    "dirichlet": Reading(reading_of(Dirichlet, "concentration"), "concentration, the classes last"),
+    "exponential": Reading(reading_of(Exponential, "rate"), "rate"),
+    "gamma": Reading(reading_of(Gamma, "concentration", "rate"), "concentration, rate"),
+    "log_normal": Reading(reading_of(LogNormal, "loc", "scale"), "loc, scale"),
+    "multivariate_normal": Reading(
         reading_of(MultivariateNormal, "loc", "scale_tril"),
         "mean, scale_tril",
     ),
-    "normal_log_variance": (_normal_log_variance, "mean, log variance"),
-    "von_mises": (reading_of(VonMises, "loc", "concentration"), "loc, concentration"),
+    "normal_log_variance": Reading(_normal_log_variance, "mean, log variance"),
+    "von_mises": Reading(reading_of(VonMises, "loc", "concentration"), "loc, concentration"),
 }
-
-READINGS: dict[str, str] = {name: tensors for name, (_, tensors) in _READINGS.items()}
-"""The names that `Decoder(likelihood=...)` takes, with the tensors that the model must return.
+"""How outputs are read, by the names that `Decoder(likelihood=...)` takes.
 
 Every likelihood that has a reading adds its own.
 """
@@ -88,8 +102,7 @@ def register_reading(name: str, build: Callable[..., Distribution], tensors: str
         torch.Size([3])
         >>> del READINGS["laplace"]
     """
-    _READINGS[name] = build, tensors
-    READINGS[name] = tensors
+    READINGS[name] = Reading(build, tensors)
 
 
 def read(output: Any, name: str, *, n_batch: int = 1) -> Any:
@@ -113,7 +126,7 @@ def read(output: Any, name: str, *, n_batch: int = 1) -> Any:
         torch.Size([3])
     """
     check_choice("likelihood", name, READINGS)
-    build, tensors = _READINGS[name]
+    build, tensors = READINGS[name]
     if isinstance(output, dict) and len(output) > 1:
         raise InvalidDataError(
             f"`likelihood='{name}'` needs ({tensors}), but the model returned a dict with the keys "

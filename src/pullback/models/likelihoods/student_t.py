@@ -8,6 +8,7 @@ from torch.distributions import Distribution, Independent, StudentT
 
 from pullback.errors import check_integer, check_number
 from pullback.models.likelihoods.base import Likelihood
+from pullback.models.likelihoods.readings import reading_of
 from pullback.models.standardization import DATA_UNIT
 from pullback.shapes import Ambient, Data, Latent
 
@@ -57,6 +58,7 @@ class StudentTLikelihood(Likelihood, name="student_t"):
 
     unit = DATA_UNIT
     families = (StudentT,)
+    reading = (reading_of(StudentT, "df", "loc", "scale"), "degrees of freedom, location, scale")
     held = ("df", "scale")
 
     def __init__(self, data_dim: int, df: float = 4.0) -> None:
