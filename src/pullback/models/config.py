@@ -160,6 +160,11 @@ class VAEConfig:
         bounds = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
         return bounds.get(self.output, self.family.support)
 
+    @property
+    def decoder_sizes(self) -> list[int]:
+        """The numbers of units of an MLP that decodes: d, the hidden ones in reverse, D."""
+        return [self.latent_dim, *tuple(self.hidden)[::-1], self.data_dim]
+
     def floor(self, level: float) -> float:
         """Return the smallest standard deviation, for a constant one of `level`."""
         return self.min_std if self.min_std is not None else _FLOOR * level
@@ -263,7 +268,7 @@ def build_decoder(config: VAEConfig) -> Decoder | EnsembleDecoder:
 def _build_member(config: VAEConfig) -> Decoder:
     network: nn.Module
     if config.architecture == "mlp":
-        network = _decoder_mlp(config)
+        network = mlp(config.decoder_sizes, activation=config.activation)
     else:
         network = ConvolutionalDecoder(
             config.latent_dim,
@@ -298,8 +303,3 @@ def build_output(config: VAEConfig) -> nn.Module:
     if config.output == "tanh":
         return nn.Tanh()
     return config.family.unit.destandardize(config.data_dim)
-
-
-def _decoder_mlp(config: VAEConfig) -> nn.Sequential:
-    sizes = [config.latent_dim, *tuple(config.hidden)[::-1], config.data_dim]
-    return mlp(sizes, activation=config.activation)

@@ -271,7 +271,7 @@ def test_points_that_no_centre_reaches_have_no_label():
     Z = np.concatenate([near + np.array([3, 0]), near[:4] - np.array([3, 0])])
     with pytest.raises(InvalidDataError, match="falls into parts"):
         KMeans(M, 1, method="graph").fit(Z)
-    with pytest.warns(ConvergenceWarning, match="4 points are reached from no centre"):
+    with pytest.warns(ConvergenceWarning, match="4 of 16 points are reached from no centre"):
         one = KMeans(M, 1, random_state=0).fit(Z)
     assert one.labels_.tolist() == [0] * 12 + [-1] * 4
     assert one.n_failed_ == 4

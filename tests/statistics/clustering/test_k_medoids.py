@@ -110,7 +110,7 @@ def test_what_lies_apart_has_its_own_medoid_or_no_label():
     two = KMedoids(M, 2, distances="graph", random_state=0).fit(Z)
     assert adjusted_rand_score(two.labels_, np.repeat([0, 1], [9, 4])) == 1
     assert two.n_failed_ == 36
-    with pytest.warns(ConvergenceWarning, match="4 of 13 points are reached from no medoid"):
+    with pytest.warns(ConvergenceWarning, match="4 of 13 points are reached from no centre"):
         one = KMedoids(M, 1, distances="graph", random_state=0).fit(Z)
     assert one.labels_.tolist() == [0] * 9 + [-1] * 4
     assert np.isfinite(one.inertia_)

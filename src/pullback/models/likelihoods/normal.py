@@ -101,8 +101,8 @@ def build_std(config: Settings, kind: str) -> ConstantStd | NetworkStd | RBFPrec
     if kind == "constant":
         return ConstantStd(config.data_dim, level, learned=learned)
     if kind == "network":
-        sizes = [config.latent_dim, *tuple(config.hidden)[::-1], config.data_dim]
-        network = NetworkStd(mlp(sizes, activation=config.activation), config.floor(level))
-        network.set_level(level)
-        return network
+        network = mlp(config.decoder_sizes, activation=config.activation)
+        std = NetworkStd(network, config.floor(level))
+        std.set_level(level)
+        return std
     return RBFPrecision.flat(config.n_centers, config.latent_dim, config.data_dim, level)

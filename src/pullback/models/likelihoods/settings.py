@@ -52,8 +52,8 @@ class Settings(Protocol):
         """The number of decoders of an ensemble."""
 
     @property
-    def hidden(self) -> Sequence[int]:
-        """Hidden units of the encoder, in order."""
+    def decoder_sizes(self) -> Sequence[int]:
+        """The numbers of units of an MLP that decodes: d, the hidden ones in reverse, D."""
 
     @property
     def activation(self) -> str:

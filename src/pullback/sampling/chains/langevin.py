@@ -1,12 +1,8 @@
 """Langevin steps on a manifold: downhill and noisy, in the unit of the metric."""
 
-from collections.abc import Callable
-from typing import Any
-
 import torch
 from torch import Tensor
 
-from pullback.manifolds import Manifold
 from pullback.sampling.chains.metropolis import MetropolisSampler, Proposal
 from pullback.sampling.chains.target import LocalTarget
 
@@ -45,6 +41,7 @@ class Langevin(MetropolisSampler):
         diffusions and the Metropolis-adjusted Langevin algorithm (2014).
 
     Example:
+        >>> from pullback import Manifold
         >>> from pullback.metrics import PullbackMetric
         >>> doubled = Manifold(PullbackMetric(lambda z: 2 * z, dim=2))
         >>> normal = lambda z: -(2 * z).square().sum(-1) / 2  # of 2 z, so that z has variance 1 / 4
@@ -53,29 +50,6 @@ class Langevin(MetropolisSampler):
         >>> round(samples.points.std().item(), 1)
         0.5
     """
-
-    def __init__(
-        self,
-        manifold: Manifold,
-        log_density: Callable[[Tensor], Tensor] | None = None,
-        *,
-        measure: str = "riemannian",
-        region: Any = None,
-        step_size: float = 0.1,
-        target_acceptance: float = 0.57,
-        n_burn_in: int = 300,
-        thinning: int = 1,
-    ) -> None:
-        super().__init__(
-            manifold,
-            log_density,
-            measure=measure,
-            region=region,
-            step_size=step_size,
-            target_acceptance=target_acceptance,
-            n_burn_in=n_burn_in,
-            thinning=thinning,
-        )
 
     def propose(
         self, z: Tensor, here: LocalTarget, step: Tensor, generator: torch.Generator

@@ -56,7 +56,8 @@ class MetropolisSampler(Sampler):
         region: p is 0 outside: an object with `contains(z)`, such as a `Support`, or a function
             from points `(n, d)` to a mask `(n,)`.
         step_size: eps > 0, the Riemannian length of a step in each dimension; the first guess.
-        target_acceptance: the mean acceptance probability that burn-in adapts the step size to.
+        target_acceptance: the mean acceptance probability that burn-in adapts the step size to;
+            0.57 is best for Langevin steps in many dimensions.
         n_burn_in: steps taken first and not kept, which adapt the step size; 0 keeps it.
         thinning: every so many steps a draw is kept.
 
@@ -79,7 +80,7 @@ class MetropolisSampler(Sampler):
         measure: str = "riemannian",
         region: Any = None,
         step_size: float = 0.1,
-        target_acceptance: float = 0.8,
+        target_acceptance: float = 0.57,
         n_burn_in: int = 300,
         thinning: int = 1,
     ) -> None:

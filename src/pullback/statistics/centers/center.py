@@ -2,7 +2,7 @@
 
 import warnings
 from abc import abstractmethod
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from numpy.typing import NDArray
@@ -25,9 +25,27 @@ from pullback.statistics.base import LatentEstimator, to_array
 from pullback.statistics.centers.descent import Centers, Descent, Mass, Objective
 from pullback.statistics.logarithms import Logarithms, Logs
 
-__all__ = ["CenterEstimator", "check_groups", "find_centers"]
+__all__ = ["CenterEstimator", "Limits", "centers_of_groups", "find_centers"]
 
 _Self = TypeVar("_Self", bound="CenterEstimator")
+
+
+class Limits(NamedTuple):
+    """How much is tried to find a centre.
+
+    Attributes:
+        n_init: starts of each group.
+        max_iter: most steps from each start, and again of exact geodesics from the best end.
+        tol: stop when a step is shorter than this share of the spread of the data.
+
+    Example:
+        >>> Limits(n_init=3, max_iter=50, tol=1e-5).n_init
+        3
+    """
+
+    n_init: int
+    max_iter: int
+    tol: float
 
 
 class CenterEstimator(TransformerMixin, LatentEstimator):
@@ -103,9 +121,7 @@ class CenterEstimator(TransformerMixin, LatentEstimator):
             self._objective(),
             weights=self._weights(sample_weight, X),
             starts=None if start is None else _check_start(start, X),
-            n_init=self.n_init,
-            max_iter=self.max_iter,
-            tol=self.tol,
+            limits=Limits(self.n_init, self.max_iter, self.tol),
         )
         self.estimate_ = found.points[0]
         self.spread_ = float(found.spread)
@@ -198,9 +214,7 @@ def find_centers(
     *,
     weights: Tensor,
     starts: Tensor | None,
-    n_init: int,
-    max_iter: int,
-    tol: float,
+    limits: Limits,
 ) -> Centers:
     """Find the centre of each group of points, all groups as one batch.
 
@@ -210,10 +224,8 @@ def find_centers(
         owner: the group 0, ..., k - 1 of each point, shape `(n,)`.
         objective: what a centre minimises.
         weights: w >= 0, shape `(n,)`.
-        starts: where to begin, shape `(k, s, d)`; `n_init` of the data if None.
-        n_init: starts of each group.
-        max_iter: most steps.
-        tol: stop when a step is shorter than this share of the spread.
+        starts: where to begin, shape `(k, s, d)`; `limits.n_init` of the data if None.
+        limits: how much is tried.
 
     Returns:
         The centres.
@@ -227,36 +239,60 @@ def find_centers(
         >>> frechet_means(Manifold(lambda z: 2 * z, dim=1), [[1.0], [3.0]], [0, 1]).spread.tolist()
         [0.0, 0.0]
     """
-    check_integer("n_init", n_init)
-    check_integer("max_iter", max_iter)
-    check_number("tol", tol, 0, open_low=True)
+    check_integer("n_init", limits.n_init)
+    check_integer("max_iter", limits.max_iter)
+    check_number("tol", limits.tol, 0, open_low=True)
     n_groups = int(owner.max()) + 1
     if starts is None:
         groups = [(owner == k) & (weights > 0) for k in range(n_groups)]
-        starts = torch.stack([_spread_out(Z[g], weights[g], n_init) for g in groups])
+        starts = torch.stack([_spread_out(Z[g], weights[g], limits.n_init) for g in groups])
     mass = Mass(owner, weights, n_groups)
-    return Descent(manifold, Z, mass, objective, max_iter=max_iter, tol=tol).run(starts)
+    descent = Descent(manifold, Z, mass, objective, max_iter=limits.max_iter, tol=limits.tol)
+    return descent.run(starts)
 
 
-def check_groups(
-    manifold: Manifold, Z: Any, labels: Any, sample_weight: Any
-) -> tuple[Codes, Tensor, Tensor]:
-    """Return points, their groups and weights as tensors, or raise.
+def centers_of_groups(
+    manifold: Manifold,
+    Z: Any,
+    labels: Any,
+    objective: Objective,
+    *,
+    sample_weight: Any,
+    limits: Limits,
+) -> Centers:
+    """Check points and their groups, and find the centre of each group.
 
     Args:
         manifold: the latent space.
         Z: points, shape `(n, d)`.
         labels: the group 0, ..., k - 1 of each point, shape `(n,)`.
+        objective: what a centre minimises.
         sample_weight: w >= 0, shape `(n,)`; 1 if None.
+        limits: how much is tried.
+
+    Returns:
+        The centres.
 
     Raises:
+        InvalidParameterError: a setting is out of range.
         InvalidDataError: bad points, labels or weights, or a group without points.
+        ConvergenceError: no geodesic from a centre to any of its points was found.
 
     Example:
-        >>> check_groups(Manifold(lambda z: z, dim=1), [[1.0]], [2], None)
-        Traceback (most recent call last):
-        pullback.errors.InvalidDataError: `labels` must number the groups 0, ..., 2, each ...
+        >>> from pullback.statistics import geometric_medians
+        >>> geometric_medians(Manifold(lambda z: z, dim=1), [[1.0], [3.0]], [0, 1]).values.tolist()
+        [0.0, 0.0]
     """
+    points, owner, weights = _check_groups(manifold, Z, labels, sample_weight)
+    return find_centers(
+        manifold, points, owner, objective, weights=weights, starts=None, limits=limits
+    )
+
+
+def _check_groups(
+    manifold: Manifold, Z: Any, labels: Any, sample_weight: Any
+) -> tuple[Codes, Tensor, Tensor]:
+    """Return points, their groups and weights as tensors, or raise."""
     points = check_data("Z", Z, dim=manifold.dim, min_samples=1).detach()
     points = points.to(device=manifold.device, dtype=manifold.dtype)
     weights = torch.ones(len(points)).to(points)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from pullback.manifolds import Manifold
-from pullback.statistics.centers.center import CenterEstimator, check_groups, find_centers
+from pullback.statistics.centers.center import CenterEstimator, Limits, centers_of_groups
 from pullback.statistics.centers.descent import Centers, Mass, Objective
 from pullback.statistics.logarithms import Logs
 
@@ -118,15 +118,7 @@ def frechet_means(
         >>> means.points.flatten().tolist(), means.values.tolist()
         ([1.0, 5.0], [4.0, 0.0])
     """
-    points, owner, weights = check_groups(manifold, Z, labels, sample_weight)
-    return find_centers(
-        manifold,
-        points,
-        owner,
-        SquaredDistance(),
-        weights=weights,
-        starts=None,
-        n_init=n_init,
-        max_iter=max_iter,
-        tol=tol,
+    limits = Limits(n_init, max_iter, tol)
+    return centers_of_groups(
+        manifold, Z, labels, SquaredDistance(), sample_weight=sample_weight, limits=limits
     )

@@ -5,9 +5,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from sklearn.base import ClusterMixin, TransformerMixin
-from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from pullback.errors import (
@@ -15,14 +12,13 @@ from pullback.errors import (
     ConvergenceWarning,
     InvalidDataError,
     check_choice,
-    check_integer,
     check_number,
 )
 from pullback.manifolds import Manifold
 from pullback.shapes import Codes
-from pullback.statistics.base import LatentEstimator, numpy_generator, to_array
+from pullback.statistics.base import numpy_generator
+from pullback.statistics.clustering.cluster_estimator import ClusterEstimator
 from pullback.statistics.clustering.lloyd import ClusterGraph, Lloyd, logs_to_centers
-from pullback.statistics.clustering.medoids import nearest_medoid
 
 __all__ = ["KMeans"]
 
@@ -32,7 +28,7 @@ _METHODS = ("auto", "graph", "log", "newton")
 _SEEDED = 1000
 
 
-class KMeans(TransformerMixin, ClusterMixin, LatentEstimator):
+class KMeans(ClusterEstimator):
     r"""K-means in a curved space: assign by geodesic distance, update by Frechet mean.
 
     Lowers sum_i w_i min_k d(z_i, c_k)^2 by turns, from centres that k-means++ draws among the data.
@@ -77,13 +73,9 @@ class KMeans(TransformerMixin, ClusterMixin, LatentEstimator):
         True
     """
 
-    cluster_centers_: Tensor
-    labels_: NDArray[np.int64]
-    inertia_: float
-    n_iter_: int
-    n_failed_: int
     method_: str
     points_: Tensor | None
+    _power = 2
 
     def __init__(
         self,
@@ -122,10 +114,9 @@ class KMeans(TransformerMixin, ClusterMixin, LatentEstimator):
             ConvergenceError: no centre reaches any point.
         """
         del y
-        self._check_settings()
-        X = self._points(X, reset=True)
-        weights = self._weights(sample_weight, X)
-        check_enough(X, self.n_clusters)
+        check_choice("method", self.method, _METHODS)
+        check_number("tol", self.tol, low=0)
+        X, weights = self._opened(X, sample_weight)
         rng = numpy_generator(self.random_state)
         graph = self._graph_or_none(X)
         self.points_ = None if graph is None else X
@@ -138,67 +129,6 @@ class KMeans(TransformerMixin, ClusterMixin, LatentEstimator):
         self.cluster_centers_ = centers
         self._describe(X, weights)
         return self
-
-    def predict(self, X: Any) -> NDArray[np.int64]:
-        """Assign points to the clusters.
-
-        Args:
-            X: latent points, shape `(n, d)`.
-
-        Returns:
-            Cluster labels, shape `(n,)`: -1 for a point that no centre reaches.
-
-        Raises:
-            NotFittedError: `fit` has not been called.
-        """
-        check_is_fitted(self)
-        distances, _ = self._measure(self._points(X, reset=False), sure=False)
-        labels, _ = nearest_medoid(distances)
-        _warn_of_unreached(int((labels < 0).sum()), stacklevel=3)
-        return to_array(labels)
-
-    def transform(self, X: Any) -> NDArray[Any]:
-        """Measure from points to all centres.
-
-        Args:
-            X: latent points, shape `(n, d)`.
-
-        Returns:
-            Geodesic distances, shape `(n, k)`: inf where a centre cannot be reached.
-
-        Raises:
-            NotFittedError: `fit` has not been called.
-        """
-        check_is_fitted(self)
-        return to_array(self._measure(self._points(X, reset=False), sure=True)[0])
-
-    def score(self, X: Any, y: Any = None, *, sample_weight: Any = None) -> float:
-        """Return minus the inertia of points: higher is better.
-
-        Args:
-            X: latent points, shape `(n, d)`.
-            y: ignored; for the scikit-learn contract.
-            sample_weight: w >= 0, shape `(n,)`; 1 if None.
-
-        Returns:
-            The score; -inf if a point of positive weight cannot be reached.
-
-        Raises:
-            NotFittedError: `fit` has not been called.
-        """
-        del y
-        check_is_fitted(self)
-        points = self._points(X, reset=False)
-        weights = self._weights(sample_weight, points)
-        lengths = self._measure(points, sure=False)[0].amin(-1)
-        return -float((weights * lengths.square())[weights > 0].sum())
-
-    def _check_settings(self) -> None:
-        check_choice("method", self.method, _METHODS)
-        check_integer("n_clusters", self.n_clusters)
-        check_integer("n_init", self.n_init)
-        check_integer("max_iter", self.max_iter)
-        check_number("tol", self.tol, low=0)
 
     def _choose(
         self, graph: ClusterGraph, weights: Tensor, rng: np.random.Generator
@@ -231,6 +161,10 @@ class KMeans(TransformerMixin, ClusterMixin, LatentEstimator):
             "give the manifold `data` between them."
         )
 
+    def _distances(self, Z: Codes, *, sure: bool) -> Tensor:
+        """Measure to the centres, see `ClusterEstimator._distances`."""
+        return self._measure(Z, sure=sure)[0]
+
     def _measure(self, Z: Codes, *, sure: bool) -> tuple[Tensor, Tensor]:
         """Return the distances to the centres and which converged, both `(n, k)`."""
         if self.method_ != "graph":
@@ -245,19 +179,15 @@ class KMeans(TransformerMixin, ClusterMixin, LatentEstimator):
 
     def _describe(self, Z: Codes, weights: Tensor) -> None:
         distances, converged = self._measure(Z, sure=False)
-        labels, lengths = nearest_medoid(distances)
-        reached = labels >= 0
-        if not bool(reached.any()):
+        if not bool(distances.amin(-1).isfinite().any()):
             raise ConvergenceError(
                 f"No geodesic from the {self.n_clusters} centres to the {len(Z)} points was found: "
                 "the decoder is not finite between them. `Manifold.geodesic` says why."
             )
-        self.labels_ = to_array(labels)
-        self.inertia_ = float((weights * lengths.square())[reached].sum())
+        labels = self._label(distances, weights)
         found = converged.gather(-1, labels.clamp(min=0).unsqueeze(-1)).squeeze(-1)
-        self.n_failed_ = int((~(found & reached)).sum())
-        _warn_of_unreached(int((~reached).sum()), stacklevel=4)
-        n_loose = self.n_failed_ - int((~reached).sum())
+        self.n_failed_ = int((~found | (labels < 0)).sum())
+        n_loose = int((~found & (labels >= 0)).sum())
         if n_loose:
             warnings.warn(
                 f"{n_loose} of {len(Z)} geodesics to the nearest centre did not converge: their "
@@ -265,28 +195,3 @@ class KMeans(TransformerMixin, ClusterMixin, LatentEstimator):
                 ConvergenceWarning,
                 stacklevel=3,
             )
-
-
-def check_enough(Z: Codes, n_clusters: int) -> None:
-    """Refuse more clusters than points.
-
-    Raises:
-        InvalidDataError: there are.
-
-    Example:
-        >>> check_enough(torch.zeros(3, 2), 3)
-    """
-    if len(Z) < n_clusters:
-        raise InvalidDataError(
-            f"`n_clusters` must be at most the number of points, but got {n_clusters} "
-            f"clusters for {len(Z)} points. Ask for fewer clusters or give more points."
-        )
-
-
-def _warn_of_unreached(n: int, *, stacklevel: int) -> None:
-    if n:
-        warnings.warn(
-            f"{n} points are reached from no centre: their label is -1.",
-            ConvergenceWarning,
-            stacklevel=stacklevel,
-        )

@@ -1,26 +1,18 @@
 """K-medoids clustering by geodesic distance: centres are points of the data."""
 
-import warnings
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.base import ClusterMixin, TransformerMixin
-from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from pullback.errors import (
-    ConvergenceError,
-    ConvergenceWarning,
-    check_choice,
-    check_integer,
-)
+from pullback.errors import ConvergenceError, check_choice
 from pullback.manifolds import Manifold
 from pullback.shapes import Codes
-from pullback.statistics.base import LatentEstimator, numpy_generator, to_array
-from pullback.statistics.clustering.k_means import check_enough
-from pullback.statistics.clustering.medoids import choose_medoids, nearest_medoid, with_penalty
+from pullback.statistics.base import numpy_generator, to_array
+from pullback.statistics.clustering.cluster_estimator import ClusterEstimator
+from pullback.statistics.clustering.medoids import choose_medoids, with_penalty
 
 __all__ = ["KMedoids"]
 
@@ -28,7 +20,7 @@ _METHODS = ("alternate", "pam")
 _DISTANCES = ("auto", "graph", "newton", "table")
 
 
-class KMedoids(TransformerMixin, ClusterMixin, LatentEstimator):
+class KMedoids(ClusterEstimator):
     r"""K-medoids: choose k of the data so that the sum of distances to the nearest is small.
 
     Needs all distances between the data once, and no means: it holds where means are not unique,
@@ -70,11 +62,7 @@ class KMedoids(TransformerMixin, ClusterMixin, LatentEstimator):
     """
 
     medoid_indices_: NDArray[np.int64]
-    cluster_centers_: Tensor
-    labels_: NDArray[np.int64]
-    inertia_: float
-    n_iter_: int
-    n_failed_: int
+    _power = 1
 
     def __init__(
         self,
@@ -114,12 +102,7 @@ class KMedoids(TransformerMixin, ClusterMixin, LatentEstimator):
         del y
         check_choice("method", self.method, _METHODS)
         check_choice("distances", self.distances, _DISTANCES)
-        check_integer("n_clusters", self.n_clusters)
-        check_integer("n_init", self.n_init)
-        check_integer("max_iter", self.max_iter)
-        X = self._points(X, reset=True)
-        weights = self._weights(sample_weight, X)
-        check_enough(X, self.n_clusters)
+        X, weights = self._opened(X, sample_weight)
         distances = self._all_distances(X)
         found = choose_medoids(
             with_penalty(distances),
@@ -132,58 +115,8 @@ class KMedoids(TransformerMixin, ClusterMixin, LatentEstimator):
         )
         self.medoid_indices_, self.n_iter_ = to_array(found.chosen), found.n_iter
         self.cluster_centers_ = X[found.chosen]
-        labels, lengths = nearest_medoid(distances[:, found.chosen])
-        self.labels_ = self._with_warning(labels)
-        self.inertia_ = float((weights * lengths)[labels >= 0].sum())
+        self._label(distances[:, found.chosen], weights)
         return self
-
-    def predict(self, X: Any) -> NDArray[np.int64]:
-        """Assign points to the nearest medoids.
-
-        Args:
-            X: latent points, shape `(n, d)`.
-
-        Returns:
-            Cluster labels, shape `(n,)`: -1 for a point that no medoid reaches.
-
-        Raises:
-            NotFittedError: `fit` has not been called.
-        """
-        labels, _ = nearest_medoid(self._to_medoids(X))
-        return self._with_warning(labels)
-
-    def transform(self, X: Any) -> NDArray[Any]:
-        """Measure from points to all medoids.
-
-        Args:
-            X: latent points, shape `(n, d)`.
-
-        Returns:
-            Geodesic distances, shape `(n, k)`: inf where a medoid cannot be reached.
-
-        Raises:
-            NotFittedError: `fit` has not been called.
-        """
-        return to_array(self._to_medoids(X))
-
-    def score(self, X: Any, y: Any = None, *, sample_weight: Any = None) -> float:
-        """Return minus the sum of distances to the nearest medoid: higher is better.
-
-        Args:
-            X: latent points, shape `(n, d)`.
-            y: ignored; for the scikit-learn contract.
-            sample_weight: w >= 0, shape `(n,)`; 1 if None.
-
-        Returns:
-            The score; -inf if a point of positive weight cannot be reached.
-
-        Raises:
-            NotFittedError: `fit` has not been called.
-        """
-        del y
-        lengths = self._to_medoids(X).amin(-1)
-        weights = self._weights(sample_weight, lengths.unsqueeze(-1))
-        return -float((weights * lengths)[weights > 0].sum())
 
     def _all_distances(self, Z: Codes) -> Tensor:
         distances = _or_infinite(
@@ -201,25 +134,14 @@ class KMedoids(TransformerMixin, ClusterMixin, LatentEstimator):
             )
         return distances
 
-    def _to_medoids(self, Z: Any) -> Tensor:
-        check_is_fitted(self)
-        points = self._points(Z, reset=False)
+    def _distances(self, Z: Codes, *, sure: bool) -> Tensor:
+        """Measure to the medoids, see `ClusterEstimator._distances`; each is as sure as any."""
+        del sure
         return _or_infinite(
             self.manifold.pairwise_dist(
-                points, self.cluster_centers_, method=self.distances, progress=False
+                Z, self.cluster_centers_, method=self.distances, progress=False
             )
         )
-
-    def _with_warning(self, labels: Tensor) -> NDArray[np.int64]:
-        unreached = int((labels < 0).sum())
-        if unreached:
-            warnings.warn(
-                f"{unreached} of {len(labels)} points are reached from no medoid: their label is "
-                "-1. Ask for more clusters, or give the manifold `data` between the points.",
-                ConvergenceWarning,
-                stacklevel=3,
-            )
-        return to_array(labels)
 
 
 def _or_infinite(distances: Tensor) -> Tensor:
