@@ -161,13 +161,14 @@ def second_order(f: Map, z: Latent, covector: Ambient) -> SecondOrder:
     return SecondOrder(value, columns.movedim(0, -1), gradient, hessian_columns.movedim(0, -1))
 
 
-# PyTorch's annotation forgets that one of several outputs may be the same for all directions.
+# For `vmap` over directions: the first output is the same for all of them and gets no axis, the
+# second one gets an axis for them, in front. PyTorch's annotation does not allow for None there.
 _SHARED_AND_FIRST: Any = (None, 0)
 
 
 def _jvp(f: Callable[[Tensor], Any], z: Tensor, direction: Tensor) -> Any:
-    """PyTorch's annotation allows for auxiliary outputs, which are not asked for here."""
-    # It writes into what it is given, which an expanded tensor does not bear.
+    """Call `torch.func.jvp`, whose annotation allows for a third output: here is none."""
+    # PyTorch writes into the tensors that it is given: elements of an expanded one share memory.
     return torch.func.jvp(f, (z.contiguous(),), (direction.contiguous(),))
 
 
@@ -232,7 +233,7 @@ def _choose_attention(flash: bool, efficient: bool, formula: bool, *, fast: bool
 
 @contextmanager
 def _without_onednn() -> Iterator[None]:
-    """Its recurrent layer, in single precision, has no derivative in forward mode."""
+    """Do without oneDNN: in single precision its recurrent layer has no forward-mode derivative."""
     onednn: Any = torch.backends.mkldnn
     before = onednn.enabled
     onednn.enabled = False
@@ -266,10 +267,12 @@ def unmoved_modules() -> Iterator[None]:
 
 
 class _Unmoved(local):
-    """Who is in the context: the threads that are, and this one how deep."""
+    """Counts the contexts of `unmoved_modules` that are open, in this thread and in all."""
 
-    depth = 0  # of this thread, for others may move their modules
-    _lock, _n_contexts = Lock(), 0  # of the whole process
+    # How many are open in this thread: modules must not move here, those of other threads may.
+    depth = 0
+    # How many are open in the process: while there is one, PyTorch's method is replaced.
+    _lock, _n_contexts = Lock(), 0
     _move: Any = torch.nn.Module._apply
 
     @classmethod

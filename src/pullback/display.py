@@ -1,4 +1,4 @@
-"""How results, models and spaces look by themselves: one line, or a table in a notebook."""
+"""How results, models and spaces are shown: in one line, or as a table in a notebook."""
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence

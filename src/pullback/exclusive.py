@@ -1,4 +1,4 @@
-"""One thread at a time where all threads share a state, and what a fork makes of it.
+"""One thread at a time where all threads share a state, also after a fork of the process.
 
 PyTorch keeps for the whole process, not for a thread: the levels of nested derivatives in forward
 mode, the choice of kernels for attention, whether distributions check their arguments, and the
@@ -16,7 +16,9 @@ import torch
 __all__ = ["exclusive"]
 
 _lock = threading.RLock()
-_lost_threads = 0  # of the process that forked this one, until somebody was told
+# With how many threads the process computed that this one was forked from, if they were several: 0
+# once the user was warned of it.
+_lost_threads = 0
 
 
 def exclusive() -> AbstractContextManager[bool]:
@@ -54,8 +56,9 @@ def _after_fork_in_child() -> None:
     _lock.release()
 
 
-# The thread that forks takes the lock first: no other is then in the middle of altering what the
-# child inherits, and the lock has an owner that the child has too.
+# The thread that forks takes the lock first. So no other thread is in the middle of altering what
+# the child inherits, and the lock is held by the one thread that lives on in the child, which can
+# release it there.
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
         before=_lock.acquire,

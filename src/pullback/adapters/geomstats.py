@@ -96,7 +96,10 @@ class GeomstatsMetric:
         return np.square(self.dist(point_a, point_b))
 
     def dist_pairwise(self, points: Any, n_jobs: int = 1) -> Array:
-        """Measure all distances, see `Manifold.pairwise_dist`: shape `(n, n)`; one job is all."""
+        """Measure all distances, see `Manifold.pairwise_dist`: shape `(n, n)`.
+
+        `n_jobs` is ignored, as all are computed together.
+        """
         del n_jobs
         return _array(self.manifold.pairwise_dist(points, progress=False))
 

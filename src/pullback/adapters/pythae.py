@@ -25,7 +25,7 @@ def from_pythae(model: Any) -> Decoder:
     ==========  ==========================================================
 
     The sigmoid that a decoder for `"bce"` ends in is taken off where it can be, so that its logits
-    are exact; else they are read off the probabilities, which say nothing beyond 1 - 1e-16.
+    are exact; else they are read off the probabilities, which are rounded to 1 beyond 1 - 1e-16.
 
     Args:
         model: a trained `pythae` model, such as `VAE`, `BetaVAE` or `RHVAE`, as it is or loaded by
@@ -68,7 +68,7 @@ def from_pythae(model: Any) -> Decoder:
 
 
 def rhvae_metric(model: Any) -> RHVAEMetric:
-    r"""Take the metric that an RHVAE of pythae has learned, which asks no decoder.
+    r"""Take the metric that an RHVAE of pythae has learned, which needs no decoder.
 
     M(z)^-1 = sum_i M_i exp(-|z - c_i|^2 / T^2) + lambda I, with the centroids c_i and the matrices
     M_i that the model keeps.

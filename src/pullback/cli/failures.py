@@ -12,6 +12,7 @@ _FAILED, _WRONG_USAGE = 1, 2
 # The exit code that typer gives a command that was ended by Ctrl-C: 128 + SIGINT, as shells do. It
 # prints nothing then.
 _INTERRUPTED = 130
+# Whether tracebacks are wanted, from `--debug` on.
 _debug = False
 
 
@@ -30,8 +31,8 @@ def remember_debug(wanted: bool) -> bool:
 class failures_as_paragraphs:  # noqa: N801
     """A `with` block whose errors end the process with one paragraph and an exit code.
 
-    Exit code 2 for what was asked for and cannot be, 1 for what failed or was interrupted. Errors
-    that are no fault of the user's, which is to say bugs, keep their traceback.
+    The exit code is 2 if the command was called wrongly, as with a value out of range, and 1 if it
+    failed or was interrupted. Errors of other kinds are bugs, and keep their traceback.
 
     Example:
         >>> with failures_as_paragraphs():

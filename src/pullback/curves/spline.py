@@ -32,7 +32,8 @@ class CubicSpline(Curve):
     def __init__(self, nodes: Points) -> None:
         super().__init__(nodes)
         slopes = _slope_matrix(nodes.shape[-2], nodes.dtype, nodes.device)
-        # dc/ds at the nodes, where one segment has length one in s; of a point, exactly zero.
+        # dc/ds at the nodes, where one segment has length one in s. By differences to the first
+        # node, so that a curve that stays at one point has slopes of exactly zero.
         self._slopes = slopes @ (nodes - nodes[..., :1, :])
 
     def at(self, t: Tensor) -> Points:

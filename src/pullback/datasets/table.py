@@ -79,7 +79,7 @@ def _as_matrix(source: str, X: NDArray[Any]) -> NDArray[Any]:
     if X.shape[-1] == 0:
         raise InvalidDataError(f"{source} has no features: its data have shape {X.shape}.")
     single = X.dtype.kind == "f" and X.dtype.itemsize <= 4
-    with np.errstate(over="ignore"):  # beyond float64 is infinite, and refused as such
+    with np.errstate(over="ignore"):  # it becomes infinite, which is refused later
         return X.astype(np.float32 if single else np.float64)
 
 

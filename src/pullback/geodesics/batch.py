@@ -32,7 +32,7 @@ class Batch:
         return len(self.status)
 
     def __bool__(self) -> bool:
-        """A single result has no length, but is there."""
+        """Be true unless the batch is empty: a single result has no length, but counts as true."""
         return self.status.numel() > 0
 
     def __getitem__(self: _Self, index: Any) -> _Self:

@@ -18,7 +18,7 @@ __all__ = ["differentiable_length"]
 def differentiable_length(
     metric: Metric, result: GeodesicResult, point_a: Latent, point_b: Latent
 ) -> Scalars:
-    r"""Attach geodesic lengths to the end points and to what the metric depends on.
+    r"""Give geodesic lengths their derivatives by the end points and by the metric's parameters.
 
     A geodesic is stationary: moving its interior does not change its length. So dL = <c'(1), db> /
     |c'(1)| - <c'(0), da> / |c'(0)| + int d|c'| dt, where the last term is the change of the metric
@@ -87,7 +87,10 @@ def _moved_length(metric: Metric, nodes: Tensor, ends: Tensor) -> Tensor:
 
 
 class _Change(torch.autograd.Function):
-    """What the lengths of geodesics gain as their ends move: zero, with its derivatives."""
+    """The change of the lengths as the ends move: its value is zero, its derivative is not.
+
+    It is added to lengths that were measured without derivatives.
+    """
 
     @staticmethod
     def forward(ctx: Any, ends: Tensor, slope: Tensor, metric: Metric, nodes: Tensor) -> Tensor:
@@ -121,11 +124,11 @@ class _Slope(torch.autograd.Function):
 
 
 class _Last(torch.autograd.Function):
-    """Derivatives that have none themselves."""
+    """Second derivatives, passed on as they are: to differentiate once more is refused."""
 
     @staticmethod
     def forward(ctx: Any, values: Tensor, ends: Tensor) -> Tensor:
-        del ends  # what they would depend on
+        del ends  # an input only so that a third derivative by the ends is asked of this class
         return values.clone()
 
     @staticmethod
@@ -135,7 +138,7 @@ class _Last(torch.autograd.Function):
 
 
 class _FirstOnly(torch.autograd.Function):
-    """Lengths that depend on parameters of the metric."""
+    """Lengths that depend on parameters of the metric: a second derivative by them is refused."""
 
     @staticmethod
     def forward(ctx: Any, lengths: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The metrics of an ensemble of decoders: the expected one, and the energy of unlike draws."""
+"""The metrics of an ensemble of decoders: the expected one, and one of independent members."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -22,8 +22,8 @@ class EnsembleMetric(SumMetric):
     For pull-backs M_s = J_s^T J_s it is the pull-back by all immersions at once, (phi_1, ...,
     phi_k) / sqrt(k), so a squared chord is the mean of the members' squared chords. It equals
     J_m^T J_m plus the covariance of the Jacobians, with m the mean of the immersions: it grows
-    where the members disagree about how x changes with z, not where they disagree about x itself:
-    `decorrelated` counts that.
+    where the members disagree about how x changes with z, not where they disagree about x itself,
+    which the energy of `decorrelated` counts.
 
     Args:
         members: the metrics of the members, whatever they are.

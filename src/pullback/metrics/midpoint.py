@@ -40,6 +40,7 @@ def from_middle(
         >>> at.gradient.tolist(), at.hessian.tolist()
         ([-6.0, 6.0], [[2.0, -2.0], [-2.0, 2.0]])
     """
+    # By the chain rule d/da = (d/dm) / 2 - d/ds and d/db = (d/dm) / 2 + d/ds.
     force = 2 * (metric @ step.unsqueeze(-1)).squeeze(-1)
     both, turn = hessian / 4 + 2 * metric, (mixed + mixed.mT) / 2
     across = hessian / 4 - 2 * metric + (mixed - mixed.mT) / 2

@@ -157,9 +157,11 @@ class RestrictedMetric(Metric):
         return decoder(self.embed(w))
 
     def _along(self, w: Tensor) -> Tensor:
+        """Return B w, a tangent vector of the whole space."""
         return w @ self.basis.to(w).mT
 
     def _both(self, H: Tensor) -> Tensor:
+        """Return B^T H B, a quadratic form on the subspace."""
         basis = self.basis.to(H)
         return basis.mT @ H @ basis
 

@@ -14,6 +14,7 @@ from pullback.shapes import Ambient, Data
 
 __all__ = ["FixedDropout", "mc_dropout"]
 
+# Layers that drop whole channels: their mask has one number for each channel.
 _BY_CHANNEL = (nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
 
 

@@ -58,7 +58,7 @@ class Mixture(Distribution):
         return log_probs.logsumexp(0) - math.log(len(self.components))
 
     def sample(self, sample_shape: Any = ()) -> Tensor:
-        """Draw from a component of chance, another for each element of the batch."""
+        """Draw each element of the batch from a component that is chosen at random for it."""
         draws = self._stack([p.sample(torch.Size(sample_shape)) for p in self.components])
         batch = draws.shape[1 : draws.ndim - len(self.event_shape)]
         chosen = torch.randint(len(draws), batch, device=draws.device)
@@ -93,7 +93,7 @@ class EnsembleDecoder(nn.Module):
 
     Attributes:
         members: the members, as modules.
-        latent_dim: the latent dimension d, None if nobody says it.
+        latent_dim: the latent dimension d, None if neither it nor a member says it.
         data_dim: the data dimension D, None if no member says it.
 
     Raises:
@@ -130,7 +130,7 @@ class EnsembleDecoder(nn.Module):
 
     @property
     def likelihood(self) -> Any:
-        """The likelihood of the first member, for what data they stand for; None if it has none."""
+        """The likelihood of the first member, which says what data are allowed, or None."""
         return getattr(self.members[0], "likelihood", None)
 
     def forward(self, z: Latent) -> Any:
@@ -138,7 +138,7 @@ class EnsembleDecoder(nn.Module):
         return _mixed([member(z) for member in self.members])
 
     def draw_member(self, generator: torch.Generator | None = None) -> nn.Module:
-        """Return one member of chance, as each mini-batch trains one.
+        """Return one member at random: in training each mini-batch trains one.
 
         Args:
             generator: the source of randomness; torch's global one if None.

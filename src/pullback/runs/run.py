@@ -21,8 +21,12 @@ from pullback.shapes import Codes, Nodes
 
 __all__ = ["Run", "draw_pairs", "manifold_over"]
 
-_MOST_NODES = 2000  # training codes that the graph of distances runs through
-_MARGIN = 0.5  # of the table beyond the codes: draws and walks go further than they
+# The most training codes that the graph of distances runs through. Set by judgement: more see finer
+# ways round walls, and take longer.
+_MOST_NODES = 2000
+# How far the table of the metric reaches beyond the codes, as a share of their extent: random draws
+# and walks leave the codes, and beyond the table each point takes the decoder.
+_MARGIN = 0.5
 
 
 class Run:
@@ -100,8 +104,8 @@ def manifold_over(
         vae: the model.
         Z_train: codes of training data, shape `(n_train, d)`: a graph over some of them helps the
             search for geodesics.
-        Z_test: all codes of held-out data, shape `(n_test, d)`, that the table covers too: so it is
-            the same one whoever asks first.
+        Z_test: all codes of held-out data, shape `(n_test, d)`. The table covers all of them,
+            however many are measured, so that report and analyses share the one that is kept.
         seed: which of the codes.
         folder: where the table is kept, see `Manifold.tabulated`.
 

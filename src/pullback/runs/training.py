@@ -108,7 +108,7 @@ def train(folder: RunFolder, *, progress: bool = True) -> VAE:
             progress=progress,
         )
         network.save(folder.network_model)
-    # Only now: what is on disk allows to go on from wherever a run stopped.
+    # Deleted last: until both models are saved, a run that stops can go on from its checkpoint.
     folder.checkpoint.unlink(missing_ok=True)
     folder.network_checkpoint.unlink(missing_ok=True)
     return vae

@@ -36,6 +36,7 @@ def check_chords(case: MetricTrial) -> None:
     metric, z, chain = case.metric, case.z, case.chain()
     step = _STEP * case.scale * unit(case.v)
     squared = metric.norm(z, step).square()
+    # The square of a chord is off by the fourth power of its length: two lengths extrapolate.
     wide, narrow = (
         metric.chords(torch.stack([z - step / n, z + step / n], 1)).squeeze(1).square() * n**2 / 4
         for n in (1, 2)
@@ -85,7 +86,8 @@ def check_chord_gradients(case: MetricTrial) -> None:
     found = (gradient * along[:, 1:-1]).sum((-1, -2))
     agree("chord gradient", found, slope, _slack(case, chain), case.z)
     value, gradient = metric.energy_gradient(chain)
-    # Of fourth order in the step, by whatever rule: what is left differs.
+    # A metric may compute it by a rule of its own, of fourth order in the step as the default: the
+    # two may differ by as much as each is off.
     agree("energy gradient: value", value, total, REACH * total, case.z)
     off = gradient - Metric.energy_gradient(metric, chain)[1]
     within("energy gradient", (off * along[:, 1:-1]).abs(), 10 * _slack(case, chain), case.z)

@@ -76,7 +76,7 @@ def _check_rows(f: Map, z: Tensor) -> None:
 
 
 def _check_shapes(decoder: Callable[[Tensor], Any], z: Tensor) -> None:
-    """Outputs that are tensors keep the leading dimensions of z in front, or take but `(n, d)`."""
+    """The leading dimensions of z come first in the output, even if the decoder takes rows only."""
     wrapped = Decoder(decoder, latent_dim=z.shape[-1], check=False)
     flat, shaped = wrapped(z), wrapped(torch.stack([z, z.flip(0)]))
     rows = flatten_output(flat)
@@ -93,7 +93,7 @@ def _check_derivatives(f: Map, z: Tensor, rtol: float) -> None:
 
 
 def _hold(law: str, error: Tensor | float, limit: Tensor | float) -> None:
-    if not float(error) <= float(limit):  # which NaN is not
+    if not float(error) <= float(limit):  # and not `error > limit`, which NaN would pass
         raise AssertionError(
             f"The decoder breaks the law {law!r}: off by {float(error):.3g}, allowed are "
             f"{float(limit):.3g}."

@@ -84,6 +84,7 @@ def _of_metric(metric: Metric, z: Tensor) -> Tensor:
 
 
 def _raised(M: Tensor, lowered: Tensor) -> Tensor:
+    """Raise the first index by M^-1: from symbols `(n, d, d^2)` of the first kind to the second."""
     L, positive = linalg.cholesky(M)
     symbols = torch.cholesky_solve(lowered, L).unflatten(-1, M.shape[-2:])
     return torch.where(positive[:, None, None, None], symbols, torch.nan)

@@ -108,7 +108,7 @@ class Hamiltonian(MetropolisSampler):
         points, there, velocity, log_change, whole = self._fly(z, here, v, step)
         gain = _log_joint(there, velocity) - _log_joint(here, v) + log_change
         log_ratio = torch.where(whole, gain, -torch.inf)
-        # To leave the region is no fault of the integration.
+        # A flight that ended outside the region has density 0 there: it is refused, but not broken.
         broken = ~whole | (there.log_density.isfinite() & ~(gain > -_DIVERGED))
         return Proposal(points, there, log_ratio, broken)
 

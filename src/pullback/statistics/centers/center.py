@@ -1,4 +1,4 @@
-"""What the mean and the median of points share: their door, their starts and their methods."""
+"""What the mean and the median of points share: checks of data, starts and methods."""
 
 import warnings
 from abc import abstractmethod

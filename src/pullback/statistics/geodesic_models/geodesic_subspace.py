@@ -31,7 +31,10 @@ class Nearest(NamedTuple):
     converged: Mask
 
     def mean_square(self, w: Tensor) -> Tensor:
-        """Average the squared distances with weights w that sum to 1: infinite if not reached."""
+        """Average the squared distances with weights w that sum to 1.
+
+        It is infinite where a point of positive weight was not reached.
+        """
         squared = self.residuals.squared()
         return torch.where(w > 0, w * squared, 0).sum()
 
@@ -152,7 +155,7 @@ class Extension(NamedTuple):
 
 
 class _Turning:
-    """The half mean square to the nearest points, as a function of the last direction.
+    """Half of the mean squared distance to the nearest points, as a function of the last direction.
 
     The direction is that of u_0 + sum_j y_j b_j, where u_0 and the b_j are orthonormal.
     """
@@ -180,7 +183,8 @@ class _Turning:
         there, a = nearest.residuals, nearest.coordinates
         self.warm = torch.where(there.reached.unsqueeze(-1), a, self.warm)
         D = a[:, -1, None, None] * (there.by_velocity @ self.spaces.vectors(turns).mT)
-        # The nearest point is one: to move along the subspace changes nothing, to first order.
+        # As a_n is where the distance is least within the subspace, its change with y adds nothing
+        # to the gradient: only the turn of the last direction counts.
         gradient = -torch.einsum("n,nai,na->i", self.w, D, there.values)
         Q = torch.linalg.qr(there.by_velocity @ self.spaces.vectors(frame).mT)[0]
         D = D - Q @ (Q.mT @ D)
