@@ -62,8 +62,8 @@ ROOMS = {
         ["diagnostics"],
         ["samples"],
         ["base"],
-        ["along", "brownian", "chains", "support"],
-        ["generation", "heat_kernel", "volume"],
+        ["brownian", "chains", "independent", "support"],
+        ["along", "generation", "heat_kernel", "volume"],
     ],
     "runs": [
         ["preparation", "streams"],

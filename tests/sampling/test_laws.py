@@ -19,8 +19,10 @@ from pullback.sampling import (
     GeodesicTube,
     Hamiltonian,
     HeatKernel,
+    IndependentSampler,
     Langevin,
     MetropolisSampler,
+    Samples,
     Support,
     SupportSampler,
     VolumeSampler,
@@ -78,6 +80,7 @@ DRAWS = {
     "support": lambda M: SupportSampler(Support(M, CODES)),
     "volume": lambda M: VolumeSampler(M, BOX, n_cells=16),
     "inverse volume": lambda M: VolumeSampler(M, BOX, n_cells=16, power=-1),
+    "heat from a point": lambda M: HeatKernel(M, time=1.5, n_substeps=6).at([0.0, 0.0]),
     "tube": lambda M: GeodesicTube(M, M.geodesic([-1.0, 0.0], [0.8, 0.5]), spread=0.1),
 }
 EVERY_CHAIN = pytest.mark.parametrize("name", CHAINS)
@@ -91,8 +94,9 @@ EVERY_HALF = pytest.mark.parametrize("half", BAD_HALVES)
 def test_every_public_sampler_is_here():
     public = {n for n in sampling.__all__ if hasattr(getattr(sampling, n), "sample")}
     makers = [make(plane()) for make in (CHAINS | DRAWS).values()]
-    here = {type(made).__name__ for made in makers}
-    assert here == public - {"Sampler", "MetropolisSampler"}
+    here = {type(made).__name__ for made in makers} - {"HeatKernelDraws"}
+    assert here == public - {"Sampler", "MetropolisSampler", "IndependentSampler"}
+    assert all(isinstance(DRAWS[name](plane()), IndependentSampler) for name in DRAWS)
 
 
 @pytest.mark.slow
@@ -180,6 +184,32 @@ def test_numbers_of_steps_that_are_none(name, n):
 def test_numbers_of_draws_that_are_none(name, n):
     with pytest.raises(InvalidParameterError, match="`n` must be an integer >= 1"):
         DRAWS[name](plane()).sample(n)
+
+
+@EVERY_DRAW
+@pytest.mark.parametrize("n", [1, 7])
+def test_any_number_of_draws_of_one_kind(name, n):
+    M = plane()
+    before = torch.get_rng_state()
+    samples = DRAWS[name](M).sample(n, random_state=0)
+    assert torch.equal(before, torch.get_rng_state())
+    assert isinstance(samples, Samples)
+    assert samples.points.shape == (n, 2)
+    assert samples.points.dtype == M.dtype
+    assert not samples.points.requires_grad
+    assert samples.status.shape in ((), (n,))
+    assert samples.log_density is None or samples.log_density.shape == (n,)
+    assert str(samples).startswith(f"1 chains of {n} draws in 2 dimensions")
+    assert len(samples.to_frame()) == n
+
+
+@pytest.mark.slow
+@EVERY_DRAW
+def test_draws_know_nothing_of_each_other(name):
+    options = {"spacing": "random"} if name == "tube" else {}
+    z = DRAWS[name](plane()).sample(2000, random_state=0, **options).points
+    z = (z - z.mean(0)) / z.std(0)
+    assert float((z[1:] * z[:-1]).mean(0).abs().max()) < 4 / 2000**0.5
 
 
 def drawn(name, random_state, dtype=torch.float64):

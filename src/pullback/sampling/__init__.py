@@ -10,6 +10,7 @@ from pullback.sampling.chains.target import Target
 from pullback.sampling.diagnostics import Diagnostics, effective_sample_size, r_hat
 from pullback.sampling.generation import SupportSampler
 from pullback.sampling.heat_kernel import HeatKernel
+from pullback.sampling.independent import IndependentSampler
 from pullback.sampling.samples import ChainStatus, Samples
 from pullback.sampling.support import Support
 from pullback.sampling.volume import VolumeSampler
@@ -22,6 +23,7 @@ __all__ = [
     "GeodesicTube",
     "Hamiltonian",
     "HeatKernel",
+    "IndependentSampler",
     "Langevin",
     "MetropolisSampler",
     "Sampler",

@@ -7,11 +7,12 @@ from torch import Tensor
 
 from pullback import linalg
 from pullback.curves import Curve
-from pullback.errors import InvalidParameterError, check_choice, check_integer, check_number
+from pullback.errors import InvalidParameterError, check_choice, check_number
 from pullback.geodesics import GeodesicResult
 from pullback.geodesics import Status as GeodesicStatus
 from pullback.manifolds import Manifold
-from pullback.sampling.base import check_manifold, torch_generator
+from pullback.sampling.base import check_manifold
+from pullback.sampling.independent import IndependentSampler
 from pullback.sampling.samples import ChainStatus, Samples
 from pullback.shapes import Mask
 
@@ -21,7 +22,7 @@ __all__ = ["GeodesicTube"]
 _FINE = 2000
 
 
-class GeodesicTube:
+class GeodesicTube(IndependentSampler):
     r"""Points along curves by their arc length in the metric, and normal draws around them.
 
     Around: exp at a point of the curve of s xi, where xi ~ N(0, M^-1) less its part along the
@@ -82,10 +83,17 @@ class GeodesicTube:
         Raises:
             InvalidParameterError: `n` or `spacing` is not as said.
         """
-        check_integer("n", n)
         check_choice("spacing", spacing, ("equal", "random"))
+        n, generator = self._begin(n, random_state)
+        with torch.no_grad():
+            return self._draw(n, generator, spacing)
+
+    def draw(self, n: int, generator: torch.Generator) -> Samples:
+        """Draw around points at equal arc lengths, see `sample`."""
+        return self._draw(n, generator, "equal")
+
+    def _draw(self, n: int, generator: torch.Generator, spacing: str) -> Samples:
         nodes = self.curve.nodes.detach()
-        generator = torch_generator(random_state, nodes.device)
         batch = nodes.shape[:-2]
         if spacing == "equal":
             share = torch.linspace(0, 1, n, dtype=nodes.dtype, device=nodes.device)
@@ -94,12 +102,11 @@ class GeodesicTube:
             share = torch.rand(
                 (*batch, n), generator=generator, dtype=nodes.dtype, device=nodes.device
             )
-        with torch.no_grad():
-            points, tangent, finite = self._along(share)
-            status = torch.zeros((*batch, n), dtype=torch.long, device=nodes.device)
-            if self.spread > 0:
-                points, status = self._around(points, tangent, generator)
-            status = torch.where(finite, status, int(ChainStatus.NO_GEODESIC))
+        points, tangent, finite = self._along(share)
+        status = torch.zeros((*batch, n), dtype=torch.long, device=nodes.device)
+        if self.spread > 0:
+            points, status = self._around(points, tangent, generator)
+        status = torch.where(finite, status, int(ChainStatus.NO_GEODESIC))
         return Samples(points, status=status)
 
     def _along(self, share: Tensor) -> tuple[Tensor, Tensor, Mask]:

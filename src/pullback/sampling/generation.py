@@ -11,10 +11,9 @@ from pullback.errors import (
     ConvergenceError,
     InvalidDataError,
     InvalidParameterError,
-    check_integer,
     check_number,
 )
-from pullback.sampling.base import torch_generator
+from pullback.sampling.independent import IndependentSampler
 from pullback.sampling.samples import Samples
 from pullback.sampling.support import Support
 
@@ -27,7 +26,7 @@ _ROUNDS = 200
 _ENTRIES = 2**21
 
 
-class SupportSampler:
+class SupportSampler(IndependentSampler):
     r"""Independent draws near codes of data, none of them off the support.
 
     Proposals come from the codes, each blurred in the unit of the metric, and those off the support
@@ -57,7 +56,7 @@ class SupportSampler:
     def __init__(self, support: Support | Any, *, spread: float | None = None) -> None:
         if not isinstance(support, Support):
             raise InvalidParameterError("support", "a Support", type(support).__name__)
-        self.support = support
+        self.support, self.manifold = support, support.manifold
         metric = support.manifold.metric
         factor, regular = linalg.cholesky(metric.metric_matrix(support.codes).detach())
         if not bool(regular.any()):
@@ -69,13 +68,12 @@ class SupportSampler:
             spread = self._median_gap()
         self.spread = check_number("spread", spread, 0, open_low=True)
 
-    def sample(self, n: int, *, random_state: int | torch.Generator | None = None) -> Samples:
-        """Draw points.
+    def draw(self, n: int, generator: torch.Generator) -> Samples:
+        """Draw points, see `IndependentSampler.sample`.
 
         Args:
             n: how many.
-            random_state: a seed, or a generator on the manifold's device; None for a seed from
-                torch's global generator.
+            generator: the source of randomness.
 
         Returns:
             Points `(n, d)`, with the log-density with respect to the Riemannian volume (normalised
@@ -84,8 +82,6 @@ class SupportSampler:
         Raises:
             ConvergenceError: hardly any proposal lies on the support.
         """
-        check_integer("n", n)
-        generator = torch_generator(random_state, self._centers.device)
         kept: list[Tensor] = []
         n_kept = n_proposed = 0
         for _ in range(_ROUNDS):

@@ -9,10 +9,11 @@ from torch import Tensor
 from pullback.errors import InvalidDataError, check_integer, check_number, check_points
 from pullback.manifolds import Manifold
 from pullback.sampling.brownian import BrownianMotion
+from pullback.sampling.independent import IndependentSampler
 from pullback.sampling.samples import Samples
-from pullback.shapes import Scalars
+from pullback.shapes import Latent, Scalars
 
-__all__ = ["HeatKernel"]
+__all__ = ["HeatKernel", "HeatKernelDraws"]
 
 
 class HeatKernel:
@@ -85,6 +86,22 @@ class HeatKernel:
         """
         n = check_integer("n_draws", n_draws)
         z = check_points("start", start, self.manifold.dim)
+        return self._draw(z, n, random_state, progress)
+
+    def at(self, start: Any) -> "HeatKernelDraws":
+        """Return the law p_t(z_0, .) from fixed starts, as an `IndependentSampler`.
+
+        Args:
+            start: z_0, shape `(*batch, d)`.
+
+        Raises:
+            InvalidDataError: a start is not finite or of another dimension.
+        """
+        return HeatKernelDraws(self, check_points("start", start, self.manifold.dim))
+
+    def _draw(
+        self, z: Tensor, n: int, random_state: int | torch.Generator | None, progress: bool
+    ) -> Samples:
         starts = z.unsqueeze(-2).expand(*z.shape[:-1], n, z.shape[-1])
         walks = self._walk.sample(
             starts, self.n_substeps, random_state=random_state, progress=progress
@@ -155,3 +172,26 @@ class HeatKernel:
                 f"{tuple(z[0].shape)} and {tuple(z[1].shape)}."
             ) from error
         return a, b
+
+
+class HeatKernelDraws(IndependentSampler):
+    """The law p_t(z_0, .) of Brownian motion from fixed starts; see `HeatKernel.at`.
+
+    Args:
+        kernel: the heat kernel.
+        start: z_0, shape `(*batch, d)`.
+
+    Example:
+        >>> from pullback.manifolds.reference import HalfPlane
+        >>> draws = HeatKernel(Manifold(HalfPlane()), time=0.1).at([0.0, 1.0])
+        >>> draws.sample(5, random_state=0).points.shape
+        torch.Size([5, 2])
+    """
+
+    def __init__(self, kernel: HeatKernel, start: Latent) -> None:
+        self.kernel, self.manifold = kernel, kernel.manifold
+        self.start = start
+
+    def draw(self, n: int, generator: torch.Generator) -> Samples:
+        """Take n walks from each start to their ends, see `HeatKernel.sample`."""
+        return self.kernel._draw(self.start, n, generator, progress=False)

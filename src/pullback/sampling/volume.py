@@ -18,8 +18,9 @@ from pullback.errors import (
 )
 from pullback.manifolds import Manifold
 from pullback.metrics.tables.bspline import BSpline
-from pullback.sampling.base import check_manifold, torch_generator
+from pullback.sampling.base import check_manifold
 from pullback.sampling.chains.target import region_mask
+from pullback.sampling.independent import IndependentSampler
 from pullback.sampling.samples import Samples
 from pullback.sampling.support import Support
 from pullback.shapes import Mask
@@ -44,7 +45,7 @@ _DEPTH = 700.0
 _ROUNDS = 1000
 
 
-class VolumeSampler:
+class VolumeSampler(IndependentSampler):
     r"""Independent draws with density (det M)^(power / 2) dz, in a box of at most 3 dimensions.
 
     - `power=1`: uniform by the Riemannian volume. With a wall of the variance most of the volume
@@ -113,13 +114,12 @@ class VolumeSampler:
             self._bound, self._low = self._bound_cells()
         self._size = (self.box[1] - self.box[0]) / self.n_cells
 
-    def sample(self, n: int, *, random_state: int | torch.Generator | None = None) -> Samples:
-        """Draw points.
+    def draw(self, n: int, generator: torch.Generator) -> Samples:
+        """Draw points, see `IndependentSampler.sample`.
 
         Args:
             n: how many.
-            random_state: a seed, or a generator on the manifold's device; None for a seed from
-                torch's global generator.
+            generator: the source of randomness.
 
         Returns:
             Points `(n, d)`, the logarithm of their density with respect to the Riemannian volume,
@@ -130,36 +130,33 @@ class VolumeSampler:
 
         Warns with `ConvergenceWarning` if the density was above its bound at a proposal.
         """
-        check_integer("n", n)
-        generator = torch_generator(random_state, self.box.device)
         weights = self._bound.exp()
         kept: list[Tensor] = []
         n_kept = n_proposed = n_above = 0
-        with torch.no_grad():
-            for _ in range(_ROUNDS):
-                if n_kept >= n:
-                    break
-                z, accepted, above = self._propose(weights, max(n, 1000), generator)
-                kept.append(z[accepted])
-                n_kept += int(accepted.sum())
-                n_proposed += len(z)
-                n_above += int(above.sum())
-            else:
-                raise ConvergenceError(
-                    f"Only {n_kept} of {n_proposed} proposals were accepted, but {n} were asked "
-                    "for: give a `box` closer to the region, or more `n_cells`."
-                )
-            if n_above:
-                warnings.warn(
-                    f"the density was above its bound at {n_above} of {n_proposed} proposals, "
-                    "where too few points were drawn: raise `n_cells`.",
-                    ConvergenceWarning,
-                    stacklevel=2,
-                )
-            points, share = torch.cat(kept)[:n], n_kept / n_proposed
-            whole = self._bound.logsumexp(0) + self._size.log().sum() + math.log(share)
-            log_density = (self.power - 1) * self.manifold.metric.log_volume(points)
-            log_density = log_density - whole - self._offset
+        for _ in range(_ROUNDS):
+            if n_kept >= n:
+                break
+            z, accepted, above = self._propose(weights, max(n, 1000), generator)
+            kept.append(z[accepted])
+            n_kept += int(accepted.sum())
+            n_proposed += len(z)
+            n_above += int(above.sum())
+        else:
+            raise ConvergenceError(
+                f"Only {n_kept} of {n_proposed} proposals were accepted, but {n} were asked for: "
+                "give a `box` closer to the region, or more `n_cells`."
+            )
+        if n_above:
+            warnings.warn(
+                f"the density was above its bound at {n_above} of {n_proposed} proposals, where "
+                "too few points were drawn: raise `n_cells`.",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+        points, share = torch.cat(kept)[:n], n_kept / n_proposed
+        whole = self._bound.logsumexp(0) + self._size.log().sum() + math.log(share)
+        log_density = (self.power - 1) * self.manifold.metric.log_volume(points)
+        log_density = log_density - whole - self._offset
         return Samples(
             points,
             status=torch.zeros((), dtype=torch.long, device=points.device),
