@@ -227,10 +227,44 @@ def test_the_graph_over_the_data_is_built_once():
     assert graph is M.graph_over(10 * data)
     torch.testing.assert_close(graph.nodes[:30], data.double())
     free = Manifold(paraboloid, dim=2)
-    small = free.graph_over(data.double())
-    assert free.graph_over(data.double() / 2) is small
-    assert free.graph_over(100 * data.double()) is not small
+    ends = torch.tensor([[0.1, 0.2], [1.0, 0.9]]).double()
+    small = free.graph_over(ends)
+    assert free.graph_over(ends.flip(0) * 0.95 + 0.01) is small  # in the same box of the lattice
+    assert free.graph_over(100 * ends) is not small
+    assert free.graph_over(ends) is small
     assert Manifold(paraboloid, dim=3).graph_over(torch.zeros(1, 3)) is None
+
+
+def test_a_graph_belongs_to_its_question_not_to_those_before():
+    """A wide question first left a coarse graph to all that followed, and they another answer."""
+    ends = torch.tensor([[-0.5, 0.1], [0.4, 0.2]]).double()
+    M, asked_before = Manifold(paraboloid, dim=2), Manifold(paraboloid, dim=2)
+    asked_before.graph_over(torch.tensor([[-5.0, -5.0], [5.0, 5.0]]).double())
+    one, other = M.graph_over(ends), asked_before.graph_over(ends)
+    assert torch.equal(one.nodes, other.nodes)
+    assert one.dist(*ends.split(1)).equal(other.dist(*ends.split(1)))
+    assert one.covers(ends)
+
+
+@pytest.mark.slow
+def test_an_answer_does_not_depend_on_the_questions_before():
+    """Bells in the plane, so that starts differ: the same to the last bit, whatever was asked."""
+    centers = torch.tensor([[0.0, 0.2], [0.6, -0.5], [-0.7, 0.5]]).double()
+
+    def bells(z):
+        squared = (z.unsqueeze(-2) - centers).square().sum(-1)
+        return torch.cat([z, 2 * (-squared / 0.1).exp().sum(-1, keepdim=True)], -1)
+
+    a = torch.tensor([[-1.0, 0.2], [-1.1, -0.4], [-0.6, 1.0]]).double()
+    b = torch.tensor([[1.0, 0.1], [1.2, 0.3], [0.5, -1.0]]).double()
+    M = Manifold(bells, dim=2)
+    M.geodesic(4 * a, 4 * b, confirm=False)
+    for k in range(3):
+        alone = Manifold(bells, dim=2).geodesic(a[k], b[k], confirm=False)
+        asked = M.geodesic(a[k], b[k], confirm=False)
+        assert torch.equal(asked.curve.nodes, alone.curve.nodes)
+        assert torch.equal(asked.start_lengths, alone.start_lengths)
+        assert asked.start == alone.start
 
 
 @pytest.mark.slow

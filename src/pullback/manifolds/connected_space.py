@@ -7,7 +7,7 @@ import torch
 
 from pullback.curves import Curve
 from pullback.errors import ConvergenceWarning, check_choice, check_data, check_integer
-from pullback.geodesics import GeodesicResult, Trajectory, grid_nodes
+from pullback.geodesics import GeodesicResult, Trajectory, build_graph, grid_nodes
 from pullback.manifolds.analogy import Analogy, AttributeVector, analogy, attribute_vector
 from pullback.manifolds.curved_space import CurvedSpace
 from pullback.manifolds.spreading.balls import GeodesicBall, geodesic_ball
@@ -158,7 +158,9 @@ class ConnectedSpace(CurvedSpace):
             check_integer("resolution", resolution, low=2)
             points = grid_nodes(covered, resolution=resolution)
         z = self._points("points", points)
-        graph = self._graph_for(torch.cat([covered, z]))
+        graph = None if self.data is None else self.graph_over(z)
+        if graph is None:
+            graph = build_graph(self.metric, torch.cat([covered, z]).unique(dim=0))
         # One search of the graph for each centre, not for each point.
         return voronoi_cells(lambda z, c: graph.dist(c, z).T, c, z)
 

@@ -156,6 +156,6 @@ class GeometryPosterior:
 
 def _with_metric(manifold: GeodesicSpace, metric: Any) -> GeodesicSpace:
     other: Any = copy.copy(manifold)
-    other.metric, other._graph = metric, None
+    other.metric, other._graphs = metric, {}
     space: GeodesicSpace = other
     return space

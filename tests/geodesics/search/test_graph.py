@@ -8,6 +8,7 @@ import torch
 
 from pullback.errors import InvalidDataError, InvalidParameterError
 from pullback.geodesics import LatentGraph, grid_nodes
+from pullback.geodesics.search.graph import lattice_box
 from pullback.manifolds.reference import paraboloid
 from pullback.metrics import PullbackMetric
 
@@ -147,3 +148,17 @@ def test_a_graph_covers_no_points_of_another_dimension():
     graph = LatentGraph.build(PullbackMetric(lambda z: z), torch.rand(30, 2).double())
     assert not graph.covers(torch.full((3, 1), 0.5).double())
     assert graph.covers(torch.full((3, 2), 0.5).double())
+
+
+def test_a_box_of_the_lattice_covers_its_points_and_is_shared_by_many_others():
+    generator = torch.Generator().manual_seed(0)
+    z = torch.randn(200, 2, 2, generator=generator, dtype=torch.float64)
+    boxes = torch.stack([lattice_box(ends) for ends in z])
+    low, high = boxes.unbind(1)
+    assert bool((low <= z.amin(1)).all())
+    assert bool((high >= z.amax(1)).all())
+    extent = (z.amax(1) - z.amin(1)).amax(-1)
+    assert bool(((high - low)[:, 0] <= 4 * extent).all())  # no larger than it has to be
+    assert len(boxes.unique(dim=0)) < 50
+    nearby = lattice_box(torch.tensor([[0.3, 0.3], [0.3, 0.3]]).double())
+    assert bool((nearby[0] < nearby[1]).all())  # points that are one have a box too
