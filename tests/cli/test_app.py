@@ -1,9 +1,12 @@
 """What is wrong is refused at the door: exit code, one paragraph, nothing on disk."""
 
+import shlex
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from pullback.cli import commands
 from pullback.cli.failures import failures_as_paragraphs
 from pullback.datasets import Table
 from pullback.runs import RunFolder, Settings, prepare
@@ -72,6 +75,15 @@ def test_the_demo_refuses_what_cannot_be(pullback, tmp_path, words, message):
         (["--latent-dim", "4"], 2, "`--latent-dim` must be an integer in [1, 3], but got 4"),
         (["--scale", "log"], 2, "`scale` must be one of 'auto', 'none', 'standard', but got 'log'"),
         (["--image-shape", "2x2"], 2, "`--image-shape` must be HEIGHTxWIDTH with product 3"),
+        (["--likelihood", "gamma"], 2, "`--likelihood` must be one of 'bernoulli', 'beta_bino"),
+        (["--likelihood", "student_t", "--likelihood-option", "nu=3"], 2, "'student_t': df, but"),
+        (["--likelihood-option", "df"], 2, "`--likelihood-option` must be NAME=VALUE, each name"),
+        (["--likelihood-option", "=3"], 2, "`--likelihood-option` must be NAME=VALUE, each name"),
+        (
+            ["--likelihood-option", "a=3", "--likelihood-option", "a=4"],
+            2,
+            "must be NAME=VALUE, each name once, but got 'a=4'",
+        ),
         (["--image-shape", "wide"], 2, "`--image-shape` must be HEIGHTxWIDTH with product 3"),
         (["--label", "species"], 1, "no column 'species' that could hold the labels"),
         ([], 1, "columns that are not numeric: kind"),
@@ -226,3 +238,19 @@ def test_tracebacks_are_shown_where_they_are_wanted(pullback, tmp_path, place):
     words = ["report", tmp_path, "--debug"] if place == "after" else ["--debug", "report", tmp_path]
     with pytest.raises(InvalidParameterError):
         pullback(*words)
+
+
+def test_a_likelihood_and_its_options_come_through(pullback, tmp_path, table, monkeypatch):
+    found = []
+    monkeypatch.setattr(
+        commands, "_run", lambda out, table, settings, *, overwrite: found.append(settings)
+    )
+    words = ["--likelihood", "student_t"]
+    for option in ("df=3.5", "unit=nats", "edges=[0, 1]"):
+        words += ["--likelihood-option", option]
+    assert pullback("train", table, "--out", tmp_path, "--label", "kind", *words)[0] == 0
+    assert found[0].likelihood == "student_t"
+    assert found[0].likelihood_options == {"df": 3.5, "unit": "nats", "edges": [0, 1]}
+    # The command that a run gives for itself says the same.
+    assert pullback(*shlex.split(found[0].command_line(tmp_path))[1:])[0] == 0
+    assert found[1] == found[0]

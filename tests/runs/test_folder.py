@@ -1,4 +1,5 @@
 import json
+import shlex
 from dataclasses import replace
 
 import numpy as np
@@ -154,3 +155,25 @@ def test_the_command_line_says_all_that_is_not_a_default():
     )
     demo = Settings("demo", "0,1", "0a")
     assert demo.command_line("x").startswith("pullback demo --digits 0,1 --out x")
+
+
+def test_a_likelihood_comes_back_with_its_options(tmp_path, data):
+    options = {"df": 3.5, "unit": "nats", "edges": [0, 1]}
+    settings = replace(SETTINGS, likelihood="student_t", likelihood_options=options)
+    folder = RunFolder(tmp_path)
+    folder.begin(settings, data)
+    assert folder.settings() == settings
+    with pytest.raises(InvalidParameterError, match="likelihood student_t, not normal"):
+        folder.refuse_other(SETTINGS)
+    words = shlex.split(settings.command_line("run"))
+    given = [words[k + 1] for k, word in enumerate(words) if word == "--likelihood-option"]
+    assert given == ["df=3.5", "unit=nats", "edges=[0, 1]"]
+
+
+def test_a_run_from_before_likelihoods_is_one_of_the_normal(folder):
+    path = folder.path / "run.json"
+    document = json.loads(path.read_text())
+    del document["settings"]["likelihood"], document["settings"]["likelihood_options"]
+    path.write_text(json.dumps(document))
+    assert folder.settings() == SETTINGS
+    assert folder.settings().likelihood == "normal"

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -6,6 +8,11 @@ from pullback.datasets import Table
 from pullback.errors import DeviceError, InvalidDataError, InvalidParameterError
 from pullback.models import VAE
 from pullback.models.config import TrainingOptions
+from pullback.report.chapter import Verdict
+from pullback.report.chapters.density import supports
+from pullback.report.chapters.generation import generation
+from pullback.report.chapters.likelihood import likelihood
+from pullback.report.study import Study
 from pullback.runs import RunFolder, Settings, build_model, prepare, refuse_unfit, train
 from pullback.runs.training import with_constant_std, with_network_std
 
@@ -88,3 +95,28 @@ def test_a_run_that_is_trained_is_not_trained_again(tmp_path, X):
     assert not folder.network_checkpoint.exists()
     train(folder, progress=False)
     assert {p: p.stat().st_mtime_ns for p in folder.path.rglob("*") if p.is_file()} == written
+
+
+def test_the_likelihood_of_a_run_is_the_model_s(X):
+    settings = Settings("train", "a.csv", "0a", likelihood="student_t")
+    options = {"likelihood_options": {"df": 7}}
+    assert build_model(replace(settings, **options), prepared(X)).decoder.likelihood.df == 7
+    options = {"likelihood_options": {"n_categories": 5}, "likelihood": "categorical"}
+    assert build_model(replace(settings, **options), prepared(X)).config["n_categories"] == 5
+    with pytest.raises(InvalidParameterError, match=r"options of .*'student_t': df, but got scale"):
+        refuse_unfit(replace(settings, likelihood_options={"scale": 1}), prepared(X))
+
+
+def test_a_run_without_standard_deviations_has_one_model_and_chapters_say_so(tmp_path, X):
+    folder = RunFolder(tmp_path / "run")
+    settings = Settings("train", "a.csv", "0a", epochs=1, likelihood="student_t")
+    folder.begin(settings, prepared(X))
+    train(folder, progress=False)
+    assert folder.is_trained
+    assert not folder.network_model.exists()
+    study = Study(folder)
+    assert study.network is None
+    for chapter in (generation(study), likelihood(study)):
+        assert chapter.verdict is Verdict.ABSENT
+        assert "student t likelihood has no standard deviation" in chapter.outcome
+    assert list(supports(study)) == ["near the codes"]

@@ -105,6 +105,20 @@ def train(
         str | None,
         typer.Option(metavar="HEIGHTxWIDTH", help="Shape of an image, if a sample is one."),
     ] = None,
+    likelihood: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="What the data are, given their codes: normal, student_t, bernoulli, poisson, ...",
+        ),
+    ] = "normal",
+    likelihood_option: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="What the likelihood takes, such as df=3 for student_t. May be given repeatedly.",
+        ),
+    ] = None,
     latent_dim: LatentDim = 2,
     epochs: Epochs = 300,
     seed: Seed = 0,
@@ -125,6 +139,8 @@ def train(
         out,
         overwrite=overwrite,
         image_shape=image_shape,
+        likelihood=likelihood,
+        likelihood_options=likelihood_option or (),
         label=label,
         scale=scale,
         latent_dim=latent_dim,

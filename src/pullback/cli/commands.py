@@ -1,10 +1,11 @@
 """What the commands do: thin shells over `pullback.report`."""
 
 import hashlib
+import json
 import os
 import shlex
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,14 @@ import torch
 import typer
 
 from pullback.datasets import Table, mnist, read_table
-from pullback.errors import InvalidParameterError, PullbackError, check_device, check_integer
+from pullback.errors import (
+    InvalidParameterError,
+    PullbackError,
+    check_choice,
+    check_device,
+    check_integer,
+)
+from pullback.models.likelihoods import LIKELIHOODS
 from pullback.report import build
 from pullback.report.chapter import Chapter
 from pullback.runs import RunFolder, Settings, prepare, refuse_unfit, train
@@ -74,7 +82,15 @@ def run_demo(out: Path, *, digits: str, overwrite: bool, device: str, **options:
 
 
 def run_train(
-    data: Path, out: Path, *, overwrite: bool, image_shape: str | None, device: str, **options: Any
+    data: Path,
+    out: Path,
+    *,
+    overwrite: bool,
+    image_shape: str | None,
+    device: str,
+    likelihood: str = "normal",
+    likelihood_options: Sequence[str] = (),
+    **options: Any,
 ) -> None:
     """Run the same first steps on the user's own data.
 
@@ -84,6 +100,8 @@ def run_train(
         overwrite: replace another run in the folder.
         image_shape: "HEIGHTxWIDTH" if a sample is an image, or None.
         device: where to compute.
+        likelihood: the likelihood of the model, by its name.
+        likelihood_options: what it takes, each a "NAME=VALUE".
         options: `label`, `scale`, `latent_dim`, `epochs` and `seed`, see `Settings`.
 
     Raises:
@@ -96,10 +114,19 @@ def run_train(
         pullback.errors.StorageError: There is no file nowhere.csv: check the path.
     """
     check_device(device)
+    check_choice("--likelihood", likelihood, LIKELIHOODS)
+    taken = _parse_options(likelihood_options)
     table = read_table(data, label=options["label"])
     shape = None if image_shape is None else _parse_shape(image_shape, table.X.shape[1])
     settings = Settings(
-        "train", str(data), _digest(table), image_shape=shape, device=device, **options
+        "train",
+        str(data),
+        _digest(table),
+        image_shape=shape,
+        device=device,
+        likelihood=likelihood,
+        likelihood_options=taken,
+        **options,
     )
     _run(out, table, settings, overwrite=overwrite)
 
@@ -228,6 +255,21 @@ def _parse_shape(text: str, n_features: int) -> tuple[int, int]:
     if height * width != n_features:
         raise InvalidParameterError("--image-shape", allowed, repr(text))
     return height, width
+
+
+def _parse_options(words: Sequence[str]) -> dict[str, Any]:
+    """Return options by name: what JSON reads as numbers and lists, and other texts as they are."""
+    options: dict[str, Any] = {}
+    for word in words:
+        name, equals, text = word.partition("=")
+        if not (name and equals and text) or name in options:
+            allowed = "NAME=VALUE, each name once"
+            raise InvalidParameterError("--likelihood-option", allowed, repr(word), "Such as df=3.")
+        try:
+            options[name] = json.loads(text)
+        except ValueError:
+            options[name] = text
+    return options
 
 
 def _digest(table: Table) -> str:

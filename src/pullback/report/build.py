@@ -70,7 +70,7 @@ def build(
     target = folder if out is None else out
     target.refuse_unwritable()
     study, clock = Study(folder, n_pairs=n_pairs), _Clock(say)
-    rows = [*study.vae.history, *study.network.history]
+    rows = [row for vae in (study.vae, study.network) if vae for row in vae.history]
     clock.seconds["training"] = sum(row.get("seconds", 0.0) for row in rows)
     told = []
     for name, tell in chapters.items():

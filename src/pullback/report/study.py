@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pullback.geodesics import GeodesicResult
-from pullback.models import load
+from pullback.models import VAE, load
 from pullback.runs import Run, RunFolder, Stream, draw_pairs
 from pullback.runs.training import with_constant_std
 
@@ -33,7 +33,8 @@ class Study(Run):
         n_pairs: most pairs of them that exact geodesics are computed for.
 
     Attributes:
-        network: the model with a variance network.
+        network: the model with a variance network; None if its likelihood has no variance of its
+            own.
         planned: these pairs, in random order, `(n, 2)`.
 
     Raises:
@@ -48,7 +49,7 @@ class Study(Run):
 
     def __init__(self, folder: RunFolder, *, n_points: int = 300, n_pairs: int = 100) -> None:
         super().__init__(folder)
-        self.network = load(folder.network_model, device=self.settings.device)
+        self.network = self._load_network()
         generator = Stream.SAMPLES.generator(self.seed)
         n_test = len(self.data.X_test)
         self._chosen = np.sort(generator.permutation(n_test)[:n_points])
@@ -87,9 +88,21 @@ class Study(Run):
         """The codes of the held-out samples, float64 `(n, d)`."""
         return self.encode(self.data.X_test[self._chosen])
 
+    def _load_network(self) -> VAE | None:
+        if not self.settings.has_std:
+            return None
+        return load(self.folder.network_model, device=self.settings.device)
+
+    @property
+    def why_no_std(self) -> str:
+        """Why standard deviations cannot be compared; empty if they can."""
+        name = self.settings.likelihood.replace("_", " ")
+        return "" if self.network else f"The {name} likelihood has no standard deviation to choose"
+
     @cached_property
     def decoders(self) -> dict[str, nn.Module]:
         """The decoders with constant, network and RBF standard deviation, all of one mean."""
+        assert self.network is not None
         X_train = torch.as_tensor(self.data.X_train).to(self.vae.like)
         constant = with_constant_std(self.vae, X_train)
         return {"constant": constant, "network": self.network.decoder, "RBF": self.vae.decoder}

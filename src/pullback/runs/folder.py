@@ -51,6 +51,9 @@ class Settings:
         epochs: most epochs of each stage of training.
         seed: seed of the split, the weights, the training and the measurements.
         device: where it was trained.
+        likelihood: the likelihood of the model by its name, see `VAE`.
+        likelihood_options: numbers and texts that it takes, by name, such as {"df": 3}, and of the
+            categorical one `n_categories`.
 
     Example:
         >>> Settings("train", "my data.csv", "0a", seed=3).command_line("run")
@@ -67,6 +70,13 @@ class Settings:
     epochs: int = 300
     seed: int = 0
     device: str = "cpu"
+    likelihood: str = "normal"
+    likelihood_options: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def has_std(self) -> bool:
+        """Whether the model has a standard deviation that depends on z, to compare with others."""
+        return self.likelihood == "normal"
 
     def command_line(self, folder: str | Path) -> str:
         """Return the command that makes this run, or goes on with it."""
@@ -78,6 +88,10 @@ class Settings:
             words += ["--scale", self.scale] if self.scale != "auto" else []
             if self.image_shape is not None:
                 words += ["--image-shape", "{}x{}".format(*self.image_shape)]
+            words += ["--likelihood", self.likelihood] if self.likelihood != "normal" else []
+            for name, value in self.likelihood_options.items():
+                text = value if isinstance(value, str) else json.dumps(value)
+                words += ["--likelihood-option", f"{name}={text}"]
         words += ["--latent-dim", str(self.latent_dim), "--epochs", str(self.epochs)]
         words += ["--seed", str(self.seed)]
         words += ["--device", self.device] if self.device != "cpu" else []
@@ -144,8 +158,10 @@ class RunFolder:
 
     @property
     def is_trained(self) -> bool:
-        """Whether its models are trained and saved."""
-        return is_saved(self.model) and is_saved(self.network_model)
+        """Whether its models are trained and saved: two, where there are two to compare."""
+        if not is_saved(self.model):
+            return False
+        return is_saved(self.network_model) or not self.settings().has_std
 
     @property
     def figures(self) -> Path:
@@ -299,7 +315,9 @@ def _read_settings(document: Any) -> Settings:
             f"its format is {document.get('format')!r}, and this version reads {_FORMAT}"
         )
     values = dict(document["settings"])
-    hints = get_type_hints(Settings)
+    values.setdefault("likelihood", "normal")  # as of all runs that were made before it was said
+    values.setdefault("likelihood_options", {})
+    hints = get_type_hints(Settings) | {"likelihood_options": dict}
     if set(values) != set(hints):
         raise ValueError(f"the settings must be {', '.join(hints)}, but are {', '.join(values)}")
     shape = values.pop("image_shape")

@@ -19,7 +19,8 @@ def build_model(settings: Settings, data: RunData) -> VAE:
     """Return the model of a run, untrained: what `VAE` starts from, fewer centres for few data.
 
     Raises:
-        InvalidParameterError: the latent dimension is not in [1, D].
+        InvalidParameterError: the latent dimension is not in [1, D], or the likelihood does not
+            take its options.
 
     Example:
         >>> import numpy as np
@@ -30,9 +31,14 @@ def build_model(settings: Settings, data: RunData) -> VAE:
         5
     """
     n_centers = max(2, min(VAEConfig.n_centers, len(data.X_train) // 8))
+    options = dict(settings.likelihood_options)
+    n_categories = options.pop("n_categories", None)  # which is an argument of the model itself
     return VAE(
         data_dim=data.X.shape[1],
         latent_dim=settings.latent_dim,
+        likelihood=settings.likelihood,
+        likelihood_options=options,
+        n_categories=n_categories,
         n_centers=n_centers,
         random_state=settings.seed,
     )
@@ -68,7 +74,7 @@ def train(folder: RunFolder, *, progress: bool = True) -> VAE:
         progress: show bars.
 
     Returns:
-        The model with its RBF precision.
+        The model, of a normal likelihood with its RBF precision.
 
     Raises:
         PullbackError: what `VAE.fit` raises.
@@ -99,7 +105,7 @@ def train(folder: RunFolder, *, progress: bool = True) -> VAE:
             progress=progress,
         )
         vae.save(folder.model)
-    if not is_saved(folder.network_model):
+    if settings.has_std and not is_saved(folder.network_model):
         network = with_network_std(
             vae,
             data.X_train,

@@ -88,16 +88,16 @@ def supports(study: Study) -> dict[str, Support]:
     """Return two measures of where the model knows, neither of which is the metric's own.
 
     Both hold 99 % of the training codes: one by the Euclidean distance to the fifth nearest, one by
-    the mean log standard deviation of the decoder.
+    the mean log standard deviation of the decoder, if that depends on z.
 
     Example:
         >>> supports(Study(RunFolder("run")))  # doctest: +SKIP
     """
     flat = Manifold(lambda z: z, dim=study.vae.latent_dim)
-    return {
-        _NEAR: Support(flat, study.Z_train, criterion="neighbors"),
-        "small σ": Support(study.manifold, study.Z_train, criterion="std"),
-    }
+    known = {_NEAR: Support(flat, study.Z_train, criterion="neighbors")}
+    if not study.why_no_std:
+        known["small σ"] = Support(study.manifold, study.Z_train, criterion="std")
+    return known
 
 
 def _fitted_codes(study: Study) -> Tensor:

@@ -15,6 +15,7 @@ from pullback.runs import Stream
 
 __all__ = ["generation"]
 
+_TITLE = "Generation, and knowing what is not known"
 _CLAIM = "The RBF standard deviation grows away from the data, a network's does not."
 # How far the map and the probes reach beyond the codes on each side, as a share of their extent:
 # the claim is about what happens away from the data.
@@ -31,6 +32,8 @@ def generation(study: Study) -> Chapter:
     Example:
         >>> generation(Study(RunFolder("run"))).outcome  # doctest: +SKIP
     """
+    if study.why_no_std:
+        return Chapter.absent("generation", _TITLE, _CLAIM, f"{study.why_no_std}.")
     numbers = _measure(study)
     rbf, network = numbers["spearman_rbf"], numbers["spearman_network"]
     blocks: list[Block] = []
@@ -47,7 +50,7 @@ def generation(study: Study) -> Chapter:
         blocks.append(Pictures(_maps(study)))
     return Chapter(
         "generation",
-        "Generation, and knowing what is not known",
+        _TITLE,
         numbers,
         blocks,
         claim=_CLAIM,

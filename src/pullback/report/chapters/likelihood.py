@@ -15,6 +15,7 @@ from pullback.report.wording import bootstrap, interval
 
 __all__ = ["likelihood"]
 
+_TITLE = "The likelihood of held-out data"
 _CLAIM = "Held-out data are likelier under the RBF standard deviation than under a network's."
 # Draws of z for each sample, by which p(x) is estimated: from the encoder, which knows where to
 # look, and from the prior, which needs more of them.
@@ -27,6 +28,8 @@ def likelihood(study: Study) -> Chapter:
     Example:
         >>> likelihood(Study(RunFolder("run"))).outcome  # doctest: +SKIP
     """
+    if study.why_no_std:
+        return Chapter.absent("likelihood", _TITLE, _CLAIM, f"{study.why_no_std}.")
     values = {name: _log_marginal(study, decoder) for name, decoder in study.decoders.items()}
     numbers = _measure(study, values)
     gain, ends = numbers["rbf_over_network"], numbers["rbf_over_network_interval"]
@@ -47,7 +50,7 @@ def likelihood(study: Study) -> Chapter:
     ]
     return Chapter(
         "likelihood",
-        "The likelihood of held-out data",
+        _TITLE,
         numbers,
         blocks,
         claim=_CLAIM,
