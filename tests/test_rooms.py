@@ -16,6 +16,7 @@ MOST = 14  # entries that a folder shows, beside its `__init__.py`
 # By folder: its modules and folders, from left to right. What stands in one group does not know of
 # each other. A folder knows the others of its own only.
 ROOMS = {
+    "autodiff": [["contexts", "elementwise", "jet"], ["rules", "transforms"], ["smooth_map"]],
     "models": [
         ["encoder", "ensemble", "networks", "priors", "randomness", "standardization"],
         ["likelihoods"],

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-__all__ = ["decomposed"]
+__all__ = ["FORMULAS", "decomposed"]
 
 
 def decomposed() -> AbstractContextManager[Any]:
@@ -38,7 +38,7 @@ class _Decomposition(TorchFunctionMode):
     ) -> Any:
         # Programs of torch.export call overloads of an operation, which are many objects.
         operation = getattr(func, "overloadpacket", func)
-        return _FORMULAS.get(operation, func)(*args, **(kwargs or {}))
+        return FORMULAS.get(operation, func)(*args, **(kwargs or {}))
 
 
 def _silu(x: Tensor, inplace: bool = False) -> Tensor:
@@ -286,6 +286,6 @@ _BY_FORMULA: dict[Callable[..., Any], tuple[Any, ...]] = {
     _logaddexp: (torch.logaddexp, Tensor.logaddexp, _aten.logaddexp),
     _cdist: (torch.cdist, _aten.cdist),
 }
-_FORMULAS = {
+FORMULAS = {
     operation: formula for formula, operations in _BY_FORMULA.items() for operation in operations
 }

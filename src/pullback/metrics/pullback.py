@@ -9,14 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from pullback import linalg
-from pullback.autodiff import (
-    Map,
-    differentiable,
-    jacobian,
-    jvp,
-    second_order,
-    unvalidated_distributions,
-)
+from pullback.autodiff import Map, SmoothMap, differentiable, jvp, unvalidated_distributions
 from pullback.metrics.base import ChordExpansion, Metric
 from pullback.metrics.immersions import immersion as immersion_of
 from pullback.models.decoding.copying import cast_module, copy_module
@@ -83,6 +76,7 @@ class PullbackMetric(Metric):
     def __init__(self, immersion: Map, dim: int | None = None) -> None:
         super().__init__(dim)
         self.immersion = immersion
+        self._smooth = SmoothMap(immersion)
         self.decoder: Callable[[Tensor], Any] | None = None
         self._ambient_dim: int | None = None
         self._single: PullbackMetric | None = None
@@ -187,7 +181,7 @@ class PullbackMetric(Metric):
         """Compute J^T J, shape `(*batch, d, d)`, see `Metric.metric_matrix`."""
 
         def gram(z: Tensor) -> Tensor:
-            _, J = jacobian(self.immersion, z)
+            _, J = self._smooth.jacobian(z)
             return J.mT @ J
 
         flat = z.reshape(-1, z.shape[-1])
@@ -211,7 +205,7 @@ class PullbackMetric(Metric):
             z: points, shape `(*batch, d)`.
             v: tangent vectors at z, shape `(*batch, d)`.
         """
-        return jvp(self.immersion, z, v)[1]
+        return self._smooth.jvp(z, v)[1]
 
     def chord_floor(self, point_a: Latent, point_b: Latent) -> Scalars:
         """Measure the straight line between the images, see `Metric.chord_floor`."""
@@ -236,7 +230,7 @@ class PullbackMetric(Metric):
 
         def solved(z: Tensor, v: Tensor) -> Tensor:
             _, bend = jvp(lambda z: jvp(self.immersion, z, v)[1], z, v)
-            _, J = jacobian(self.immersion, z)
+            _, J = self._smooth.jacobian(z)
             pulled = (J.mT @ -bend.unsqueeze(-1)).squeeze(-1)
             a, positive = linalg.solve(J.mT @ J, pulled)
             return torch.where(positive.unsqueeze(-1), a, torch.nan)
@@ -279,7 +273,7 @@ class PullbackMetric(Metric):
         # Neighbouring chords share a node, so one sweep over the nodes serves all of them:
         # dS/dz_i = 2 J_i^T r_i with r_i = 2 phi_i - phi_(i-1) - phi_(i+1).
         chord = self.immersion(nodes).diff(dim=-2)
-        at = second_order(self.immersion, nodes[:, 1:-1], -chord.diff(dim=-2))
+        at = self._smooth.second_order(nodes[:, 1:-1], -chord.diff(dim=-2))
         gram = at.jacobian.mT @ at.jacobian
         return ChordExpansion(
             value=chord.square().sum((-1, -2)),

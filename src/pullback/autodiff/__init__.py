@@ -1,0 +1,27 @@
+"""Derivatives of batched maps: by jets where their operations have rules, else by PyTorch."""
+
+from pullback.autodiff.contexts import differentiable, unmoved_modules, unvalidated_distributions
+from pullback.autodiff.smooth_map import SmoothMap
+from pullback.autodiff.transforms import (
+    Map,
+    SecondOrder,
+    gradient,
+    jacobian,
+    jvp,
+    second_order,
+)
+from pullback.formulas import decomposed
+
+__all__ = [
+    "Map",
+    "SecondOrder",
+    "SmoothMap",
+    "decomposed",
+    "differentiable",
+    "gradient",
+    "jacobian",
+    "jvp",
+    "second_order",
+    "unmoved_modules",
+    "unvalidated_distributions",
+]
