@@ -36,7 +36,8 @@ class _Decomposition(TorchFunctionMode):
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        # Programs of torch.export call overloads of an operation, which are many objects.
+        # Programs of torch.export call an overload of an operation, such as `aten.det.default`:
+        # what it is an overload of is looked up.
         operation = getattr(func, "overloadpacket", func)
         return FORMULAS.get(operation, func)(*args, **(kwargs or {}))
 

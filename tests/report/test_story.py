@@ -30,6 +30,7 @@ def test_the_chapters_that_are_asked_for_are_told_in_their_order(run, tmp_path):
         (chapter("one", "d"), "a key of its own, but got 'one' twice"),
         (chapter("two", "c"), "a picture of its own, but got 'c' twice"),
     ],
+    ids=["key", "picture"],
 )
 def test_two_chapters_that_would_overwrite_each_other_are_refused(run, tmp_path, second, said):
     chapters = {"first": chapter("one", "c"), "second": second}

@@ -110,9 +110,12 @@ def write_distances(
     adata.obsp[names["connectivities_key"]] = connectivities
     params = {
         "n_neighbors": n_neighbors,
-        "method": "umap",  # of the connectivities
+        # How the connectivities are made of the distances.
+        "method": "umap",
         "random_state": random_state,
-        "metric": "euclidean",  # of `use_rep`: how sc.tl.umap puts parts that do not touch
+        # The metric of the codes in `use_rep`, by which sc.tl.umap places parts of the graph that
+        # no edge joins.
+        "metric": "euclidean",
         "use_rep": use_rep,
         "distances": f"geodesic ({method})",
         "error": found.error(),
@@ -174,7 +177,9 @@ def _refined(
 def _nearest(distances: NDArray[Any], n_neighbors: int) -> tuple[NDArray[Any], NDArray[Any]]:
     """Find the nearest cells of each, itself first; indices and distances `(n, n_neighbors)`."""
     own = distances.copy()
-    np.fill_diagonal(own, -1)  # before a cell with the very same code
+    # Each cell comes first among its own neighbours, even before another one with the very same
+    # code.
+    np.fill_diagonal(own, -1)
     index = own.argsort(axis=1, kind="stable")[:, :n_neighbors]
     nearest = np.take_along_axis(distances, index, axis=1)
     lost = ~np.isfinite(nearest).all(1)
@@ -198,7 +203,8 @@ def _connectivities(index: NDArray[Any], distances: NDArray[Any], seed: int) -> 
     except ImportError as error:
         raise MissingExtraError("umap-learn", "bio", "`write_distances`") from error
     n, k = index.shape
-    nothing = csr_matrix((n, 1))  # the distances are known: of the data only their number counts
+    # umap is given the distances, and asks the data only how many there are.
+    nothing = csr_matrix((n, 1))
     weights, *_ = fuzzy_simplicial_set(
         nothing, k, seed, "precomputed", knn_indices=index, knn_dists=distances.astype(np.float32)
     )

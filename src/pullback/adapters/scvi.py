@@ -94,7 +94,9 @@ class _Generative(nn.Module):
         beside = row[:, :0]
         if embedded:
             beside = module.get_embedding("batch").weight.detach()[[batch]]
-        self.register_buffer("beside", beside)  # columns of the input beside those of z
+        # What the decoder takes beside z as further columns: the embedding of the batch, if it has
+        # one.
+        self.register_buffer("beside", beside)
         self.register_buffer("batch", row[:, :0] if embedded else row)
         log_theta = None
         if self.dispersion != "gene-cell":

@@ -172,7 +172,7 @@ def _refuse_broken(source: str, y: NDArray[Any]) -> None:
             f"the first of them {y[broken[0]]} in row {broken[0]} (counted from 0). Mend them, or "
             "if they are no classes, leave them out or give them another name."
         )
-    # From 2^(bits of the mantissa) on, whole numbers that are neighbours are the same number.
+    # From 2^(bits of the mantissa) on, a float cannot tell a whole number from its neighbours.
     most = 2.0 ** min(np.finfo(y.dtype).nmant + 1, 63)
     large = np.flatnonzero(np.abs(y) >= most)
     if len(large):

@@ -148,7 +148,9 @@ def _are_names(first: Sequence[str], second: Sequence[str]) -> tuple[bool, str]:
             "columns, say `header=True`; if not, say `header=False` or put a line of names before "
             "it."
         )
-        return False, note if len(set(first)) == len(first) else ""  # names differ
+        # Names of columns differ from each other: if numbers are repeated, they are none, and no
+        # doubt is left.
+        return False, note if len(set(first)) == len(first) else ""
     if any(
         kind == "text" and _kind(below) != "text"
         for kind, below in zip(kinds, second, strict=False)

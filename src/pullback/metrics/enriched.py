@@ -141,7 +141,9 @@ class _AmbientField(AmbientMetric):
         else:
             root = self._enriched(point, torch.ones_like(image)).sqrt()
             covector = root * self._field.apply(image, root * pushed)
-        return pad(covector, (0, x.shape[-1] - m))  # the mean is only where G is looked up
+        # The columns beyond m hold the mean, which only says at which point G is evaluated: lengths
+        # do not depend on its change.
+        return pad(covector, (0, x.shape[-1] - m))
 
     def n_entries(self, m: int) -> int:
         own = self._ambient.n_entries(self._layout.D)
@@ -222,7 +224,9 @@ def _mean(metric: PullbackMetric, z: Tensor) -> Tensor | None:
 
 def _image_and_mean(metric: PullbackMetric, z: Tensor) -> Tensor:
     decode = cast("Callable[[Tensor], Any]", metric.decoder)
-    with unvalidated_distributions():  # a NaN is found by who looks at the image, pair by pair
+    # Unvalidated, so that one NaN does not end the whole batch: the search finds it in the image,
+    # and says for which pair.
+    with unvalidated_distributions():
         mean = output_mean(decode(z.reshape(-1, z.shape[-1]))).to(z.dtype)
     return torch.cat([metric.immersion(z), mean.reshape(*z.shape[:-1], mean.shape[-1])], -1)
 

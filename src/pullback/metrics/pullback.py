@@ -347,7 +347,9 @@ def _bend_to_fourth_order(image: Tensor) -> Tensor:
 
 def _immersion_of_output(decoder: Callable[[Tensor], Any], z: Tensor) -> Tensor:
     flat = z.reshape(-1, z.shape[-1])  # the one shape that every decoder takes
-    with unvalidated_distributions():  # a NaN is found by who looks at the image, pair by pair
+    # Unvalidated, so that one NaN does not end the whole batch: the search finds it in the image,
+    # and says for which pair.
+    with unvalidated_distributions():
         image = immersion_of(decoder(flat)).to(z.dtype)
     if image.ndim < 2 or len(image) != len(flat):
         return image  # which `check_map` refuses

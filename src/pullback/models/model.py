@@ -96,5 +96,6 @@ class LatentVariableModel(nn.Module):
         for member in members_of(self.decoder):
             if isinstance(member.mean, nn.Sequential):
                 module = build_output(self.settings)
-                if type(module) is not type(member.mean[-1]):  # keep the units that it has
+                # A layer of the same kind stays, with the unit of the data that it was given.
+                if type(module) is not type(member.mean[-1]):
                     member.mean[-1] = module.to(self.like)

@@ -174,7 +174,8 @@ class ConvolutionalDecoder(nn.Module):
         self.stem = nn.Linear(check_integer("in_features", in_features), math.prod(shapes[0]))
         layers: list[nn.Module] = []
         for small, large in pairwise(shapes):
-            # 2 s - 1 pixels come out of s; one more where the larger side is even.
+            # A transposed convolution makes 2 s - 1 pixels of s, and with padding one more: needed
+            # where the larger side is even.
             padding = (large[1] - 2 * small[1] + 1, large[2] - 2 * small[2] + 1)
             convolution = nn.ConvTranspose2d(small[0], large[0], 3, 2, 1, padding)
             layers += [_activation(activation), convolution]

@@ -205,7 +205,8 @@ def legend_above(ax: Axes, **options: Any) -> None:
     if not own:
         ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), **given)
         return
-    # It has a strip of its own at the top: part of the axes, a wide one would squeeze them.
+    # The legend gets a strip of its own at the top of the figure. As a part of the axes, a wide one
+    # would make them narrower.
     assert isinstance(figure, Figure)
     engine: Any = figure.get_layout_engine()
     assert engine is not None
@@ -218,7 +219,9 @@ def legend_above(ax: Axes, **options: Any) -> None:
     corner = (_EDGE / 2 / width, 1)
     where: dict[str, Any] = {"bbox_to_anchor": corner, "bbox_transform": figure.transFigure}
     ax.legend(loc="upper left", **where, **given).set_in_layout(False)
-    if strip > before:  # from far off, one layout of matplotlib does not arrive
+    # Matplotlib's layout only moves towards the right one; after a large change it has to be run
+    # twice.
+    if strip > before:
         figure.draw_without_rendering()
 
 

@@ -82,7 +82,8 @@ def build(
         images = {p.name: _draw(p) for chapter in told for p in _pictures(chapter)}
     told.append(reproduction(study))
     _write(target, study, told, images)
-    # Apart from all else, which is the same, byte by byte, when the same run is made again.
+    # The times stand in a file of their own: all other files are the same, byte by byte, when the
+    # same run is made again.
     target.write("timings.json", json.dumps({"seconds": clock.seconds}, indent=1).encode())
     return told
 

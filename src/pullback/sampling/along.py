@@ -116,7 +116,8 @@ class GeodesicTube(IndependentSampler):
         """
         fine = self.curve.points(_FINE + 1).detach()
         length = torch.cumsum(self.manifold.metric.chords(fine), -1)
-        # A curve of one point, or across a wall, has no length to share: there any share will do.
+        # A curve that stays at one point has length 0, one across a wall an infinite one: there
+        # points are placed evenly in t.
         total = length[..., -1:]
         finite = total.isfinite()
         even = torch.arange(1, _FINE + 1, dtype=length.dtype, device=length.device) / _FINE

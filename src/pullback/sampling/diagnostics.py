@@ -203,13 +203,14 @@ def _plain_ess(draws: Tensor) -> Tensor:
     total = covariance[0] + draws.mean(1).var(0)
     rho = 1 - (within - covariance) / total
     rho[0] = 1
-    n_pairs = max((n - 1) // 2, 1)  # one lag or two at the end are made of too few products
+    # Without the last lags, which are means of one product or two.
+    n_pairs = max((n - 1) // 2, 1)
     even, odd = rho[0 : 2 * n_pairs : 2], rho[1 : 2 * n_pairs : 2]
     pairs = even + odd
     kept = (pairs > 0).to(rho).cumprod(0)
     kept[-1] = 0
     monotone = torch.cummin(torch.where(kept > 0, pairs, 0), 0).values
-    # Of the first pair that is left out, the half that is still positive counts.
+    # Of the first pair of lags whose sum is not positive, the even one still counts if it is.
     first = kept.sum(0).long().unsqueeze(0)
     rest = even.gather(0, first).squeeze(0).clamp(min=0)
     tau = -1 + 2 * monotone.sum(0) + rest

@@ -190,7 +190,8 @@ def _check_acceleration(case: MetricTrial) -> None:
     M = metric.metric_matrix(z)
     force = torch.stack(slopes, -1) / 2 - change
     found = (M @ metric.acceleration(z, v).unsqueeze(-1)).squeeze(-1)
-    # A step back by M may lose what its condition takes.
+    # M times the acceleration may be off by the rounding of a solve with M, which grows with its
+    # condition: the tolerance is relative to M, not to the product.
     scale = size(M) * case.scale * (1 + v.norm(dim=-1))
     off = torch.where(case.regular, (found - force).abs().amax(-1), 0)
     within("acceleration", off, case.rtol * scale + case.rtol * force.norm(dim=-1), z)

@@ -146,7 +146,7 @@ def check_equal_ends(solver: Solver, metric: Metric, point: Codes, *, rtol: floa
     relaxation = solver.relax(metric, straight_line(point, point, 8))
     law = "equal ends"
     _hold(law, relaxation.status == Status.CONVERGED, a=point, status=relaxation.status)
-    # In rounding a point may move: by a solver that works in units of |b - a|.
+    # A solver that works in units of |b - a| may move a point by rounding.
     away = (relaxation.nodes - point.unsqueeze(1)).norm(dim=-1).amax(-1)
     _hold(law, away <= _SAME * (1 + point.norm(dim=-1)), a=point, moved=away)
     result = _geodesics(solver, metric, point, point, rtol)

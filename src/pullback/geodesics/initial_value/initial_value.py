@@ -112,11 +112,15 @@ class _Flight(NamedTuple):
     n_steps: Tensor
     t: Tensor
     y: Tensor  # c and c', side by side
-    slope: Tensor  # of y
+    # The derivative of y by t, from the geodesic equation.
+    slope: Tensor
     h: Tensor  # the next step
-    repeats: Tensor  # the last step was not kept
-    speed: Tensor  # at t = 0
-    size: Tensor  # of the velocity at t = 0, in the coordinates
+    # Whether the last step was refused, so that it is taken again with a shorter h.
+    repeats: Tensor
+    # |c'(0)| in the metric, which a geodesic keeps.
+    speed: Tensor
+    # |c'(0)| in the coordinates.
+    size: Tensor
     variation: Tensor
     n_evaluations: Tensor
     status: Tensor
@@ -220,7 +224,8 @@ class _Integration(NamedTuple):
     def _why_not(self, states: Tensor) -> Tensor:
         """Say why states `(k, batch, p)` are not usable, by what the metric is there."""
         z = states.chunk(2, -1)[0]
-        asked = states.isfinite().all(-1)  # what follows on a NaN is NaN
+        # A state that is not finite says nothing of the metric.
+        asked = states.isfinite().all(-1)
         outside = asked & ~self.metric.contains(z)
         M = self.metric.metric_matrix(z)
         singular = asked & M.isfinite().all(-1).all(-1) & ~linalg.cholesky(M)[1]
@@ -236,7 +241,8 @@ class _Integration(NamedTuple):
         _, regular = linalg.cholesky(M - floor[..., None, None] * eye)
         why = torch.where(regular, int(Status.STALLED), int(Status.DEGENERATE))
         why = torch.where(usable, why, self._why_not(states))
-        # A curve that moves further in no time than it should in all of it runs off to infinity.
+        # The curve runs off to infinity if the shortest step would take it further, in the
+        # coordinates, than its first velocity would in the whole time of 1.
         escapes = v.norm(dim=-1) * now.h > now.size
         return torch.where(escapes, int(Status.LEFT_DOMAIN), why)
 

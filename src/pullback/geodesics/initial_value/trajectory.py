@@ -94,7 +94,8 @@ class Trajectory(Batch):
             InvalidParameterError: a time lies outside [0, 1].
         """
         s, h, ends = self._between(t)
-        # From the nearer end, so that nothing is rounded there, nor along a curve of one point.
+        # Differences to the nearer end are interpolated, so that the ends themselves, and a curve
+        # that stays at one point, are not rounded.
         nearer = torch.where(s < 0.5, ends[..., 0, 0, :], ends[..., 1, 0, :])
         bend = _hermite(s, h, _shifted(ends, nearer))
         return self._reaching(t, nearer + torch.where(h == 0, 0, bend))

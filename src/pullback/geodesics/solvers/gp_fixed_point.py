@@ -18,7 +18,8 @@ __all__ = ["GPFixedPoint"]
 
 
 class _State(NamedTuple):
-    nodes: Tensor  # the start, until the pair has converged
+    # The curve that the search began with; the answer, once it has converged.
+    nodes: Tensor
     status: Tensor
     bend: Tensor  # c'' at the mesh points, shape (batch, n_mesh, d)
     residual: Tensor  # bend - c''(c, c'), shape (batch, n_mesh, d)

@@ -97,7 +97,8 @@ class Newton(Solver):
         running = state.status == Status.RUNNING
         converged = running & ready & small
         status = torch.where(converged, int(Status.CONVERGED), state.status)
-        # What has converged takes its last step on trust: it changes less than can be measured.
+        # A curve that has converged takes its last step without a new evaluation: what the step
+        # changes is too small to be measured.
         moved = (running & ~converged).nonzero().squeeze(-1)
         known = self._evaluate(metric, nodes, moved, state)
         value, gradient = known.value, known.gradient
@@ -106,7 +107,8 @@ class Newton(Solver):
         better = move.positive & (move.predicted > 0) & (gain > 0.01) & finite
         accepted = converged | better
 
-        # Marquardt's factor, smooth in the gain: a third after a promise kept, more after others.
+        # The damping is multiplied by this factor, smooth in the gain (Nielsen's form of
+        # Marquardt's rule): a third where the decrease was as promised, more where it was less.
         kept = (1 - (2 * gain.clamp(0, 1) - 1).pow(3)).clamp(min=1 / 3)
         kept = torch.where(move.capped, 1.0, kept)
         stale = state.age > 1

@@ -131,10 +131,14 @@ def _first_time(metric: Metric, y: Tensor, h: Tensor, n_steps: Tensor) -> Tensor
     steps = y.new_full((*h.shape, 2 * d, 2 * d), torch.nan)
     steps[known] = _propagators(metric, y[:, :-1][known], h[known])
     S = y.new_zeros(len(y), d, d)
-    step_of, S_of = torch.zeros_like(n_steps), S.clone()  # where the first one lies
+    # The step in which the first conjugate point lies (0 if none was found), and S at its
+    # beginning.
+    step_of, S_of = torch.zeros_like(n_steps), S.clone()
     for k in range(steps.shape[1]):
         A, B, C, D = _blocks(steps[:, k])
-        if k == 0:  # which begins at a zero itself, and is too short to hold another
+        # The Jacobi fields are 0 at the start, which is no conjugate point, and the first step is
+        # too short to hold one.
+        if k == 0:
             S = torch.linalg.solve_ex(B, D, left=False)[0]
             continue
         hit = known[:, k] & (step_of == 0) & (_lowest(A, B, S) <= 0)

@@ -151,8 +151,9 @@ class FieldMetric(PullbackMetric):
         return ChordExpansion(*(torch.cat(part) for part in zip(*parts, strict=True)))
 
     def _expand_chords(self, nodes: Tensor) -> ChordExpansion:
-        # Second derivatives of phi enter through the force on the images, which is a covector of
-        # one sweep; those of the chords act on the columns of J, with no sweep through phi.
+        # The Hessian has two parts. Second derivatives of phi enter only along the force on the
+        # images, a covector, by one sweep; second derivatives of the chords act on the columns of
+        # J, which needs no sweep through phi.
         image = self.immersion(nodes)
         ends = torch.cat([image[:, :-1], image[:, 1:]], -1)
         chord, force = gradient(self._squared_of_ends, ends)

@@ -101,7 +101,9 @@ def _still(parameters: Map, origin: Tensor) -> Tensor:
 
 
 def _model_of_output(decoder: Callable[[Tensor], Any], z: Tensor) -> StatisticalModel:
-    with unvalidated_distributions():  # a NaN is found by who looks at the image, pair by pair
+    # Unvalidated, so that one NaN does not end the whole batch: the search finds it in the image,
+    # and says for which pair.
+    with unvalidated_distributions():
         return statistical_model(decoder(z))
 
 

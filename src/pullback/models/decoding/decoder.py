@@ -130,7 +130,8 @@ class Decoder(nn.Module):
 
     def _probe_data_dim(self) -> int:
         z = self._like().new_zeros(1, self.latent_dim)
-        twin = copy_module(self).eval()  # for a look must not change what the model keeps
+        # A copy is called, as a model may keep what it computes.
+        twin = copy_module(self).eval()
         with torch.no_grad():
             output = attempt(lambda: twin(z), "be evaluated", z)
         check_output(output, 1)
@@ -205,7 +206,8 @@ def _read_latent_dim(model: Any, *, guess: bool) -> int:
     own = getattr(model.owner if is_method(model) else model, "latent_dim", None)
     if isinstance(own, int):
         return own
-    # The first linear layer may be that of an encoder beside the decoder, or take other inputs too.
+    # The first linear layer tells, if a guess is allowed: it may belong to an encoder beside the
+    # decoder, or take other inputs too.
     guess = guess and isinstance(model, nn.Module) and not is_method(model)
     for module in model.modules() if guess else ():
         if isinstance(module, nn.Linear):

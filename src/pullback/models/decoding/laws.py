@@ -168,14 +168,17 @@ def _off(stated: Tensor, quotients: Tensor, steps: Tensor, size: Tensor, scale: 
     Where these do not agree with each other far better, it counts as right.
     """
     h, apart = steps[:, None], quotients.diff(dim=0).norm(dim=-1).nan_to_num(torch.inf)
-    # Of rounded values small steps see nothing, and so agree; of constant ones all steps do.
+    # Two steps that agree exactly prove nothing if others differ: they are so small that rounded
+    # values do not change over them. If all agree exactly, the map is constant.
     apart = torch.where((apart == 0) & apart.any(0), torch.inf, apart)
-    # The smallest steps show how far values are rounded, as where large numbers cancel inside.
+    # How much values are rounded is seen at the smallest steps: more than one unit where large
+    # numbers cancel inside of the map.
     seen = (apart * h[1:])[-2:].nan_to_num(posinf=0).amax(0)
     rounding = seen.clamp(min=_ENDS * torch.finfo(size.dtype).eps * float(size.max())) / h
     error = ((quotients - stated).norm(dim=-1) - rounding).nan_to_num(torch.inf)
     error = torch.where(rounding < _KNOWN * scale, error, torch.inf).amin(0)
-    # A kink between the ends spoils a difference; that two pairs agree by chance is unlikely.
+    # The second smallest disagreement of neighbouring steps is taken: a kink between the ends
+    # spoils some differences, and one pair may agree by chance, but hardly two.
     sure = error.isfinite() & (error > _SURE * apart.sort(0).values[1])
     error = torch.where(sure, error, 0)
     return torch.where(stated.isfinite().all(-1), error, torch.nan)
@@ -208,7 +211,8 @@ def _worst(law: str, error: Tensor, scale: Tensor, share: float) -> Breach:
     """Return the largest share; of less than that of the largest scale nothing is asked."""
     least = torch.finfo(scale.dtype).tiny ** 0.5
     shares = error.clamp(min=0) / (scale + share * share * scale.max() + least)
-    return Breach(law, float(shares.max()), share)  # which is NaN if one of them is
+    # NaN if a share is: then the law counts as broken.
+    return Breach(law, float(shares.max()), share)
 
 
 def _directions(z: Tensor) -> Tensor:

@@ -100,7 +100,8 @@ def parameters_of(distribution: Distribution) -> dict[str, Tensor]:
     """
     named = list(distribution.arg_constraints)
     given = [name for name in named if name in vars(distribution)] or named
-    # What was asked for once lies beside what was given: either says all.
+    # PyTorch computes `probs` from `logits`, or the other way round, when it is first asked for,
+    # and keeps it beside what was given. Either says all, so `logits` is taken.
     chosen = [name for name in given if name != "probs" or "logits" not in given]
     matrices = [name for name in chosen if name in _MATRICES]
     return {name: getattr(distribution, name) for name in chosen if name not in set(matrices[1:])}

@@ -131,7 +131,8 @@ def _forgetful(twin: nn.Module, origin: Tensor) -> nn.Module:
     try:
         keeps = keeps_results(twin, probes(origin, 2))
     except Exception:
-        return twin  # `check_map` meets it again, and says which line it was
+        # `check_map` will raise the same error again, and name the line.
+        return twin
     return Forgetful(twin) if keeps else twin
 
 
@@ -159,7 +160,9 @@ def _failure(decoder: Callable[[Tensor], Any], origin: Tensor) -> str | None:
     try:
         with exclusive(), warnings.catch_warnings(), unmoved_modules():
             warnings.simplefilter("ignore")
-            warnings.simplefilter("error", UserWarning)  # of what is done point by point
+            # PyTorch warns where it falls back to one point after another: that counts as wrong
+            # here.
+            warnings.simplefilter("error", UserWarning)
             return "is wrong" if broken_laws(value, probes(origin, 8)) else None
     except Exception:  # of any kind: where a formula does not help, `check_map` meets it again
         return "raises"
@@ -237,7 +240,8 @@ class _Follower:
             name: value.to(z) if value.is_floating_point() else value.to(z.device)
             for name, value in state.items()
         }
-        with exclusive():  # for the time of the call the twin holds these weights
+        # During the call the twin holds these weights, so no other thread may call it.
+        with exclusive():
             return torch.func.functional_call(self._twin, cast, (z,))
 
 

@@ -36,7 +36,7 @@ class BernoulliLikelihood(Likelihood, name="bernoulli"):
     @staticmethod
     def image(p: Any) -> Ambient:
         """Return 2 arcsin sqrt(p), whose metric is the Fisher information, safe at both ends."""
-        # By the smaller of exp(logit / 2) and its inverse, for the other may overflow.
+        # Of exp(logit / 2) and its inverse the smaller one is taken: the other may overflow.
         logits: Tensor = p.logits
         angle = 2 * torch.atan(torch.exp(torch.where(logits > 0, -logits, logits) / 2))
         return torch.where(logits > 0, torch.pi - angle, angle)

@@ -177,12 +177,13 @@ class Recipe:
 
     def _residuals(self, blocks: list[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
         assert self.vae.settings is not None
-        # As if the data had been jittered by the noise of the floor.
+        # The square of the floor is added, as if noise of that size were in the data: no residual
+        # is 0.
         floor = self.vae.settings.floor(self.level) ** 2
         for x in blocks:
             posterior = self.vae.encoder(x)
-            # The mean code too: where draws scatter wider than the kernels they would miss it, and
-            # the precision there could rise without limit.
+            # The mean code is added to the draws: where they scatter wider than the kernels, none
+            # of them may lie near it, and the precision there could rise without limit.
             z = torch.cat([draw(posterior, (_DRAWS,)), posterior.mean.unsqueeze(0)])
             squared = (x - self._mean(z)).square() + floor
             yield z.flatten(0, 1), squared.flatten(0, 1)

@@ -83,7 +83,8 @@ class Trainer:
         if output is not None:
             vae.set_output(output)
         self.recipe = Recipe(vae, options.precision_fit)
-        # After an interruption the run goes on from the weights that it began with.
+        # After an interruption a run is known by the weights that it began with, not by those it
+        # reached.
         self.origin = vae.interrupted or digest(vae.state_dict())
         self.checkpoint = Checkpoint(checkpoint, self._fingerprint(self.survey))
         self.state = TrainingState()
@@ -110,7 +111,8 @@ class Trainer:
         """
         saved = self.checkpoint.read() if resume else None
         if self.checkpoint.path is not None:
-            self.vae.interrupted = self.origin  # until it is through
+            # Forgotten when the run has come to its end.
+            self.vae.interrupted = self.origin
         tensors = {} if saved is None else self._restore(*saved)
         if saved is None and self.state.stage == 0:
             self._standardize()

@@ -81,7 +81,8 @@ def _name_groups(ax: Axes, classes: Any, middles: NDArray[Any], n: int) -> None:
         shown = _apart(places, room)
         axis.set_ticks(middles[shown], [names[k] for k in shown])
     ax.tick_params("x", rotation=90 if upright else 0)
-    if upright:  # the names at both sides are no part of the room for the matrix
+    # The names at both sides come on top of the room for the matrix.
+    if upright:
         grow_figure(ax, width=longest * _LETTER, height=longest * _LETTER)
 
 

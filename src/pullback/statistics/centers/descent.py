@@ -311,7 +311,8 @@ class Descent:
 
 def _improves(new: _State, old: _State) -> Tensor:
     lower = new.value < old.value
-    # Near the minimum the objective differs by less than the lengths' errors: the move decides.
+    # Near the minimum the objective changes by less than the errors of the lengths: there a step
+    # counts as better if the next one is shorter.
     nearer = (new.size < old.size) & (new.value <= old.value * (1 + _SLACK))
     return (lower | nearer) & (new.lost <= old.lost + _SLACK * old.total)
 

@@ -55,7 +55,8 @@ class ClusterGraph:
             The centres, shape `(k, d)`, and the number of turns.
         """
         squared = self.graph.dist_to_nodes(self.Z).square()
-        # Where the metric is not finite no mean can lie; data stay candidates in any case.
+        # Nodes that no point reaches, as where the metric is not finite, are no candidates; the
+        # data always are.
         usable = squared.isfinite().any(0)
         usable[: len(self.Z)] = True
         columns = usable.nonzero().squeeze(-1)
@@ -138,7 +139,8 @@ class Lloyd:
 
     def _assign(self, logarithms: Logarithms, centers: Tensor) -> tuple[Tensor, Tensor]:
         labels, lengths = nearest_medoid(logarithms.at(centers).lengths.T)
-        # Points that no centre reaches count as the furthest that one does.
+        # A point that no centre reaches counts as far from them as the furthest one that is
+        # reached.
         most = torch.where(lengths.isfinite(), lengths, 0).max()
         return labels, torch.where(lengths.isfinite(), lengths, most).square()
 

@@ -174,14 +174,16 @@ def _alternate(costs: Tensor, weights: Tensor, chosen: Tensor, max_iter: int) ->
 
 def _swap(costs: Tensor, weights: Tensor, chosen: Tensor, max_iter: int) -> Medoids:
     w, chosen, n_swaps = weights.unsqueeze(-1), chosen.clone(), 0
-    worst = costs.new_full((len(costs), 1), float(costs.max()))  # stands in for a second medoid
+    # With one medoid there is no second nearest: the largest cost stands in for it.
+    worst = costs.new_full((len(costs), 1), float(costs.max()))
     cost = float(weights @ costs[:, chosen].amin(-1))
     while n_swaps < max_iter:
         lowest, at = torch.cat([costs[:, chosen], worst], -1).topk(2, largest=False)
         first, second = lowest[:, :1], lowest[:, 1:]
         owned = torch.nn.functional.one_hot(at[:, 0].clamp(max=len(chosen) - 1), len(chosen))
         owned = owned.T.to(costs)
-        # To add a candidate wins for all points; to drop a medoid costs its own the second best.
+        # A swap changes the cost by what all points gain from the candidate, and by what the points
+        # of the dropped medoid lose, who go to their second nearest or to the candidate.
         gain = (w * (costs - first).clamp(max=0)).sum(0)
         loss = owned @ (w * (torch.maximum(torch.minimum(costs, second), first) - first))
         change = gain + loss

@@ -108,7 +108,8 @@ def _matched_macro_f1(table: NDArray[Any]) -> float:
     from scipy.optimize import linear_sum_assignment
 
     f1 = 2 * table / (table.sum(1, keepdims=True) + table.sum(0))
-    # Of the matchings that agree on as many samples, the best: all F1 weigh less than a sample.
+    # Among the matchings that agree on the most samples, the one of the best F1 is taken: all F1
+    # together weigh less than one sample.
     matched = linear_sum_assignment(-(table + f1 / (len(table) + 1)))
     return float(f1[matched].sum() / len(table))
 

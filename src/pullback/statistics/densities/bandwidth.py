@@ -106,7 +106,8 @@ def held_out_bandwidth(
         True
     """
     own = torch.eye(len(length), dtype=torch.bool, device=length.device)
-    reached = (~own & length.isfinite()).any(1)  # a point that reaches none says nothing of h
+    # A point that reaches no other has no density by them, whatever the bandwidth.
+    reached = (~own & length.isfinite()).any(1)
     others = length.masked_fill(own, torch.inf)[reached]
     log_density, shares = log_density[reached], weights[reached]
 

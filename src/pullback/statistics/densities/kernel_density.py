@@ -272,7 +272,8 @@ class KernelDensity(LatentEstimator):
         nearest = torch.zeros_like(bounds, dtype=torch.bool).scatter(1, first, True)
         kernels = self._add(kernels, points, nearest)
         log_p = torch.logsumexp(self._log_kernel(kernels), 1, keepdim=True)
-        # At most this do the kernels of all points add that are no nearer by their bound.
+        # By their lower bounds of distance, all kernels from the furthest to this one add at most
+        # this to the density: those whose sum is negligible are left out.
         order = bounds.argsort(dim=1, descending=True)
         most = self._log_kernel(_Kernels(bounds, torch.zeros_like(bounds), 0, 0)).gather(1, order)
         matters = torch.logcumsumexp(most, 1) > log_p + math.log(_NEGLIGIBLE)

@@ -176,7 +176,8 @@ class LAND(RiemannianMixture):
                 f"`n_components` must be at most the number of points, but got {self.n_components} "
                 f"for n_samples = {int(counted.sum())}. Ask for fewer, or give more points."
             )
-        if int(counted.sum()) <= min(X.shape[1], 2):  # a covariance of nothing but `reg_covar`
+        # So few points leave a covariance that is `reg_covar` in some direction, or in all.
+        if int(counted.sum()) <= min(X.shape[1], 2):
             raise InvalidDataError(
                 f"`X` must have at least 3 points (2 on a line), but has {int(counted.sum())}. "
                 "Give more points."

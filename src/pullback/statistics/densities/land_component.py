@@ -40,9 +40,11 @@ class _Place(NamedTuple):
 
     mean: Tensor
     logs: Tensor
-    reached: Tensor  # which data have a log
+    # Which data were reached by a geodesic from the mean, and so have a log.
+    reached: Tensor
     draw_logs: Tensor
-    log_weights: Tensor  # of the draws, as if they came from the improper density 1
+    # The logarithms of the weights of the draws, divided by the density that they were drawn from.
+    log_weights: Tensor
 
 
 class Component:

@@ -224,7 +224,9 @@ def draw_normal(
     found = Logarithms(manifold, points).at(mean.unsqueeze(0))
     beyond = followed & (found.lengths[0] < (1 - _CUT) * manifold.norm(mean, vectors)) & exact
     stretch = A.expand(len(eps), d, d)
-    if exact:  # long and wild are those past the cut locus, which need no derivative
+    # Draws past the cut locus need no derivative, as they do not count; their geodesics are long
+    # and dear to follow.
+    if exact:
         near = followed & ~beyond
         stretch = torch.full_like(stretch, torch.nan)
         stretch[near] = _derivative(manifold, mean, A, eps[near])

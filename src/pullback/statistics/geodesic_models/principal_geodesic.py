@@ -235,7 +235,8 @@ class PrincipalGeodesicAnalysis(ClassNamePrefixFeaturesOutMixin, TransformerMixi
         for k in range(K):
             axes = principal_axes(Y, w, orthogonal_to=frame)[1]
             a = torch.cat([a, Y @ axes[:1].mT], -1)
-            if k == d - 1:  # the whole space is left
+            # The last direction is fixed by the others, and together they span the whole space.
+            if k == d - 1:
                 return torch.cat([frame, axes]), self._explained([*left, 0.0])
             for exact in (False, True):
                 spaces = self._spaces(Z, exact=exact)

@@ -56,7 +56,9 @@ def dispersion_information(odds: Scalars, log_dispersion: Scalars) -> Scalars:
     rho, tau = torch.broadcast_tensors(odds, log_dispersion)
     rho_0, tau_0 = rho.detach(), tau.detach()
     at = _expand(rho_0, tau_0)
-    d_rho, d_tau = rho - rho_0, tau - tau_0  # zero, but not their derivatives
+    # Both are zero, but their derivatives are not: so the value below has the derivatives of the
+    # expansion.
+    d_rho, d_tau = rho - rho_0, tau - tau_0
     slope = at.rho * d_rho + at.tau * d_tau
     bend = at.rho_rho * d_rho * d_rho / 2 + at.rho_tau * d_rho * d_tau + at.tau_tau * d_tau**2 / 2
     value: Tensor = at.value + slope + bend

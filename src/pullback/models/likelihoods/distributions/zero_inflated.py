@@ -88,7 +88,8 @@ class ZeroInflatedNegativeBinomial(Distribution):
             self._validate_sample(value)
         zero = value == 0
         extra, counted = logsigmoid(self.logits), logsigmoid(-self.logits)
-        # Where x is 0 the sum of the counts would subtract equal terms.
+        # Where x is 0 the terms of the count's log-probability cancel: it has a formula of its own
+        # there.
         x = torch.where(zero, 1.0, value.to(self.logits))
         at_zero = -self.dispersion * torch.log1p(self.count_mean / self.dispersion)
         choices = (

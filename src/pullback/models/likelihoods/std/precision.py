@@ -143,7 +143,8 @@ class RBFPrecision(nn.Module):
         if weights.ndim != 2 or weights.shape[1] != len(centers) or not bool((weights > 0).all()):
             allowed = f"positive, (D, {len(centers)})"
             raise InvalidParameterError("weights", allowed, tuple(weights.shape))
-        # Buffers, for no optimiser steps on them freely: positivity is the fit's business.
+        # Buffers and no parameters: the fit keeps the weights positive, which an optimiser would
+        # not.
         self.register_buffer("centers", centers)
         self.register_buffer("bandwidths", bandwidths)
         self.register_buffer("weights", weights)

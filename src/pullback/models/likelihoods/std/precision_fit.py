@@ -161,7 +161,8 @@ def fit_weights(
     n_rows = sum(len(v) for v in kernels)
     overlap = mass.sum() / n_rows
     tiny = torch.finfo(cross.dtype).tiny ** 0.75  # well above the denormal numbers
-    # Each centre starts at the precision of the residuals it sees, shared with those that overlap.
+    # Each centre starts at the precision of the residuals near it, divided by the number of kernels
+    # that overlap there on average, since their precisions add up.
     weights = mass / (overlap * cross).clamp_min(tiny)
     shared = n_rows / cross.sum(1, keepdim=True).clamp_min(tiny)
     s = check_number("shrinkage", shrinkage, 0.0)
