@@ -16,7 +16,7 @@ CHAIN = [
     ["shapes"],
     ["display", "errors", "progress"],
     ["exclusive", "files", "formulas"],
-    ["autodiff", "linalg"],
+    ["autodiff", "linalg", "randomness"],
     ["datasets", "models"],
     ["metrics"],
     ["curves"],

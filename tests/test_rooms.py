@@ -18,7 +18,7 @@ MOST = 14  # entries that a folder shows, beside its `__init__.py`
 ROOMS = {
     "autodiff": [["contexts", "elementwise", "jet"], ["rules", "transforms"], ["smooth_map"]],
     "models": [
-        ["encoder", "ensemble", "networks", "priors", "randomness", "standardization"],
+        ["encoder", "ensemble", "networks", "objectives", "priors", "standardization"],
         ["likelihoods"],
         ["decoding"],
         ["config", "dropout"],

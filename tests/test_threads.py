@@ -21,7 +21,7 @@ from pullback import Manifold
 from pullback.autodiff import differentiable, unvalidated_distributions
 from pullback.exclusive import exclusive
 from pullback.metrics import ConformalMetric, EnsembleMetric, PullbackMetric, RestrictedMetric
-from pullback.models.randomness import draw, seeded
+from pullback.randomness import draw, seeded
 
 N_THREADS = 8
 Z = torch.randn(30, 2, generator=torch.Generator().manual_seed(0)).double()

@@ -8,18 +8,18 @@ from pullback.models.encoder import GaussianEncoder
 from pullback.models.ensemble import DecoderSampler, EnsembleDecoder, Mixture
 from pullback.models.likelihoods import *  # noqa: F403 (each names itself there, once)
 from pullback.models.networks import ConvolutionalDecoder, ConvolutionalEncoder, activation, mlp
-from pullback.models.priors import StandardNormal
-from pullback.models.randomness import draw
-from pullback.models.storage import save
-from pullback.models.training.objectives import (
+from pullback.models.objectives import (
     ELBO,
     elbo,
     importance_weighted_bound,
     kl_divergence,
     log_marginal,
 )
+from pullback.models.priors import StandardNormal
+from pullback.models.storage import save
 from pullback.models.training.training import Trainer, TrainingOptions
 from pullback.models.vae import VAE, load
+from pullback.randomness import draw
 
 __all__ = [
     *likelihoods.__all__,

@@ -1,23 +1,18 @@
 """The variational auto-encoder: encoder, decoder, prior, training and storage in one module."""
 
-import math
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.distributions import Distribution
+from torch import nn
 
 from pullback.errors import (
-    InvalidDataError,
     InvalidParameterError,
     StorageError,
-    cast_points,
     check_device,
     check_integer,
     check_path,
-    check_points,
 )
 from pullback.models import storage
 from pullback.models.config import (
@@ -27,14 +22,11 @@ from pullback.models.config import (
     build_decoder,
     build_encoder,
 )
-from pullback.models.ensemble import members_of
-from pullback.models.likelihoods import LIKELIHOODS, Likelihood
+from pullback.models.likelihoods import LIKELIHOODS
 from pullback.models.model import LatentVariableModel
 from pullback.models.priors import StandardNormal
-from pullback.models.randomness import draw, seeded
-from pullback.models.training import objectives
 from pullback.models.training.training import Trainer
-from pullback.shapes import Data, Latent, Scalars
+from pullback.randomness import seeded
 
 __all__ = ["VAE", "load"]
 
@@ -202,177 +194,6 @@ class VAE(LatentVariableModel):
         vae._assemble(encoder, decoder, prior, None)
         return vae.to(vae.like)
 
-    def posterior(self, x: Any) -> Distribution:
-        """Return q(z|x).
-
-        Args:
-            x: observations, `(*batch, D)`.
-
-        Returns:
-            A distribution with event shape (d,).
-
-        Raises:
-            InvalidDataError: x is not finite or not of dimension D.
-        """
-        x = self._observations(x)
-        with _tracking(x):
-            distribution: Distribution = self.encoder(x)
-        return distribution
-
-    def encode(self, x: Any) -> Latent:
-        """Return the mean codes `E_q(z|x)[z]`.
-
-        Args:
-            x: observations, `(*batch, D)`.
-
-        Returns:
-            Latent points, `(*batch, d)`; gradients flow to x if it requires them.
-
-        Raises:
-            InvalidDataError: x is not finite or not of dimension D.
-        """
-        return self.posterior(x).mean
-
-    def decode(self, z: Any) -> Data:
-        """Return the mean of p(x|z).
-
-        Args:
-            z: latent points, `(*batch, d)`.
-
-        Returns:
-            Observations, `(*batch, D)`; gradients flow to z if it requires them.
-
-        Raises:
-            InvalidDataError: z is not finite or not of dimension d.
-        """
-        z = cast_points("z", check_points("z", z, self.latent_dim), self.like)
-        with _tracking(z):
-            distribution: Distribution = self.decoder(z)
-            return distribution.mean
-
-    def reconstruct(self, x: Any) -> Data:
-        """Return the mean of p(x|z) at the mean code of x.
-
-        Args:
-            x: observations, `(*batch, D)`.
-
-        Returns:
-            Observations, `(*batch, D)`.
-
-        Raises:
-            InvalidDataError: x is not finite or not of dimension D.
-        """
-        return self.decode(self.encode(x))
-
-    @torch.no_grad()
-    def sample(
-        self, n: int, *, generator: torch.Generator | None = None, mean: bool = False
-    ) -> Data:
-        """Draw new observations: `z ~ p(z)`, then `x ~ p(x|z)`.
-
-        Args:
-            n: how many.
-            generator: the source of randomness; torch's global one if None.
-            mean: return the mean of p(x|z) instead of a draw, without the noise.
-
-        Returns:
-            Observations, `(n, D)`.
-
-        Raises:
-            InvalidParameterError: n is below 1.
-        """
-        z = draw(self.prior(), (check_integer("n", n),), generator)
-        distribution: Distribution = self.decoder(z)
-        return distribution.mean if mean else draw(distribution, (), generator)
-
-    def elbo(
-        self, x: Any, *, n_samples: int = 1, generator: torch.Generator | None = None
-    ) -> Scalars:
-        """Estimate the evidence lower bound of each sample, see `objectives.elbo`.
-
-        Of an ensemble it is the mean of the members' bounds.
-
-        Args:
-            x: observations, `(*batch, D)`.
-            n_samples: draws of z for each x.
-            generator: the source of randomness; torch's global one if None.
-
-        Returns:
-            The bound in nats, `(*batch,)`.
-
-        Raises:
-            InvalidDataError: x is empty, not finite, not of dimension D, or outside the support
-                of the likelihood.
-        """
-        x = self._supported(x)
-        with _tracking(x):
-            bounds = [
-                objectives.elbo(
-                    x, self.encoder, member, self.prior, n_samples=n_samples, generator=generator
-                ).value
-                for member in members_of(self.decoder)
-            ]
-            return torch.stack(bounds).mean(0)
-
-    def importance_weighted_bound(
-        self, x: Any, *, n_samples: int = 50, generator: torch.Generator | None = None
-    ) -> Scalars:
-        """Estimate the bound of each sample, see `objectives.importance_weighted_bound`.
-
-        Args:
-            x: observations, `(*batch, D)`.
-            n_samples: draws of z for each x.
-            generator: the source of randomness; torch's global one if None.
-
-        Returns:
-            The bound in nats, `(*batch,)`.
-
-        Raises:
-            InvalidDataError: x is empty, not finite, not of dimension D, or outside the support
-                of the likelihood.
-        """
-        x, parts = self._supported(x), (self.encoder, self.decoder, self.prior)
-        with _tracking(x):
-            return objectives.importance_weighted_bound(
-                x, *parts, n_samples=n_samples, generator=generator
-            )
-
-    def log_marginal(
-        self,
-        x: Any,
-        *,
-        n_samples: int = 1000,
-        proposal: str = "encoder",
-        chunk_size: int = 10_000,
-        generator: torch.Generator | None = None,
-    ) -> Scalars:
-        """Estimate log p(x) of each sample, see `objectives.log_marginal`.
-
-        Args:
-            x: observations, `(*batch, D)`.
-            n_samples: draws of z for each x.
-            proposal: `"encoder"` draws from q(z|x), `"prior"` from p(z).
-            chunk_size: pairs (x, z) that are worked on at once.
-            generator: the source of randomness; torch's global one if None.
-
-        Returns:
-            The estimate in nats, `(*batch,)`.
-
-        Raises:
-            InvalidDataError: x is empty, not finite, not of dimension D, or outside the support
-                of the likelihood.
-            InvalidParameterError: a number below 1 or an unknown proposal.
-        """
-        x, parts = self._supported(x), (self.encoder, self.decoder, self.prior)
-        return objectives.log_marginal(
-            x,
-            *parts,
-            n_samples=n_samples,
-            proposal=proposal,
-            chunk_size=chunk_size,
-            generator=generator,
-        )
-
     def fit(
         self,
         X: Any,
@@ -457,33 +278,6 @@ class VAE(LatentVariableModel):
             StorageError: the folder cannot be written; what was in it stays as it was.
         """
         storage.save(self, path)
-
-    def _observations(self, x: Any) -> Tensor:
-        x = check_points("x", x, self.data_dim)
-        return cast_points("x", x, self.like)
-
-    def _supported(self, x: Any) -> Tensor:
-        """Return observations that the likelihood gives a density, at least one of them."""
-        points = self._observations(x)
-        if points.numel() == 0:
-            raise InvalidDataError(
-                f"`x` must hold at least one observation, but its shape is {tuple(points.shape)}."
-            )
-        likelihood = getattr(self.decoder, "likelihood", None)  # custom decoders may have none
-        low, high = getattr(likelihood, "support", (-math.inf, math.inf))
-        if isinstance(likelihood, Likelihood):
-            likelihood.check("x", points)
-        smallest, largest = float(points.detach().amin()), float(points.detach().amax())
-        if smallest < low or largest > high:
-            raise InvalidDataError(
-                f"`x` must lie in [{low:g}, {high:g}] for the likelihood of this model, but lies "
-                f"in [{smallest:g}, {largest:g}]. Scale it as the training data were."
-            )
-        return points
-
-
-def _tracking(inputs: Tensor) -> torch.set_grad_enabled:
-    return torch.set_grad_enabled(torch.is_grad_enabled() and inputs.requires_grad)
 
 
 def load(

@@ -16,7 +16,7 @@ from pullback.models.likelihoods.normal import NormalLikelihood, build_std
 from pullback.models.likelihoods.std.precision import ConstantStd, NetworkStd, RBFPrecision
 from pullback.models.likelihoods.std.precision_fit import fit_centers, fit_weights, regress_weights
 from pullback.models.model import LatentVariableModel
-from pullback.models.randomness import draw, seeded
+from pullback.randomness import draw, seeded
 
 __all__ = ["Recipe", "Stage"]
 

@@ -25,13 +25,13 @@ from pullback.models.config import TrainingOptions, VAEConfig
 from pullback.models.ensemble import EnsembleDecoder, members_of
 from pullback.models.likelihoods import Likelihood
 from pullback.models.model import LatentVariableModel
-from pullback.models.randomness import seed_from, seeded
+from pullback.models.objectives import elbo
 from pullback.models.standardization import DATA_UNIT, Destandardization, Standardization
 from pullback.models.training.checkpoint import Checkpoint, TrainingState, digest, restore_optimizer
 from pullback.models.training.data import Survey, TrainingData
-from pullback.models.training.objectives import elbo
 from pullback.models.training.stages import Recipe, Stage
 from pullback.progress import progress_bar
+from pullback.randomness import seed_from, seeded
 
 __all__ = ["Trainer", "TrainingOptions"]
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from pullback.errors import InvalidDataError, check_integer, check_number
 from pullback.exclusive import exclusive
 from pullback.models.likelihoods.std.precision import RBFPrecision
-from pullback.models.randomness import seeded
+from pullback.randomness import seeded
 from pullback.shapes import Codes
 
 __all__ = ["WeightFit", "fit_centers", "fit_weights", "regress_weights"]

@@ -17,7 +17,7 @@ from pullback.errors import (
     check_choice,
     check_integer,
 )
-from pullback.models.randomness import draw
+from pullback.randomness import draw
 from pullback.shapes import Data, Scalars
 
 __all__ = ["ELBO", "elbo", "importance_weighted_bound", "kl_divergence", "log_marginal"]

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.distributions import Bernoulli, Gamma, Normal
 
-from pullback.models.randomness import draw, seed_from, seeded
+from pullback.randomness import draw, seed_from, seeded
 
 
 def test_draw_leaves_the_global_state_alone_and_advances_the_generator():
