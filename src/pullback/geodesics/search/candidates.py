@@ -1,4 +1,4 @@
-"""Candidates for geodesics: several curves for each pair, of which the shortest is found."""
+"""Candidates for geodesics, as starts, while they are refined, and as they are found."""
 
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ from torch import Tensor
 from pullback.geodesics.search.thresholds import THRESHOLDS, Thresholds
 from pullback.shapes import Scalars
 
-__all__ = ["Candidates", "Found", "apart"]
+__all__ = ["Candidates", "Found", "Starts", "apart"]
 
 
 class Candidates(NamedTuple):
@@ -149,6 +149,56 @@ class Candidates(NamedTuple):
     def any_of_pair(self, mask: Tensor) -> Tensor:
         """Say of each candidate whether the mask holds for any of its pair."""
         return _smallest_of_pair((~mask).long(), self.pair) == 0
+
+
+class Starts(NamedTuple):
+    """The curves that a search begins from, and what was known of them before it began.
+
+    Attributes:
+        certain: straight lines that no curve can beat: nothing is sought for their pairs.
+        followed: the starts of all other pairs that are relaxed.
+        left_out: starts that run beside a shorter one, and would end on the same curve.
+        ahead: which start each of these runs beside, shape `(n_left_out,)`.
+        straight_length: of the straight lines, shape `(n_pairs,)`.
+        lower_bound: no curve can be shorter, shape `(n_pairs,)`.
+        names: the names of the starts.
+
+    Example:
+        >>> line = Candidates.of_starts([torch.zeros(1, 3, 2)])
+        >>> none, one = line.where(line.pair < 0), torch.ones(1)
+        >>> starts = Starts(none, line, none, none.pair, one, one, ("straight", "graph"))
+        >>> starts.unknown_lengths()
+        tensor([[1., nan]])
+    """
+
+    certain: Candidates
+    followed: Candidates
+    left_out: Candidates
+    ahead: Tensor
+    straight_length: Scalars
+    lower_bound: Scalars
+    names: tuple[str, ...]
+
+    def lengths(self, relaxed: Candidates) -> Tensor:
+        """Say how long the curve from each start became: shape `(n_pairs, n_starts)`.
+
+        A start that was left out has the length of the one that it runs beside.
+
+        Args:
+            relaxed: the followed starts, relaxed on the coarsest level.
+        """
+        lengths = self.unknown_lengths()
+        lengths[relaxed.pair, relaxed.start] = relaxed.length
+        beside = lengths[self.left_out.pair, self.ahead]
+        lengths[self.left_out.pair, self.left_out.start] = beside
+        return lengths
+
+    def unknown_lengths(self) -> Tensor:
+        """The same before any start was followed: all but the first are NaN."""
+        n_pairs = len(self.straight_length)
+        lengths = self.straight_length.new_full((n_pairs, len(self.names)), torch.nan)
+        lengths[:, 0] = self.straight_length
+        return lengths
 
 
 class Found(NamedTuple):

@@ -14,6 +14,7 @@ __all__ = [
     "fine_points",
     "from_chords",
     "measure",
+    "none_if",
     "resample",
     "rough_chords",
 ]
@@ -123,6 +124,16 @@ def from_chords(narrow: Tensor, wide: Tensor) -> tuple[Scalars, Scalars, Scalars
     energy = (4 * n * narrow.square().sum(-1) - n / 2 * wide.square().sum(-1)) / 6
     energy = torch.maximum(energy, length.square() / 2)  # as for every curve, but for rounding
     return length, energy, narrow.std(-1) / narrow.mean(-1)
+
+
+def none_if(same: Tensor, lengths: Tensor) -> Tensor:
+    """Put 0 where both ends are one point: rounding may place its images apart, row by row.
+
+    Example:
+        >>> none_if(torch.tensor([True, False]), torch.tensor([1e-14, 2.0])).tolist()
+        [0.0, 2.0]
+    """
+    return torch.where(same & lengths.isfinite(), 0.0, lengths)
 
 
 def fine_points(curve: Curve) -> Points:

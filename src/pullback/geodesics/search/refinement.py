@@ -8,12 +8,12 @@ from torch import Tensor
 from pullback.curves import Polyline, straight_line
 from pullback.geodesics.base import Relaxation, Status
 from pullback.geodesics.result import through
-from pullback.geodesics.search.candidates import Candidates, Found
+from pullback.geodesics.search.candidates import Candidates, Found, Starts
 from pullback.geodesics.search.certificate import certify
 from pullback.geodesics.search.graph import LatentGraph
 from pullback.geodesics.search.measure import evenly, fine_points, from_chords, measure, resample
 from pullback.geodesics.search.search import Search
-from pullback.geodesics.search.starts import Starts, choose
+from pullback.geodesics.search.starts import choose
 from pullback.shapes import Codes, Points
 
 __all__ = ["find", "refine"]

@@ -1,19 +1,18 @@
 """Starts: where the search for each pair begins, and which of its beginnings are followed."""
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor
 
 from pullback import linalg
 from pullback.curves import Polyline, straight_line
 from pullback.geodesics.search.bends import shortest_bends
-from pullback.geodesics.search.candidates import Candidates
+from pullback.geodesics.search.candidates import Candidates, Starts
 from pullback.geodesics.search.graph import LatentGraph
 from pullback.geodesics.search.measure import (
     evenly,
     fine_points,
     measure,
+    none_if,
     resample,
     rough_chords,
 )
@@ -21,59 +20,7 @@ from pullback.geodesics.search.search import Search
 from pullback.metrics import Metric
 from pullback.shapes import Codes, Points, Scalars
 
-__all__ = ["Starts", "choose", "none_if"]
-
-
-class Starts(NamedTuple):
-    """The curves that a search begins from, and what was known of them before it began.
-
-    Attributes:
-        certain: straight lines that no curve can beat: nothing is sought for their pairs.
-        followed: the starts of all other pairs that are relaxed.
-        left_out: starts that run beside a shorter one, and would end on the same curve.
-        ahead: which start each of these runs beside, shape `(n_left_out,)`.
-        straight_length: of the straight lines, shape `(n_pairs,)`.
-        lower_bound: no curve can be shorter, shape `(n_pairs,)`.
-        names: the names of the starts.
-
-    Example:
-        >>> from pullback.manifolds.reference import stereographic
-        >>> from pullback.metrics import PullbackMetric
-        >>> sphere = PullbackMetric(stereographic)
-        >>> a, b = torch.tensor([[[-0.5, 0.3]], [[0.6, 0.3]]], dtype=torch.float64)
-        >>> starts = choose(Search(sphere, None, (32, 64), 1e-4), a, b)
-        >>> starts.names, len(starts.followed.pair), len(starts.certain.pair)
-        (('straight',), 1, 0)
-    """
-
-    certain: Candidates
-    followed: Candidates
-    left_out: Candidates
-    ahead: Tensor
-    straight_length: Scalars
-    lower_bound: Scalars
-    names: tuple[str, ...]
-
-    def lengths(self, relaxed: Candidates) -> Tensor:
-        """Say how long the curve from each start became: shape `(n_pairs, n_starts)`.
-
-        A start that was left out has the length of the one that it runs beside.
-
-        Args:
-            relaxed: the followed starts, relaxed on the coarsest level.
-        """
-        lengths = self.unknown_lengths()
-        lengths[relaxed.pair, relaxed.start] = relaxed.length
-        beside = lengths[self.left_out.pair, self.ahead]
-        lengths[self.left_out.pair, self.left_out.start] = beside
-        return lengths
-
-    def unknown_lengths(self) -> Tensor:
-        """The same before any start was followed: all but the first are NaN."""
-        n_pairs = len(self.straight_length)
-        lengths = self.straight_length.new_full((n_pairs, len(self.names)), torch.nan)
-        lengths[:, 0] = self.straight_length
-        return lengths
+__all__ = ["choose"]
 
 
 def choose(
@@ -122,16 +69,6 @@ def choose(
     curves = curves._replace(nodes=nodes, length=length, pair=sought[curves.pair])
     followed, left_out, ahead = _pruned(search, curves)
     return Starts(regular, followed, left_out, ahead, straight.length, lower_bound, tuple(starts))
-
-
-def none_if(same: Tensor, lengths: Tensor) -> Tensor:
-    """Put 0 where both ends are one point: rounding may place its images apart, row by row.
-
-    Example:
-        >>> none_if(torch.tensor([True, False]), torch.tensor([1e-14, 2.0])).tolist()
-        [0.0, 2.0]
-    """
-    return torch.where(same & lengths.isfinite(), 0.0, lengths)
 
 
 def _straight(search: Search, line: Tensor, same: Tensor) -> tuple[Candidates, Scalars, Tensor]:

@@ -7,10 +7,9 @@ from pullback.geodesics.base import Status
 from pullback.geodesics.result import GeodesicResult, through
 from pullback.geodesics.search.candidates import Candidates, Found
 from pullback.geodesics.search.exploration import other_ways
-from pullback.geodesics.search.measure import fine_points, measure
+from pullback.geodesics.search.measure import fine_points, measure, none_if
 from pullback.geodesics.search.refinement import find
 from pullback.geodesics.search.search import Search
-from pullback.geodesics.search.starts import none_if
 from pullback.geodesics.search.verification import SecondLook, look_again, measure_densely
 from pullback.metrics import Metric
 
