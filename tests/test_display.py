@@ -4,10 +4,11 @@ import xml.etree.ElementTree as ElementTree
 
 import numpy as np
 import pytest
+import sklearn
 import torch
 
 import pullback as pb
-from pullback.display import drawn, html_table, summary
+from pullback.display import drawn, html_table, scattered, summary
 
 
 def paraboloid(z):
@@ -153,3 +154,68 @@ def test_a_picture_keeps_to_its_frame_and_leaves_out_what_is_not_finite():
 )
 def test_values_are_summed_up(value, text):
     assert summary(value) == text
+
+
+def svg_of(html):
+    """The pictures in the HTML of an estimator, whose diagram is scikit-learn's."""
+    return [ElementTree.fromstring(part.split("</svg>")[0] + "</svg>") for part in _pictures(html)]
+
+
+def _pictures(html):
+    return [f'<svg width="160"{part}' for part in html.split('<svg width="160"')[1:]]
+
+
+CODES = A.double().repeat(3, 1) + 0.01 * torch.arange(24.0).reshape(12, 2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("make", "n_dots", "n_marks"),
+    [
+        (lambda: pb.statistics.FrechetMean(M), 0, 1),
+        (lambda: pb.statistics.FrechetMean(pb.Manifold(paraboloid, dim=2, data=CODES)), 12, 1),
+        (lambda: pb.statistics.KMeans(M, n_clusters=2, method="graph", random_state=0), 12, 2),
+        (lambda: pb.statistics.KMedoids(M, n_clusters=3, random_state=0), 0, 3),
+        (lambda: pb.statistics.GeodesicDistances(M), 12, 0),
+        (lambda: pb.statistics.PrincipalGeodesicAnalysis(M), 0, 1),
+    ],
+)
+def test_estimators_show_where_what_was_fitted_lies(make, n_dots, n_marks):
+    estimator = make()
+    assert not _pictures(estimator._repr_html_())
+    assert type(estimator).__name__ in estimator._repr_html_()
+    html = estimator.fit(CODES)._repr_html_()
+    (picture,) = svg_of(html)
+    sizes = [circle.get("r") for circle in picture.findall("circle")]
+    assert (sizes.count("1.5"), sizes.count("4")) == (n_dots, n_marks)
+    bundle = estimator._repr_mimebundle_()  # the diagram has a number that is never the same
+    assert bundle["text/plain"] == repr(estimator)
+    assert _pictures(bundle["text/html"]) == _pictures(html)
+    with sklearn.config_context(display="text"):
+        assert set(estimator._repr_mimebundle_()) == {"text/plain"}
+
+
+def test_where_the_latent_space_is_no_plane_there_is_no_picture():
+    line = pb.Manifold(lambda z: torch.cat([z, z**2], -1), dim=1)
+    html = pb.statistics.GeodesicDistances(line).fit([[0.0], [1.0]])._repr_html_()
+    assert "GeodesicDistances" in html
+    assert not _pictures(html)
+
+
+def test_points_are_drawn_to_scale_and_of_many_some():
+    corners = torch.tensor([[0.0, 0.0], [2.0, 1.0], [float("nan"), 0.0]])
+    picture = ElementTree.fromstring(scattered(corners, groups=np.array([0, -1, 1])))
+    places = [(float(c.get("cx")), float(c.get("cy"))) for c in picture]
+    assert places == [(6.0, 117.0), (154.0, 43.0)]  # as wide as can be, y upwards
+    assert picture[0].get("fill") != picture[1].get("fill")
+    many = scattered(torch.rand(10_000, 2))
+    assert 125 < many.count("<circle") <= 250
+    assert len(many) < 20_000
+    assert "polyline" in drawn(torch.full((1, 3, 2), 5.0))
+    assert scattered(torch.full((3, 2), 5.0)).count('cx="80.0" cy="80.0"') == 3
+
+
+def test_a_manifold_shows_its_data():
+    html = pb.Manifold(paraboloid, dim=2, data=CODES)._repr_html_()
+    assert html.count("<circle") == 12
+    assert "<svg" not in M._repr_html_()

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["as_html", "as_line", "drawn", "html_table", "summary"]
+__all__ = ["as_html", "as_line", "drawn", "html_table", "scattered", "summary"]
 
 # The most characters of a value that a one-line description shows, before it is cut.
 _LONGEST = 60
@@ -21,6 +21,11 @@ _ENTRIES = 4
 _MOST_CURVES, _MOST_POINTS = 60, 64
 # Width and height of the drawing, and its margin, in pixels.
 _SIZE, _EDGE = 160, 6
+# The most points that are drawn, so that a picture stays below 20 kilobytes.
+_MOST_DOTS = 250
+_GREY, _MARK = "#999999", "#d55e00"
+# Colours that the colour-blind can tell apart, of Okabe and Ito; that of marks is left out.
+_COLORS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#f0e442")
 
 
 def summary(value: Any) -> str:
@@ -120,12 +125,61 @@ def drawn(curves: Tensor) -> str:
     if len(points) == 0 or points.shape[-1] != 2:
         return ""
     low, high = points.min((0, 1)), points.max((0, 1))
-    scale = (_SIZE - 2 * _EDGE) / max(float((high - low).max()), np.finfo(float).tiny)
+    scale = (_SIZE - 2 * _EDGE) / (float((high - low).max()) or 1.0)
     places = _EDGE + (points - low) * scale
     places[..., 1] = _SIZE - places[..., 1]  # y runs downwards in a picture
     lines = [" ".join(f"{x:.1f},{y:.1f}" for x, y in curve) for curve in places]
     shapes = "".join(f'<polyline points="{line}"/>' for line in lines)
     return f'<svg width="{_SIZE}" height="{_SIZE}" fill="none" stroke="currentColor">{shapes}</svg>'
+
+
+def scattered(
+    points: Tensor | None, marks: Tensor | None = None, *, groups: NDArray[Any] | None = None
+) -> str:
+    """Draw points of the plane as a small SVG picture; nothing if there are none in a plane.
+
+    Args:
+        points: small dots, shape `(n, d)`; of many some, evenly chosen. Those that are not finite
+            are left out.
+        marks: larger ones in front of them, shape `(k, d)`, such as centres.
+        groups: a group >= 0 of each point, shape `(n,)`, which is its colour; -1 for grey.
+
+    Example:
+        >>> import torch
+        >>> scattered(torch.eye(2), torch.zeros(1, 2)).count("<circle")
+        3
+        >>> scattered(torch.eye(3)), scattered(None)
+        ('', '')
+    """
+    dots, places = _in_plane(points), _in_plane(marks)
+    whole = np.concatenate([dots, places])
+    finite = np.isfinite(whole).all(-1)
+    if not finite.any():
+        return ""
+    low, high = whole[finite].min(0), whole[finite].max(0)
+    scale = (_SIZE - 2 * _EDGE) / (float((high - low).max()) or 1.0)
+    centred = _SIZE / 2 + (whole - (low + high) / 2) * scale * [1, -1]  # y runs downwards
+    colors = np.full(len(dots), _GREY)
+    if groups is not None and len(groups) == len(dots):
+        known = groups >= 0
+        colors[known] = np.asarray(_COLORS)[groups[known] % len(_COLORS)]
+    some = np.arange(len(dots))[finite[: len(dots)]]
+    shapes = [
+        f'<circle cx="{centred[i, 0]:.1f}" cy="{centred[i, 1]:.1f}" r="1.5" fill="{colors[i]}"/>'
+        for i in some[:: -(-len(some) // _MOST_DOTS) or 1]
+    ]
+    shapes += [
+        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{_MARK}" stroke="white"/>'
+        for x, y in centred[len(dots) :][finite[len(dots) :]][:_MOST_DOTS]
+    ]
+    return f'<svg width="{_SIZE}" height="{_SIZE}">{"".join(shapes)}</svg>'
+
+
+def _in_plane(points: Tensor | None) -> NDArray[Any]:
+    if points is None or points.ndim != 2 or points.shape[-1] != 2:
+        return np.zeros((0, 2))
+    array: NDArray[Any] = points.detach().cpu().double().numpy()
+    return array
 
 
 def _fields(value: Any) -> list[tuple[str, Any]]:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from pullback.display import html_table, summary
+from pullback.display import html_table, scattered, summary
 from pullback.errors import InvalidParameterError, check_data, check_dtype, check_points
 from pullback.exclusive import exclusive
 from pullback.geodesics import LatentGraph, build_graph
@@ -135,7 +135,7 @@ class LatentSpace:
             "device": str(self.device),
         }
         rows = [(name, summary(value).strip("'")) for name, value in shown.items()]
-        return html_table(type(self).__name__, rows)
+        return html_table(type(self).__name__, rows, after=scattered(self.data))
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the graphs, which are made anew when they are asked for."""

@@ -6,11 +6,13 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn import get_config
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_random_state
+from sklearn.utils import check_random_state, estimator_html_repr
 from sklearn.utils.validation import _check_sample_weight, validate_data
 from torch import Tensor
 
+from pullback.display import scattered
 from pullback.errors import (
     InvalidDataError,
     InvalidParameterError,
@@ -29,6 +31,10 @@ _SEEDS = 2**32 - 1
 # Points at which the file of an estimator keeps the metric, to see when it is read whether the
 # manifold is that of the fit.
 _PROBES = 4
+
+# Fitted attributes that are points of the latent space: the training points, and what was found.
+_POINTS = ("Z_", "points_")
+_FOUND = ("cluster_centers_", "means_", "estimate_", "mean_", "intercept_")
 
 _Self = TypeVar("_Self", bound="LatentEstimator")
 
@@ -177,6 +183,33 @@ class LatentEstimator(BaseEstimator):
         """
         estimator: _Self = read_estimator(cls, path, manifold)
         return estimator
+
+    def _repr_html_(self) -> str:
+        """Show scikit-learn's diagram, and in the plane a picture of what was fitted."""
+        diagram: str = estimator_html_repr(self)
+        fitted = any(name.endswith("_") and not name.startswith("_") for name in vars(self))
+        return diagram + self._picture() if fitted else diagram
+
+    def _repr_mimebundle_(self, **options: Any) -> dict[str, str]:
+        """Return what notebooks show, which ask for this first."""
+        del options
+        shown = {"text/plain": repr(self)}
+        if get_config()["display"] == "diagram":
+            shown["text/html"] = self._repr_html_()
+        return shown
+
+    def _picture(self) -> str:
+        """Draw the points that were kept, or else the manifold's, and the places that were found.
+
+        Nothing where the latent space is no plane.
+        """
+        points = next(
+            (vars(self)[name] for name in _POINTS if vars(self).get(name) is not None),
+            getattr(self.manifold, "data", None),
+        )
+        found = next((vars(self)[name] for name in _FOUND if name in vars(self)), None)
+        marks = None if found is None else found.reshape(-1, found.shape[-1])
+        return scattered(points, marks, groups=vars(self).get("labels_"))
 
     def _points(self, Z: Any, *, reset: bool, min_samples: int = 1) -> Codes:
         """Return data as points of the manifold, or raise: when fitted with `reset`."""
