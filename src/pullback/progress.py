@@ -42,14 +42,14 @@ def progress_bar(*args: Any, **options: Any) -> Any:
 
 
 def _is_watched() -> bool:
-    """Say whether a bar can move: on a terminal, and in a notebook, which is none."""
+    """Say whether a bar can move where it is shown: on a terminal, or in a notebook."""
     stream = sys.stderr
     notebook = type(stream).__module__.startswith("ipykernel")
     return notebook or (stream is not None and stream.isatty())
 
 
 class _Lines:
-    """The standard error of now, to which each state of a bar is a whole line."""
+    """Writes each state of a bar as a line of its own to the standard error of the moment."""
 
     def write(self, text: str) -> None:
         """Write a state without the carriage return before it, if there is one."""

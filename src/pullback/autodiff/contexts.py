@@ -106,10 +106,12 @@ def unmoved_modules() -> Iterator[None]:
 
 
 class _Unmoved(local):
-    """Who is in the context: the threads that are, and this one how deep."""
+    """Counts the contexts of `unmoved_modules` that are open, in this thread and in all."""
 
-    depth = 0  # of this thread, for others may move their modules
-    _lock, _n_contexts = Lock(), 0  # of the whole process
+    # How many are open in this thread: modules must not move here, those of other threads may.
+    depth = 0
+    # How many are open in the process: while there is one, PyTorch's method is replaced.
+    _lock, _n_contexts = Lock(), 0
     _move: Any = torch.nn.Module._apply
 
     @classmethod

@@ -178,7 +178,10 @@ def _place(names: list[str], label: str | None) -> int:
 
 
 def _parse(path: Path, n_columns: int, *, header: int | None, label: int) -> pd.DataFrame:
-    """Read columns by their numbers: of words "NA" is one, so the labels have no gaps but ''."""
+    """Read columns, known by their numbers.
+
+    A label that says "NA" is a word like any other: only empty labels are missing ones.
+    """
     gaps: Any = {i: _GAPS for i in range(n_columns) if i != label}
     try:
         with exclusive(), warnings.catch_warnings():

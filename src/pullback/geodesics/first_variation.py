@@ -73,7 +73,7 @@ def differentiable_length(
 
 
 def _apply(function: type[torch.autograd.Function], *args: Any) -> Any:
-    """PyTorch's own `apply` carries no types."""
+    """Call a function of autograd: PyTorch's own `apply` has no annotations."""
     return function.apply(*args)
 
 

@@ -334,7 +334,7 @@ class PullbackMetric(Metric):
 
 
 def _bend(image: Tensor) -> Tensor:
-    """How far the image of each interior node is off the middle of its neighbours, doubled."""
+    """Twice the way to each interior image from the middle between its two neighbours."""
     return -image.diff(n=2, dim=-2)
 
 

@@ -113,7 +113,7 @@ class SupportSampler(IndependentSampler):
         return c[chosen] + self.spread * blur.squeeze(-1)
 
     def _log_density(self, z: Tensor) -> Tensor:
-        """Of the proposals, with respect to the volume."""
+        """The log-density of the proposals with respect to the volume."""
         c, d = self._centers, z.shape[1]
         weight = self._factor.diagonal(dim1=-2, dim2=-1).log().sum(-1) - math.log(len(c))
         weight = weight - d * math.log(self.spread) - d / 2 * math.log(2 * math.pi)

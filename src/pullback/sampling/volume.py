@@ -167,7 +167,7 @@ class VolumeSampler(IndependentSampler):
     def _propose(
         self, weights: Tensor, n: int, generator: torch.Generator
     ) -> tuple[Tensor, Mask, Mask]:
-        """Propose points, and say which to keep, and where the bound was none."""
+        """Propose points; say which to keep, and where the density exceeds its bound."""
         cell = torch.multinomial(weights, n, replacement=True, generator=generator)
         draws = [
             torch.rand(n, k, generator=generator, dtype=weights.dtype, device=weights.device)

@@ -212,7 +212,7 @@ class LatentEstimator(BaseEstimator):
         return scattered(points, marks, groups=vars(self).get("labels_"))
 
     def _points(self, Z: Any, *, reset: bool, min_samples: int = 1) -> Codes:
-        """Return data as points of the manifold, or raise: when fitted with `reset`."""
+        """Return data as points of the manifold, or raise; `reset` is for `fit`, which sets d."""
         self._check_manifold()
         Z = rows_of("X", Z)
         is_tensor = isinstance(Z, Tensor)

@@ -44,7 +44,9 @@ def push_along(f: Map, z: Latent, vectors: Tensor) -> tuple[Tensor, Tensor]:
     return value, pushed
 
 
-_SHARED_AND_FIRST: Any = (None, 0)  # PyTorch's annotation forgets that an output may be shared
+# For `vmap` over directions: the first output is the same for all of them and gets no axis, the
+# second one gets an axis for them, in front. PyTorch's annotation does not allow for None there.
+_SHARED_AND_FIRST: Any = (None, 0)
 
 
 def jet(f: Map, z: Latent, vectors: Tensor | None = None) -> tuple[Tensor, Tensor]:

@@ -147,7 +147,7 @@ def _is_shorter(
 def _narrowed(
     metric: Metric, z: Tensor, u: Tensor, high: Tensor, step: float, graph: LatentGraph | None
 ) -> Tensor:
-    """Halve the intervals of which the upper end is too long to be the shortest way."""
+    """Halve intervals of length: at their upper ends geodesics are no shortest ways any more."""
     low = high - step
     for _ in range(_N_HALVINGS if len(u) > 0 else 0):
         middle = (low + high) / 2

@@ -209,7 +209,7 @@ def isometry_defect(before: Tensor, after: Tensor) -> Scalars:
 def _solve(
     metric: Metric, path: Path, active: Tensor, n_steps: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Solve by both orders: two propagators, and the points at which the metric was asked."""
+    """Solve by the methods of both orders; also return the points at which the metric was asked."""
     points, propagators = [], []
     for nodes in (NODES[3], NODES[2]):
         like = path.start.detach()

@@ -94,7 +94,7 @@ class FisherRaoMetric(FieldMetric):
 
 
 def _still(parameters: Map, origin: Tensor) -> Tensor:
-    """Say which parameters have no derivative wherever they are looked at: shape `(m,)`."""
+    """Say which parameters do not change with z at any point that is tried: shape `(m,)`."""
     z = 2 * probes(torch.zeros_like(origin), 32) + origin
     with torch.no_grad():
         return ~jacobian(parameters, z)[1].any(-1).any(0)

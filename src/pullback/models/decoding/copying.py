@@ -81,7 +81,7 @@ def _is_result(held: object) -> bool:
 
 
 def _not_copied(module: nn.Module, memo: dict[int, Any], error: Exception) -> str:
-    """Say which attribute it was: the deepest of those that cannot be copied alone."""
+    """Name the attribute that cannot be copied: the innermost one, if it is part of another."""
     where, culprit = "", "of that type"
     for path, held in _walk(module, ""):
         if path.startswith(where) and not _is_copied(held, memo):

@@ -208,7 +208,7 @@ def _compare_orders(of: _Derivatives, share: float) -> Iterator[Breach]:
 
 
 def _worst(law: str, error: Tensor, scale: Tensor, share: float) -> Breach:
-    """Return the largest share; of less than that of the largest scale nothing is asked."""
+    """Return the largest error as a share of its scale, plus a little of the largest scale."""
     least = torch.finfo(scale.dtype).tiny ** 0.5
     shares = error.clamp(min=0) / (scale + share * share * scale.max() + least)
     # NaN if a share is: then the law counts as broken.

@@ -304,7 +304,7 @@ class Trainer:
 
 
 def _in_turn(decoder: torch.nn.Module) -> torch.nn.Module:
-    """Return what a mini-batch trains: of an ensemble one member of chance."""
+    """Return what a mini-batch trains: of an ensemble one member at random."""
     return decoder.draw_member() if isinstance(decoder, EnsembleDecoder) else decoder
 
 

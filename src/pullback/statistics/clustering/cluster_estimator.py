@@ -106,10 +106,13 @@ class ClusterEstimator(TransformerMixin, ClusterMixin, LatentEstimator):
 
     @abstractmethod
     def _distances(self, Z: Codes, *, sure: bool) -> Tensor:
-        """Measure from points to the centres, `(n, k)`; `sure` of each, or of the nearest only."""
+        """Measure from points to the centres, `(n, k)`.
+
+        With `sure` each is to be exact, else only those to the nearest centres.
+        """
 
     def _opened(self, X: Any, sample_weight: Any) -> tuple[Codes, Tensor]:
-        """Return the points and weights to fit, or raise of them or of the settings."""
+        """Return the points and weights to fit; raise if they or the settings are bad."""
         check_integer("n_clusters", self.n_clusters)
         check_integer("n_init", self.n_init)
         check_integer("max_iter", self.max_iter)

@@ -135,7 +135,7 @@ class KMedoids(ClusterEstimator):
         return distances
 
     def _distances(self, Z: Codes, *, sure: bool) -> Tensor:
-        """Measure to the medoids, see `ClusterEstimator._distances`; each is as sure as any."""
+        """Measure to all medoids by one method, see `ClusterEstimator._distances`."""
         del sure
         return _or_infinite(
             self.manifold.pairwise_dist(

@@ -278,7 +278,7 @@ def _average(values: Tensor, w: Tensor) -> Tensor:
 
 
 def _share(residual: float, total: float) -> float:
-    """Return R^2: of points that all coincide, 1 if they are met and 0 if not."""
+    """Return R^2; where all points coincide, 1 if they are met and 0 if not."""
     return 1 - residual / total if total > 0 else float(residual == 0)
 
 
