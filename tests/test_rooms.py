@@ -37,7 +37,7 @@ ROOMS = {
         ["choice"],
     ],
     "geodesics": [
-        ["base", "batch"],
+        ["base", "batch", "kernels"],
         ["initial_value", "result"],
         ["solvers"],
         ["search"],

@@ -179,6 +179,15 @@ class TabulatedMetric(Metric):
         """Cells of the grid along each axis."""
         return tuple(size - 3 for size in self._spline.coefficients.shape[1:])
 
+    @property
+    def spline_parts(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """What the table is made of, for those who read it by other means.
+
+        Coefficients of log D and of L by their components, `(components, n_1 + 2, ..., n_d + 2)`,
+        the lowest and the highest corner, and the width of the edge, each `(d,)`.
+        """
+        return self._spline.coefficients, self.low, self.high, self._margin
+
     def error(self, share: float = 0.95) -> float:
         """Return the relative error of v^T M v that this share of the domain keeps to."""
         return float(self.errors.quantile(share))

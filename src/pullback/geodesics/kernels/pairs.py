@@ -1,0 +1,204 @@
+"""One pair of points: from its starts, from coarse to fine, to a curve with a certificate."""
+
+import math
+
+from pullback.geodesics.kernels.certificate import certify, measure
+from pullback.geodesics.kernels.chains import (
+    chord,
+    copied,
+    doubled,
+    energy_and_length,
+    spaced_evenly,
+)
+from pullback.geodesics.kernels.compiled import kernel, part
+from pullback.geodesics.kernels.newton import relax
+
+__all__ = ["solve_pair", "straight_start"]
+
+_ROUGH_TOL = 1e-3
+_ROUGH_DAMPING, _FINE_DAMPING = 1e-2, 1e-3
+_STEPS = 40  # of Newton's method on one chain: four times what nearly all take
+_HOPELESS = 1.15  # a start that is longer than another by more hardly ends on the shorter curve
+_BESIDE = 0.03  # of its length, within which a start runs beside the shortest, and ends as it does
+_TUNNELLED = 1.2  # a curve longer than its chain by more stepped over a wall: more nodes, again
+_CLOSE = 1.01  # a rival that is longer by less may still turn out to be the shorter one
+_DISTINCT = 0.02  # of the extent, within which two curves are one
+
+
+@kernel
+def straight_start(a, b, curve):
+    """Fill in the straight line from a to b, as a start."""
+    m = len(curve) - 1
+    for k in range(len(a)):
+        for i in range(m):
+            curve[i, k] = a[k] + i / m * (b[k] - a[k])
+        curve[m, k] = b[k]
+
+
+@part
+def solve_pair(C, table, n_starts, settings, room, answer):
+    """Follow the starts in `room.starts`, refine the best curve, and fill in the answer."""
+    numbers, counts = answer.numbers, answer.counts
+    numbers[:] = math.nan
+    counts[:] = 0
+    lengths = numbers[7:]
+    for s in range(n_starts):
+        lengths[s] = spaced_evenly(
+            C, table, room.starts[s], room.chains[s], settings.coarsest, room.position, room.form
+        )
+    shortest = _smallest(lengths, n_starts)
+    numbers[5] = lengths[0]
+    if not (math.isfinite(lengths[shortest]) and lengths[shortest] > 0):
+        return
+    best, second, segments = _relaxed_starts(C, table, n_starts, shortest, settings, room, answer)
+    if best < 0:
+        return
+    counts[2] = best
+    _refine(C, table, room.chains[best], segments[best], settings, room, answer)
+    if second >= 0 and lengths[second] <= _CLOSE * lengths[best]:
+        _refine_rival(C, table, second, segments[second], settings, room, answer)
+
+
+@kernel
+def _smallest(values, n):
+    least = 0
+    for k in range(n):
+        if values[k] < values[least]:
+            least = k
+    return least
+
+
+@part
+def _relaxed_starts(C, table, n_starts, shortest, settings, room, answer):
+    """Relax the starts on few nodes; return the best, its rival if there is one, and the nodes."""
+    lengths, coarsest, finest = answer.numbers[7:], settings.coarsest, settings.finest
+    segments = (coarsest, coarsest)
+    beside = other = -1
+    if n_starts > 1:
+        other = 1 - shortest
+        if not lengths[other] <= _HOPELESS * lengths[shortest]:
+            other = -1
+        elif _runs_beside(
+            C,
+            table,
+            room.chains[other],
+            room.chains[shortest],
+            coarsest,
+            lengths[shortest],
+            room.form,
+        ):
+            beside, other = other, -1
+    first_length, first = _relax_start(C, table, shortest, coarsest, finest, room, answer)
+    second_length, second = math.nan, coarsest
+    if other >= 0:
+        second_length, second = _relax_start(C, table, other, coarsest, finest, room, answer)
+    for s in range(n_starts):
+        lengths[s] = math.nan
+    lengths[shortest] = first_length
+    if beside >= 0:
+        lengths[beside] = first_length
+    if other >= 0:
+        lengths[other] = second_length
+    segments = (first, second) if shortest == 0 else (second, first)
+    best, rival = shortest, other
+    if other >= 0 and (second_length < first_length or not math.isfinite(first_length)):
+        best, rival = other, shortest
+    if not math.isfinite(lengths[best]):
+        return -1, -1, segments
+    if rival >= 0:
+        if _apart(room.chains[rival], segments[rival], room.chains[best], segments[best]):
+            answer.numbers[6] = lengths[rival]
+        else:
+            rival = -1
+    return best, rival, segments
+
+
+@part
+def _runs_beside(C, table, chain, other, n, length, f):
+    """Say whether a curve of n segments runs beside another, as the metric measures."""
+    limit = (_BESIDE * length) ** 2
+    for i in range(2, n, 2):  # noqa: SIM110 - numba has no generators
+        if chord(C, table, chain, i, other, i, 0, f) > limit:
+            return False
+    return True
+
+
+@part
+def _apart(chain, n, other, m):
+    """Say whether two curves run apart, by more than a share of the extent of the other."""
+    gap = extent = 0.0
+    fewest = min(n, m)
+    for a in range(chain.shape[1]):
+        low = high = other[0, a]
+        for i in range(m + 1):
+            low, high = min(low, other[i, a]), max(high, other[i, a])
+        extent += (high - low) ** 2
+    for i in range(fewest + 1):
+        distance = 0.0
+        for a in range(chain.shape[1]):
+            distance += (chain[i * (n // fewest), a] - other[i * (m // fewest), a]) ** 2
+        gap = max(gap, distance)
+    return gap > _DISTINCT**2 * extent
+
+
+@kernel
+def _relax_start(C, table, s, n, finest, room, answer):
+    """Relax a start, on more nodes where it tunnels; return its length and its segments."""
+    chain, fine, f = room.chains[s], room.fine, room.form
+    while True:
+        _, steps, _ = relax(C, table, chain, n, _ROUGH_TOL, _STEPS, _ROUGH_DAMPING, room.work, f)
+        answer.counts[1] += steps
+        _, coarse = energy_and_length(C, table, chain, n, f)
+        copied(chain, fine, n)
+        doubled(fine, n)
+        doubled(fine, 2 * n)
+        _, length = energy_and_length(C, table, fine, 4 * n, f)
+        if length <= _TUNNELLED * coarse or 2 * n >= finest:
+            return length, n
+        n *= 2
+        spaced_evenly(C, table, room.starts[s], chain, n, room.position, f)
+
+
+@kernel
+def _refine(C, table, chain, n, settings, room, answer):
+    """Double the nodes of a chain until its length settles, and certify it."""
+    while True:
+        if n < settings.finest:
+            doubled(chain, n)
+            n *= 2
+        _, steps, status = relax(
+            C, table, chain, n, settings.steps, _STEPS, _FINE_DAMPING, room.work, room.form
+        )
+        answer.counts[1] += steps
+        _, _, change = measure(C, table, chain, n, settings.steps, room)
+        if n >= settings.finest or (change < settings.seen and status == 0):
+            if status == 0:
+                certify(C, table, chain, n, settings, room, answer)
+                if n < settings.finest and not _is_settled(settings, answer.numbers):
+                    continue
+            answer.counts[3] = 1 if status == 0 else 0
+            break
+    answer.counts[0] = n
+    copied(chain, answer.nodes, n)
+
+
+@kernel
+def _is_settled(settings, numbers):
+    return numbers[1] <= settings.steps and numbers[3] <= 0.1
+
+
+@part
+def _refine_rival(C, table, rival, n, settings, room, answer):
+    """Refine a second curve that is about as long, and keep the shorter one."""
+    fine = room.chains[1 - rival]
+    numbers, counts = answer.numbers, answer.counts
+    kept = (numbers[0], numbers[1], numbers[2], numbers[3], numbers[4])
+    segments, start, done = counts[0], counts[2], counts[3]
+    _refine(C, table, room.chains[rival], n, settings, room, answer)
+    if counts[3] == 1 and (done == 0 or numbers[0] < kept[0]):
+        counts[2] = rival
+        return
+    for k in range(5):
+        numbers[k] = kept[k]
+    counts[0], counts[2], counts[3] = segments, start, done
+    copied(fine, answer.nodes, segments)

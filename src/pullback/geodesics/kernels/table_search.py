@@ -1,0 +1,252 @@
+"""Curves for pairs of points on a table, found by compiled kernels: what PyTorch sees of them."""
+
+import importlib
+import importlib.util
+import threading
+import weakref
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pullback.exclusive import exclusive
+from pullback.metrics import Metric, TabulatedMetric
+from pullback.shapes import Codes, Mask, Points, Scalars
+
+__all__ = ["CurvesOnTable", "TableSearch", "table_search"]
+
+_BLOCK = 256  # pairs that one thread solves at a time, in about 40 ms: then Ctrl-C is answered
+_SOURCES = 128  # nodes whose shortest paths are found at a time, in about 40 ms
+# Nodes of the coarse grid along each axis: all paths on it take 0.6 CPU s and 32 MB in the plane.
+_SIZE = {1: 2, 2: 48, 3: 12}
+_REACH = {1: 1, 2: 2, 3: 1}  # steps along an axis that an edge of the grid takes at most
+_SEEN, _STEPS, _EXCESS = 1e-3, 1e-4, 1e-7  # see `room.Settings`
+
+
+class CurvesOnTable(NamedTuple):
+    """Curves that were found on a table, and what is known of them there.
+
+    Attributes:
+        nodes: nodes at equal distances, shape `(n, FINEST + 1, d)`, of which the first
+            `n_segments + 1` count.
+        n_segments: shape `(n,)`.
+        length: length on the table, shape `(n,)`.
+        mismatch: estimated relative error of it for few nodes, shape `(n,)`.
+        excess: estimated relative error of it for not being a geodesic, shape `(n,)`.
+        residual: geodesic curvature in units of 1 / length, shape `(n,)`.
+        minimal: where the second variation is positive, shape `(n,)`.
+        straight_length: of the straight line, on the coarsest level, shape `(n,)`.
+        rival_length: of the shortest other curve, on the coarsest level, shape `(n,)`, or NaN.
+        start_lengths: of the curve from each start, on the coarsest level, `(n, starts)`, or NaN.
+        start: the start that won, shape `(n,)`.
+        n_steps: steps of Newton's method, shape `(n,)`.
+        resolved: where the search came to its end on the table alone, shape `(n,)`: elsewhere the
+            other numbers mean nothing.
+
+    Example:
+        >>> CurvesOnTable._fields[:3]
+        ('nodes', 'n_segments', 'length')
+    """
+
+    nodes: Points
+    n_segments: Tensor
+    length: Scalars
+    mismatch: Scalars
+    excess: Scalars
+    residual: Scalars
+    minimal: Mask
+    straight_length: Scalars
+    rival_length: Scalars
+    start_lengths: Tensor
+    start: Tensor
+    n_steps: Tensor
+    resolved: Mask
+
+
+def table_search(metric: Metric) -> "TableSearch | None":
+    """Return the compiled search on a table; None for other metrics, or where it cannot run.
+
+    It runs on the CPU, and where numba is installed (`pip install pullback[fast]`).
+
+    Example:
+        >>> from pullback.manifolds.reference import HalfPlane
+        >>> table_search(HalfPlane()) is None
+        True
+    """
+    if not isinstance(metric, TabulatedMetric) or metric.low.device.type != "cpu":
+        return None
+    if not _has_numba():
+        return None
+    with exclusive():
+        known = _searches.get(metric)
+        if known is None:
+            known = _searches[metric] = TableSearch(metric)
+    return known
+
+
+class TableSearch:
+    """The search for geodesics on one table. Threads may use one at the same time.
+
+    It runs in as many threads as PyTorch does, and those hold no lock of Python's.
+
+    Args:
+        table: the table, on the CPU.
+
+    Example:
+        >>> from pullback.manifolds.reference import HalfPlane
+        >>> ends = torch.tensor([[[0.0, 1.0]], [[0.0, 2.0]]], dtype=torch.float64)
+        >>> table = TabulatedMetric.build(HalfPlane(), ends[:, 0], rtol=1e-4)
+        >>> TableSearch(table).find(*ends).length.round(decimals=4)  # log 2
+        tensor([0.6931], dtype=torch.float64)
+    """
+
+    def __init__(self, table: TabulatedMetric) -> None:
+        from pullback.geodesics.kernels.entries import SEARCH
+
+        self._entries: Any = SEARCH
+        coefficients, low, high, margin = table.spline_parts
+        self._coefficients = np.ascontiguousarray(coefficients.movedim(0, -1).numpy())
+        inverse_step = (torch.tensor(coefficients.shape[1:]) - 3) / (high - low)
+        parts = (low, high, inverse_step, margin)
+        self._table = tuple(tuple(part.double().tolist()) for part in parts)  # as of `Table`
+        self._lock = threading.Lock()
+        self._grid: Any = None
+        self._paths: Any = None
+        self._known: Any = None
+
+    def find(self, point_a: Codes, point_b: Codes, *, rtol: float = 1e-4) -> CurvesOnTable:
+        """Find curves between pairs of points `(n, d)`, as many at once as there are threads."""
+        from pullback.geodesics.kernels import room
+
+        n, d = point_a.shape
+        ends = torch.stack([point_a, point_b], 1).detach().double().contiguous().numpy()
+        n_starts = 1 if d == 1 else room.N_STARTS
+        self._prepare(ends[:, 0], n_starts)
+        answers = (
+            np.zeros((n, room.FINEST + 1, d)),
+            np.zeros((n, 7 + n_starts)),
+            np.zeros((n, 4), np.int64),
+        )
+        limits = min(_STEPS, rtol), min(_SEEN, 10 * rtol), _EXCESS
+        settings = (room.STARTED // 2, room.FINEST, *limits)
+
+        def solve(block: slice) -> None:
+            part = tuple(array[block] for array in answers)
+            self._entries.search(
+                self._coefficients,
+                self._table,
+                self._grid,
+                self._paths,
+                ends[block],
+                n_starts,
+                settings,
+                part,
+            )
+
+        _in_threads(solve, n, _BLOCK)
+        return _read(answers)
+
+    def _prepare(self, points: Any, n_starts: int) -> None:
+        """Make the grid, and the shortest paths from around the points that are not known yet."""
+        with self._lock:
+            if self._grid is None:
+                self._grid, self._paths = self._new_grid()
+                self._entries.measure_edges(self._coefficients, self._table, self._grid)
+                self._known = np.zeros(len(self._paths[0]), bool)
+            if n_starts < 2:
+                return
+            wanted = np.unique(_around(points, self._grid))
+            wanted = wanted[~self._known[wanted]]
+
+            def trace(block: slice) -> None:
+                self._entries.trace_rows(self._grid, wanted[block], self._paths)
+
+            _in_threads(trace, len(wanted), _SOURCES)
+            self._known[wanted] = True
+
+    def _new_grid(self) -> tuple[Any, Any]:
+        """Return a grid as of `coarse.Grid` and room for paths as of `coarse.Paths`."""
+        low, high, _, margin = map(np.array, self._table)
+        d, low, high = len(low), low + margin, high - margin
+        # A little inside, where the table covers what rounding makes of the outermost nodes.
+        low, high = low + 1e-9 * (high - low), high - 1e-9 * (high - low)
+        size = _SIZE[d]
+        offset = _offsets(d, _REACH[d])
+        n = size**d
+        grid = (
+            tuple(map(float, low)),
+            tuple(map(float, (high - low) / (size - 1))),
+            (size,) * d,
+            tuple(size ** (d - 1 - a) for a in range(d)),
+            offset,
+            np.empty((n, len(offset))),
+        )
+        return grid, (np.empty((n, n), np.float32), np.empty((n, n), np.int16))
+
+
+_searches: "weakref.WeakKeyDictionary[Metric, TableSearch]" = weakref.WeakKeyDictionary()
+
+
+@cache
+def _has_numba() -> bool:
+    if importlib.util.find_spec("numba") is None:
+        return False
+    importlib.import_module("numba")
+    return True
+
+
+def _offsets(d: int, reach: int) -> Any:
+    """Steps to near nodes, none of which is a multiple of another."""
+    axes = np.meshgrid(*[np.arange(-reach, reach + 1)] * d, indexing="ij")
+    steps = np.stack([axis.ravel() for axis in axes], -1)
+    return steps[np.gcd.reduce(steps, axis=1) == 1]
+
+
+def _around(points: Any, grid: Any) -> Any:
+    """The numbers of the nodes around points `(n, d)`."""
+    low, step, size, stride = map(np.array, grid[:4])
+    cell = np.clip(((points - low) / step).astype(np.int64), 0, size - 2)
+    corner = np.stack(np.meshgrid(*[[0, 1]] * len(low), indexing="ij"), -1).reshape(-1, len(low))
+    return ((cell[:, None] + corner) * stride).sum(-1)
+
+
+def _in_threads(work: Any, n: int, size: int) -> None:
+    """Do n pieces of work in blocks, in as many threads as PyTorch computes with."""
+    blocks = [slice(k, min(k + size, n)) for k in range(0, n, size)]
+    n_threads = min(torch.get_num_threads(), len(blocks))
+    if n_threads < 2:
+        for block in blocks:
+            work(block)
+        return
+    with ThreadPoolExecutor(n_threads) as pool:
+        tasks = [pool.submit(work, block) for block in blocks]
+        try:
+            for task in tasks:
+                task.result()
+        except BaseException:  # also Ctrl-C: what has not begun does not begin
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _read(answers: Any) -> CurvesOnTable:
+    nodes, numbers, counts = map(torch.from_numpy, answers)
+    length, mismatch, excess, residual, minimal, straight, rival = numbers[:, :7].unbind(1)
+    segments, steps, start, done = counts.unbind(1)
+    return CurvesOnTable(
+        nodes=nodes,
+        n_segments=segments,
+        length=length,
+        mismatch=mismatch,
+        excess=excess,
+        residual=residual,
+        minimal=minimal == 1,
+        straight_length=straight,
+        rival_length=rival,
+        start_lengths=numbers[:, 7:],
+        start=start,
+        n_steps=steps,
+        resolved=done == 1,
+    )
