@@ -46,10 +46,10 @@ ROOMS = {
         ["ruler"],
     ],
     "manifolds": [
-        ["curvature", "geodesic_space", "latent_space", "reference", "spreading"],
-        ["transport", "voronoi"],
-        ["analogy", "curved_space", "decorrelated", "posterior"],
-        ["connected_space"],
+        ["curvature", "geodesic_space", "reference", "spreading"],
+        ["latent_space", "transport"],
+        ["voronoi"],
+        ["analogy", "decorrelated", "posterior"],
         ["manifold"],
     ],
     "statistics": [

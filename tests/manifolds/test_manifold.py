@@ -1,5 +1,6 @@
 """The manifold: what it is made of, what it refuses, and that its parts agree."""
 
+import inspect
 import subprocess
 import sys
 
@@ -305,3 +306,15 @@ def test_a_device_that_is_not_there_is_refused():
 def test_a_function_computes_on_the_device_that_is_asked_for():
     M = Manifold(lambda z: torch.cat([z, z**2], -1), dim=2, device="cuda")
     assert M.dist([0.0, 0.0], [1.0, 1.0]).device.type == "cuda"
+
+
+def test_every_method_shows_how_it_is_used():
+    methods = {
+        name: value
+        for cls in Manifold.__mro__[:2]
+        for name, value in vars(cls).items()
+        if not name.startswith("_") and inspect.isfunction(value)
+    }
+    assert len(methods) > 30
+    assert [name for name, value in methods.items() if ">>> " not in value.__doc__] == []
+    assert [cls.__name__ for cls in Manifold.__mro__] == ["Manifold", "LatentSpace", "object"]

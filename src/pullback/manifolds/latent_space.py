@@ -13,6 +13,14 @@ from pullback.errors import InvalidParameterError, check_data, check_dtype, chec
 from pullback.exclusive import exclusive
 from pullback.geodesics import LatentGraph, build_graph
 from pullback.geodesics.search.graph import lattice_box
+from pullback.manifolds.curvature.christoffels import Symbols, christoffels
+from pullback.manifolds.curvature.curvature import RiemannTensor, ricci, riemann, scalar_curvature
+from pullback.manifolds.curvature.sectional_curvature import (
+    CurvatureEstimate,
+    estimate_ricci,
+    estimate_scalar_curvature,
+    sectional_curvature,
+)
 from pullback.metrics import AmbientMetric, Metric, TabulatedMetric, metric_of, output_mean
 from pullback.models import VAE, EnsembleDecoder
 from pullback.models.decoding.preparation import where_to_compute
@@ -30,25 +38,8 @@ _KEPT = 64
 class LatentSpace:
     """A latent space and what can be said of it point by point: the base of `Manifold`.
 
-    Args:
-        decoder: a `VAE`, a module or callable from z to a distribution or tensor, or a `Metric`; or
-            a list of decoders of one latent space or an `EnsembleDecoder`, for their expected
-            metric.
-        metric: `"expected"`, `"fisher_rao"` or `"kl"`; None for the default of the decoder's
-            likelihood: see `metrics.metric_of`.
-        ambient: a metric of the data space, such as `metrics.Weights` of its features.
-        dim: the latent dimension d, where the decoder does not say it.
-        data: codes of data, shape `(n, d)`: the search for geodesics also starts from the shortest
-            path on a graph over them. Without them, and for d <= 2, a grid around the end points
-            serves.
-        dtype: the floating-point type to compute in: torch.float64 or torch.float32, or NumPy's.
-        device: where to compute; None for where a module is, and the CPU for a function or metric.
-        trainable: follow the module as it trains: its present weights are used, and distances pass
-            derivatives on to them. Else the manifold keeps a copy of its own.
-
-    Raises:
-        InvalidParameterError: the latent dimension is unknown, or the decoder is in training mode.
-        InvalidDataError: the decoder is broken: see `PullbackMetric.from_decoder`.
+    It holds the points' dtype, device and dimension, the metric, and graphs that searches start
+    from. Its arguments, and what is raised, are those of `Manifold`.
 
     Example:
         >>> space = LatentSpace(lambda z: 3 * z, dim=2)
@@ -149,6 +140,10 @@ class LatentSpace:
 
         Returns:
             The metric, shape `(*batch, d, d)`.
+
+        Example:
+            >>> LatentSpace(lambda z: 3 * z, dim=1).metric_matrix([0.0]).item()
+            9.0
         """
         return self.metric.metric_matrix(self._points("point", point))
 
@@ -162,6 +157,10 @@ class LatentSpace:
 
         Returns:
             Inner products, shape `(*batch,)`.
+
+        Example:
+            >>> LatentSpace(lambda z: 3 * z, dim=1).inner_product([0.0], [1.0], [2.0]).item()
+            18.0
         """
         z, u, v = self._broadcast(
             point=point, tangent_vector_a=tangent_vector_a, tangent_vector_b=tangent_vector_b
@@ -177,6 +176,10 @@ class LatentSpace:
 
         Returns:
             Norms, shape `(*batch,)`.
+
+        Example:
+            >>> LatentSpace(lambda z: 3 * z, dim=1).norm([0.0], [2.0]).item()
+            6.0
         """
         z, v = self._broadcast(point=point, tangent_vector=tangent_vector)
         return self.metric.norm(z, v)
@@ -189,8 +192,170 @@ class LatentSpace:
 
         Returns:
             Log-volumes, shape `(*batch,)`: -inf where the metric is singular.
+
+        Example:
+            >>> round(LatentSpace(lambda z: 3 * z, dim=2).log_volume([0.0, 0.0]).item(), 4)  # log 9
+            2.1972
         """
         return self.metric.log_volume(self._points("point", point))
+
+    def christoffels(self, point: Any) -> Symbols:
+        """Compute the Christoffel symbols Gamma^k_ij, see `curvature.christoffels`.
+
+        Args:
+            point: z, shape `(*batch, d)`.
+
+        Returns:
+            Gamma^k_ij at entry (k, i, j), shape `(*batch, d, d, d)`: NaN where the metric is
+            singular.
+
+        Example:
+            >>> from pullback.manifolds.reference import HalfPlane
+            >>> M = LatentSpace(HalfPlane())
+            >>> M.christoffels([0.0, 2.0])[0, 0, 1].item()  # -1 / y
+            -0.5
+        """
+        return christoffels(self.metric, self._points("point", point))
+
+    def riemann(self, point: Any) -> RiemannTensor:
+        """Compute the Riemann tensor, all indices lowered, see `curvature.riemann`.
+
+        Args:
+            point: z, shape `(*batch, d)`.
+
+        Returns:
+            R_ijkl, with R(u, v, u, v) > 0 on a sphere, shape `(*batch, d, d, d, d)`: NaN where the
+            metric is singular.
+
+        Example:
+            >>> from pullback.manifolds.reference import HalfPlane
+            >>> R = LatentSpace(HalfPlane()).riemann([0.0, 2.0])
+            >>> round(R[0, 1, 0, 1].item(), 6)  # K det M = -1 / y^4
+            -0.0625
+        """
+        return riemann(self.metric, self._points("point", point))
+
+    def ricci(self, point: Any) -> MetricMatrix:
+        """Compute the Ricci tensor, see `curvature.ricci`.
+
+        Args:
+            point: z, shape `(*batch, d)`.
+
+        Returns:
+            Ric_jl, shape `(*batch, d, d)`: NaN where the metric is singular.
+
+        Example:
+            >>> from pullback.manifolds.reference import HalfPlane
+            >>> LatentSpace(HalfPlane()).ricci([0.0, 2.0]).diagonal().round(decimals=6)  # K M
+            tensor([-0.2500, -0.2500], dtype=torch.float64)
+        """
+        return ricci(self.metric, self._points("point", point))
+
+    def scalar_curvature(self, point: Any) -> Scalars:
+        """Compute the scalar curvature, for d = 2 twice the Gaussian curvature.
+
+        See `curvature.scalar_curvature`.
+
+        Args:
+            point: z, shape `(*batch, d)`.
+
+        Returns:
+            Curvatures, in 1 / length^2, shape `(*batch,)`: NaN where the metric is singular.
+
+        Example:
+            >>> from pullback.manifolds.reference import HalfPlane
+            >>> round(LatentSpace(HalfPlane()).scalar_curvature([0.0, 2.0]).item(), 6)
+            -2.0
+        """
+        return scalar_curvature(self.metric, self._points("point", point))
+
+    def sectional_curvature(
+        self, point: Any, tangent_vector_a: Any, tangent_vector_b: Any
+    ) -> Scalars:
+        """Compute the curvature of planes, see `curvature.sectional_curvature`.
+
+        Args:
+            point: z, shape `(*batch, d)`, d >= 2.
+            tangent_vector_a: u, shape `(*batch, d)`.
+            tangent_vector_b: v, shape `(*batch, d)`.
+
+        Returns:
+            Curvatures, in 1 / length^2, shape `(*batch,)`: NaN where the metric is singular, or u
+            and v are parallel.
+
+        Raises:
+            InvalidParameterError: there is no plane in one dimension.
+
+        Example:
+            >>> from pullback.manifolds.reference import HalfPlane
+            >>> M = LatentSpace(HalfPlane())
+            >>> round(M.sectional_curvature([0.0, 2.0], [1.0, 0.0], [1.0, 1.0]).item(), 6)
+            -1.0
+        """
+        z, u, v = self._broadcast(
+            point=point, tangent_vector_a=tangent_vector_a, tangent_vector_b=tangent_vector_b
+        )
+        return sectional_curvature(self.metric, z, u, v)
+
+    def estimate_scalar_curvature(
+        self, point: Any, *, n_planes: int = 64, generator: torch.Generator | None = None
+    ) -> CurvatureEstimate:
+        """Estimate the scalar curvature in many dimensions by planes at random.
+
+        See `curvature.estimate_scalar_curvature`.
+
+        Args:
+            point: z, shape `(*batch, d)`, d >= 2.
+            n_planes: planes at each point, 2 or more.
+            generator: draws the planes; PyTorch's own if None.
+
+        Returns:
+            The estimate and its standard error, each of shape `(*batch,)`.
+
+        Raises:
+            InvalidParameterError: there is no plane in one dimension, or too few are asked for.
+
+        Example:
+            >>> from pullback.manifolds.reference import HalfPlane
+            >>> M = LatentSpace(HalfPlane())
+            >>> round(M.estimate_scalar_curvature([0.0, 2.0], n_planes=2).value.item(), 6)
+            -2.0
+        """
+        z = self._points("point", point)
+        return estimate_scalar_curvature(self.metric, z, n_planes=n_planes, generator=generator)
+
+    def estimate_ricci(
+        self,
+        point: Any,
+        tangent_vector: Any,
+        *,
+        n_planes: int = 64,
+        generator: torch.Generator | None = None,
+    ) -> CurvatureEstimate:
+        """Estimate Ric(u, u) in many dimensions by planes at random through u.
+
+        See `curvature.estimate_ricci`.
+
+        Args:
+            point: z, shape `(*batch, d)`, d >= 2.
+            tangent_vector: u, shape `(*batch, d)`.
+            n_planes: planes through each vector, 2 or more.
+            generator: draws the planes; PyTorch's own if None.
+
+        Returns:
+            The estimate and its standard error, each of shape `(*batch,)`.
+
+        Raises:
+            InvalidParameterError: there is no plane in one dimension, or too few are asked for.
+
+        Example:
+            >>> from pullback.manifolds.reference import HalfPlane
+            >>> M = LatentSpace(HalfPlane())
+            >>> round(M.estimate_ricci([0.0, 2.0], [2.0, 0.0], n_planes=2).value.item(), 6)
+            -1.0
+        """
+        z, u = self._broadcast(point=point, tangent_vector=tangent_vector)
+        return estimate_ricci(self.metric, z, u, n_planes=n_planes, generator=generator)
 
     def tabulated(
         self: _Space,
@@ -219,6 +384,11 @@ class LatentSpace:
             InvalidParameterError: d > 3, or there are no points to cover.
             InvalidDataError: the metric is singular somewhere on the table.
             StorageError: the folder holds a damaged table, or one of another model.
+
+        Example:
+            >>> table = LatentSpace(lambda z: 3 * z, dim=1).tabulated([[0.0], [1.0]])
+            >>> table.metric.is_cheap, round(table.metric_matrix([0.5]).item(), 6)
+            (True, 9.0)
         """
         if data is None and self.data is None:
             allowed = "given where the manifold was made without data"
@@ -251,6 +421,10 @@ class LatentSpace:
 
         Raises:
             InvalidParameterError: the manifold was made from a metric and has no decoder.
+
+        Example:
+            >>> LatentSpace(lambda z: 3 * z, dim=2).decode([1.0, 2.0]).tolist()
+            [3.0, 6.0]
         """
         if self.decoder is None:
             raise InvalidParameterError(
@@ -274,6 +448,11 @@ class LatentSpace:
         Returns:
             The graph over the data, or over a grid around the points; None if there are no data and
             d > 2.
+
+        Example:
+            >>> graph = LatentSpace(lambda z: 3 * z, dim=1).graph_over(torch.tensor([[0.0], [1.0]]))
+            >>> graph.covers(torch.tensor([[0.5]]))
+            True
         """
         if self.data is None and points.shape[-1] > 2:
             return None

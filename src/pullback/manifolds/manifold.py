@@ -23,8 +23,16 @@ from pullback.geodesics import (
     shoot,
     warn_of_failures,
 )
-from pullback.manifolds.connected_space import ConnectedSpace
+from pullback.manifolds.analogy import Analogy, AttributeVector, analogy, attribute_vector
+from pullback.manifolds.latent_space import LatentSpace
 from pullback.manifolds.posterior import GeometryPosterior
+from pullback.manifolds.spreading.balls import GeodesicBall, geodesic_ball
+from pullback.manifolds.spreading.conjugate import conjugate_points
+from pullback.manifolds.spreading.injectivity import InjectivityRadius, injectivity_radius
+from pullback.manifolds.spreading.jacobi import JacobiField, jacobi_field
+from pullback.manifolds.transport.pole_ladder import pole_ladder
+from pullback.manifolds.transport.transport import Transport, transport
+from pullback.manifolds.voronoi import VoronoiCells, voronoi_on_graph
 from pullback.shapes import Latent, Scalars, Tangent
 
 __all__ = ["Manifold"]
@@ -32,7 +40,7 @@ __all__ = ["Manifold"]
 _MEASURE = 1000  # chords that a curve is measured by, at least
 
 
-class Manifold(ConnectedSpace):
+class Manifold(LatentSpace):
     r"""A latent space with the Riemannian metric that its decoder pulls back.
 
     Points may be tensors or arrays with any leading batch dimensions; they are taken to the
@@ -82,6 +90,12 @@ class Manifold(ConnectedSpace):
 
         Returns:
             Curves, lengths and a certificate for each pair.
+
+        Example:
+            >>> from pullback.manifolds.reference import HalfPlane
+            >>> path = Manifold(HalfPlane()).geodesic([0.0, 1.0], [0.0, 4.0])
+            >>> path.points(3)[1].round(decimals=4).tolist(), bool(path.converged)
+            ([0.0, 2.0], True)
         """
         a, b = self._broadcast(point_a=point_a, point_b=point_b)
         if "graph" not in options:
@@ -93,6 +107,11 @@ class Manifold(ConnectedSpace):
 
         Raises:
             InvalidParameterError: the manifold has one decoder only.
+
+        Example:
+            >>> M = Manifold([lambda z: 2 * z, lambda z: 4 * z], dim=1)
+            >>> M.posterior().dist([0.0], [1.0]).round(decimals=4).tolist()
+            [2.0, 4.0]
         """
         return GeometryPosterior(self)
 
@@ -113,6 +132,14 @@ class Manifold(ConnectedSpace):
 
         Returns:
             Distances, shape `(*batch,)`; with `samples` `(n_samples, *batch)`.
+
+        Example:
+            >>> from pullback.manifolds.reference import HalfPlane
+            >>> z = torch.tensor([0.0, 2.0]).double().requires_grad_()
+            >>> distance = Manifold(HalfPlane()).dist([0.0, 1.0], z)
+            >>> slope = torch.autograd.grad(distance, z)[0]
+            >>> round(distance.item(), 4), slope.round(decimals=4).tolist()  # log 2
+            (0.6931, [0.0, 0.5])
         """
         if samples:
             return self.posterior().dist(point_a, point_b, **options)
@@ -145,6 +172,11 @@ class Manifold(ConnectedSpace):
 
         Returns:
             End points, shape `(*batch, d)`.
+
+        Example:
+            >>> from pullback.manifolds.reference import HalfPlane
+            >>> Manifold(HalfPlane()).exp([0.0, 1.0], [0.0, 1.0]).round(decimals=4).tolist()  # e
+            [0.0, 2.7183]
         """
         trajectory = self.shoot(point, tangent_vector, **options)
         n_failed = int((~trajectory.converged).sum())
@@ -158,7 +190,14 @@ class Manifold(ConnectedSpace):
         return trajectory.end
 
     def shoot(self, point: Any, tangent_vector: Any, **options: Any) -> Trajectory:
-        """Follow geodesics from points with initial velocities: see `geodesics.shoot`."""
+        """Follow geodesics from points with initial velocities: see `geodesics.shoot`.
+
+        Example:
+            >>> from pullback.manifolds.reference import HalfPlane
+            >>> way = Manifold(HalfPlane()).shoot([0.0, 1.0], [0.0, 1.0])
+            >>> bool(way.converged), way.end.round(decimals=4).tolist()
+            (True, [0.0, 2.7183])
+        """
         z, v = self._broadcast(point=point, tangent_vector=tangent_vector)
         return shoot(self.metric, z, v, **options)
 
@@ -176,6 +215,11 @@ class Manifold(ConnectedSpace):
 
         Returns:
             Tangent vectors at a, of length dist(a, b), shape `(*batch, d)`.
+
+        Example:
+            >>> from pullback.manifolds.reference import HalfPlane
+            >>> Manifold(HalfPlane()).log([0.0, 1.0], [0.0, 2.0]).round(decimals=4).tolist()
+            [0.0, 0.6931]
         """
         a, b = (p.detach() for p in self._broadcast(point_a=point_a, point_b=point_b))
         result = self.geodesic(a, b, **options)
@@ -204,6 +248,11 @@ class Manifold(ConnectedSpace):
 
         Returns:
             Distances, shape `(n_a, n_b)`; symmetric with a zero diagonal if `points_b` is None.
+
+        Example:
+            >>> M = Manifold(lambda z: 2 * z, dim=1)
+            >>> M.pairwise_dist([[0.0], [3.0]], progress=False).round(decimals=4).tolist()
+            [[0.0, 6.0], [6.0, 0.0]]
         """
         return self.pairwise(
             points_a, points_b, method=method, n_refined=0, progress=progress
@@ -233,6 +282,12 @@ class Manifold(ConnectedSpace):
 
         Returns:
             The distances, with the sample and its `error()`.
+
+        Example:
+            >>> M = Manifold(lambda z: 2 * z, dim=1)
+            >>> found = M.pairwise([[0.0], [3.0]], n_refined=4, progress=False)
+            >>> found.error() < 1e-6
+            True
         """
         check_choice("method", method, METHODS)
         check_integer("n_refined", n_refined, low=0)
@@ -267,6 +322,11 @@ class Manifold(ConnectedSpace):
             InvalidParameterError: unknown method, or a table of more than three dimensions.
             InvalidDataError: bad points, or the metric is not finite where a table or graph needs
                 it.
+
+        Example:
+            >>> M = Manifold(lambda z: 2 * z, dim=1)
+            >>> M.ruler([[0.0], [3.0]]).to(torch.ones(1, 1).double()).length.round(decimals=4)
+            tensor([[2., 4.]], dtype=torch.float64)
         """
         return Ruler(self.metric, self._many("points", points), method, data=self.data)
 
@@ -282,6 +342,10 @@ class Manifold(ConnectedSpace):
 
         Returns:
             Lengths, shape `(*batch,)`.
+
+        Example:
+            >>> Manifold(lambda z: 2 * z, dim=1).length([[0.0], [1.0], [0.0]]).item()
+            4.0
         """
         return curves.length(self.metric, self._points_along(curve))
 
@@ -293,8 +357,209 @@ class Manifold(ConnectedSpace):
 
         Returns:
             Energies, shape `(*batch,)`.
+
+        Example:
+            >>> Manifold(lambda z: 2 * z, dim=1).energy([[0.0], [1.0]]).item()  # 1/2 2^2
+            2.0
         """
         return curves.energy(self.metric, self._points_along(curve))
+
+    def transport(
+        self, tangent_vector: Any, *, along: Any, method: str = "ode", **options: Any
+    ) -> Tangent:
+        """Carry tangent vectors along curves, parallel to themselves.
+
+        Warns with `ConvergenceWarning` where that failed; vectors are NaN where the curve had
+        failed. `transporting` says which and why.
+
+        Args:
+            tangent_vector: v at the start of each curve, shape `(*more, *batch, d)`.
+            along: the curves: geodesics, trajectories, a `Curve`, or points `(*batch, n, d)` that
+                straight segments join.
+            method: `"ode"`, see `transport.transport`, or `"pole_ladder"`, see `pole_ladder`.
+            options: those of the method, such as `backwards`.
+
+        Returns:
+            Vectors at the other end, shape `(*more, *batch, d)`.
+
+        Example:
+            >>> from pullback.manifolds.reference import HalfPlane
+            >>> M, up = Manifold(HalfPlane()), [[0.0, 1.0], [0.0, 2.0]]
+            >>> M.transport([1.0, 0.0], along=up).round(decimals=6).tolist()  # of the same length
+            [2.0, 0.0]
+        """
+        moved = self.transporting(tangent_vector, along=along, method=method, **options)
+        n_failed = int((~moved.converged).sum())
+        if n_failed:
+            warnings.warn(
+                f"vectors along {n_failed} of {moved.status.numel()} curves were not transported "
+                "to the tolerance, or the curve had failed. `Manifold.transporting` says which "
+                "and why.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        return moved.vectors
+
+    def transporting(
+        self, tangent_vector: Any, *, along: Any, method: str = "ode", **options: Any
+    ) -> Transport:
+        """Carry tangent vectors as `transport` does, and return them with a certificate.
+
+        Example:
+            >>> from pullback.manifolds.reference import HalfPlane
+            >>> M, up = Manifold(HalfPlane()), [[0.0, 1.0], [0.0, 2.0]]
+            >>> bool(M.transporting([1.0, 0.0], along=up).converged)
+            True
+        """
+        check_choice("method", method, ("ode", "pole_ladder"))
+        carry = transport if method == "ode" else pole_ladder
+        if not isinstance(along, GeodesicResult | Trajectory | Curve):
+            along = self._points("along", along)
+        vectors = self._points("tangent_vector", tangent_vector)
+        return carry(self.metric, vectors, along, **options)
+
+    def jacobi_field(
+        self, point: Any, tangent_vector: Any, field: Any, derivative: Any, **options: Any
+    ) -> JacobiField:
+        """Solve for Jacobi fields along geodesics: see `jacobi.jacobi_field`.
+
+        Args:
+            point: a, shape `(*batch, d)`.
+            tangent_vector: v, shape `(*batch, d)`.
+            field: J(0), shape `(*batch, d)`.
+            derivative: J'(0), shape `(*batch, d)`.
+            options: `rtol` and `atol`.
+
+        Returns:
+            The fields, see `JacobiField`.
+
+        Example:
+            >>> from pullback.manifolds.reference import HalfPlane
+            >>> M = Manifold(HalfPlane())
+            >>> J = M.jacobi_field([0.0, 1.0], [0.0, 1.0], [0.0, 0.0], [1.0, 0.0])
+            >>> end = torch.ones(1, dtype=torch.float64)
+            >>> round(M.norm(J.points(end), J.at(end)).item(), 4)  # sinh 1
+            1.1752
+        """
+        given = self._broadcast(
+            point=point, tangent_vector=tangent_vector, field=field, derivative=derivative
+        )
+        return jacobi_field(self.metric, *given, **options)
+
+    def conjugate_distance(self, point: Any, tangent_vector: Any, **options: Any) -> Scalars:
+        """Measure how far the first conjugate point lies along geodesics exp(a, t v), t <= 1.
+
+        Warns with `ConvergenceWarning` where a geodesic could not be followed to its end and had
+        none until then.
+
+        Args:
+            point: a, shape `(*batch, d)`.
+            tangent_vector: v, shape `(*batch, d)`: its length is how far is looked.
+            options: `rtol` and `max_steps` of `conjugate.conjugate_points`.
+
+        Returns:
+            Distances, shape `(*batch,)`: infinite where there is none.
+
+        Example:
+            >>> from pullback.manifolds.reference import HalfPlane
+            >>> Manifold(HalfPlane()).conjugate_distance([0.0, 1.0], [0.0, 1.0]).item()
+            inf
+        """
+        z, v = self._broadcast(point=point, tangent_vector=tangent_vector)
+        found = conjugate_points(self.metric, z, v, **options)
+        n_failed = int((found.status != 0).sum())
+        if n_failed:
+            warnings.warn(
+                f"{n_failed} of {found.status.numel()} geodesics could not be followed to their "
+                "end; no conjugate point came before. `Manifold.shoot` says why.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        return found.distance
+
+    def injectivity_radius(
+        self, point: Any, max_length: float, **options: Any
+    ) -> InjectivityRadius:
+        """Bound from above how far all geodesics from a point are shortest ways.
+
+        Args:
+            point: a, shape `(d,)`.
+            max_length: how far to look.
+            options: `n_directions`, `n_lengths` and `generator` of `injectivity_radius`.
+
+        Returns:
+            The bound, and what it comes from.
+
+        Example:
+            >>> from pullback.manifolds.reference import HalfPlane
+            >>> M = Manifold(HalfPlane())
+            >>> M.injectivity_radius([0.0, 1.0], 0.5, n_directions=2, n_lengths=1).radius
+            inf
+        """
+        z = self._points("point", point)
+        options.setdefault("graph", None if self.data is None else self.graph_over(z))
+        return injectivity_radius(self.metric, z, max_length, **options)
+
+    def ball(self, point: Any, radius: float, n: int = 100, **options: Any) -> GeodesicBall:
+        """Draw the boundaries of geodesic balls, for d = 2: see `balls.geodesic_ball`.
+
+        Args:
+            point: the centres, shape `(*batch, 2)`.
+            radius: of all of them.
+            n: points on each boundary.
+            options: `conjugate`.
+
+        Returns:
+            The boundaries, and which of their points were reached.
+
+        Example:
+            >>> M = Manifold(lambda z: 2 * z, dim=2)
+            >>> ball = M.ball([0.0, 0.0], 1.0, n=4)
+            >>> ball.boundary.norm(dim=-1).round(decimals=6).tolist()
+            [0.5, 0.5, 0.5, 0.5]
+        """
+        return geodesic_ball(self.metric, self._points("point", point), radius, n=n, **options)
+
+    def voronoi(self, centers: Any, points: Any = None, *, resolution: int = 100) -> VoronoiCells:
+        """Assign points to the nearest of some centres, by shortest paths on the graph.
+
+        For exact distances give `voronoi.voronoi_cells` a `partial` of `Manifold.pairwise_dist`.
+
+        Args:
+            centers: the centres, shape `(k, d)`.
+            points: the points, shape `(n, d)`; if None, a regular grid over the data and centres.
+            resolution: points of the grid along each axis.
+
+        Returns:
+            The points, with the centre that each is nearest to.
+
+        Example:
+            >>> M = Manifold(lambda z: 2 * z, dim=2)
+            >>> M.voronoi([[0.0, 0.0], [1.0, 0.0]], [[0.1, 0.3], [0.8, 0.0]]).labels.tolist()
+            [0, 1]
+        """
+        return voronoi_on_graph(self, centers, points, resolution=resolution)
+
+    def analogy(self, point_a: Any, point_b: Any, point_c: Any) -> Analogy:
+        """Answer a is to b as c is to what: see `analogy.analogy`.
+
+        Example:
+            >>> flat = Manifold(lambda z: z, dim=2)
+            >>> flat.analogy([0.0, 0.0], [1.0, 0.0], [0.0, 2.0]).point.round(decimals=6).tolist()
+            [1.0, 2.0]
+        """
+        return analogy(self, point_a, point_b, point_c)
+
+    def attribute_vector(self, codes: Any, labels: Any, *, base: Any = None) -> AttributeVector:
+        """Find the direction in which codes gain an attribute: see `analogy.attribute_vector`.
+
+        Example:
+            >>> flat = Manifold(lambda z: z, dim=2)
+            >>> found = flat.attribute_vector([[0.0, 0.0], [2.0, 0.0]], [False, True])
+            >>> found.tangent_vector.round(decimals=6).tolist()
+            [2.0, 0.0]
+        """
+        return attribute_vector(self, codes, labels, base=base)
 
     def _points_along(self, curve: Curve | Any) -> Tensor:
         if not isinstance(curve, Curve):

@@ -7,10 +7,12 @@ import torch
 from torch import Tensor
 
 from pullback.display import as_html, as_line
-from pullback.errors import InvalidDataError, check_data
+from pullback.errors import InvalidDataError, check_data, check_integer
+from pullback.geodesics import build_graph, grid_nodes
+from pullback.manifolds.latent_space import LatentSpace
 from pullback.shapes import Nodes, Scalars
 
-__all__ = ["VoronoiCells", "voronoi_cells"]
+__all__ = ["VoronoiCells", "voronoi_cells", "voronoi_on_graph"]
 
 
 class VoronoiCells(NamedTuple):
@@ -82,6 +84,42 @@ def voronoi_cells(
     usable = _reachable(distances)
     labels = torch.where(usable.isfinite().any(-1), usable.argmin(-1), -1)
     return VoronoiCells(z, c, labels, distances)
+
+
+def voronoi_on_graph(
+    space: LatentSpace, centers: Any, points: Any = None, *, resolution: int = 100
+) -> VoronoiCells:
+    """Assign points to the nearest of some centres, by shortest paths on a graph.
+
+    Args:
+        space: the latent space.
+        centers: the centres, shape `(k, d)`.
+        points: the points, shape `(n, d)`; if None, a regular grid over the data and centres.
+        resolution: points of the grid along each axis.
+
+    Returns:
+        The labels, with all distances.
+
+    Raises:
+        InvalidParameterError: the resolution is below 2.
+        InvalidDataError: centres or points are not finite, or there is none.
+
+    Example:
+        >>> flat = LatentSpace(lambda z: 2 * z, dim=1)
+        >>> voronoi_on_graph(flat, [[0.0], [1.0]], [[0.2], [0.7]]).labels.tolist()
+        [0, 1]
+    """
+    c = space._points("centers", check_data("centers", centers, dim=space.dim, min_samples=1))
+    covered = c if space.data is None else torch.cat([c, space.data])
+    if points is None:
+        check_integer("resolution", resolution, low=2)
+        points = grid_nodes(covered, resolution=resolution)
+    z = space._points("points", points)
+    graph = None if space.data is None else space.graph_over(z)
+    if graph is None:
+        graph = build_graph(space.metric, torch.cat([covered, z]).unique(dim=0))
+    # One search of the graph for each centre, not for each point.
+    return voronoi_cells(lambda z, c: graph.dist(c, z).T, c, z)
 
 
 def _reachable(distances: Tensor) -> Tensor:
