@@ -178,6 +178,18 @@ def test_points_in_any_shape():
     torch.testing.assert_close(pushed, at.jacobian[..., 0] - at.jacobian[..., 2])
 
 
+@pytest.mark.parametrize("name", ["kernels", "tanh", "upward convolution", "softmax"])
+def test_the_bend_is_that_of_nested_differences(name):
+    f, z, v = SmoothMap(HELD[name]), points(), matrix(N, D, seed=5)
+    with torch.no_grad():
+        J, bend = f.bend(z, v)
+        assert f._has_rules is not None
+        h = 1e-4
+        second = (f(z + h * v) - 2 * f(z) + f(z - h * v)) / h**2
+    truth = (J.mT @ second.unsqueeze(-1)).squeeze(-1)
+    torch.testing.assert_close(bend, truth, rtol=1e-5, atol=1e-5 * float(truth.abs().max()))
+
+
 def test_a_map_that_lies_about_its_slope_is_left_to_pytorch():
     class Lie(torch.autograd.Function):
         """A function whose derivative is another's: whoever registers it means that one."""

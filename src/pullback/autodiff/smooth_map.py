@@ -1,5 +1,7 @@
 """A map with its derivatives: by jets where all its operations have rules, else by PyTorch."""
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
@@ -76,6 +78,34 @@ class SmoothMap:
             return transforms.second_order(self.f, z, covector)
         return _second_order(self.f, z, covector)
 
+    def bend(self, z: Latent, v: Tangent) -> tuple[Jacobian, Tangent]:
+        r"""Compute J, and J^T D^2 f[v, v]: how f bends along v, as its own directions see it.
+
+        Args:
+            z: points, shape `(*batch, d)`.
+            v: tangent vectors at z, shape `(*batch, d)`.
+
+        Returns:
+            J, shape `(*batch, m, d)`, and J^T D^2 f[v, v], shape `(*batch, d)`.
+
+        Example:
+            >>> z, v = torch.tensor([2.0, 3.0]), torch.tensor([1.0, 1.0])
+            >>> SmoothMap(torch.square).bend(z, v)[1].tolist()
+            [8.0, 12.0]
+        """
+        if not self._by_jets(z, v):
+            _, second = transforms.jvp(lambda z: transforms.jvp(self.f, z, v)[1], z, v)
+            _, J = transforms.jacobian(self.f, z)
+            return J, (J.mT @ second.unsqueeze(-1)).squeeze(-1)
+        evaluated = _Evaluated.at(self.f, _rows(z))
+        directions = _rows(v).unsqueeze(-1)
+        # One reverse sweep for each column of J: <J_i, D^2 f[v, v]> is v^T H v of <J_i, f>.
+        bends = [
+            (directions.mT @ evaluated.contract(column)[1] @ directions).reshape(-1)
+            for column in evaluated.image.tangents.unbind(1)
+        ]
+        return _columns(evaluated.image, z), torch.stack(bends, -1).reshape(z.shape)
+
     def _by_jets(self, *tensors: Tensor) -> bool:
         """Say whether jets may serve here; they are tried at the first question."""
         z = tensors[0]
@@ -102,23 +132,41 @@ class SmoothMap:
         )
 
 
+class _Evaluated(NamedTuple):
+    """A map at n points, as a jet that remembers what second derivatives need."""
+
+    points: Tensor
+    image: Jet
+    bends: list[Bend]
+
+    @staticmethod
+    def at(f: Map, z: Tensor) -> "_Evaluated":
+        points, bends = z.detach().requires_grad_(), list[Bend]()
+        return _Evaluated(points, expand(f, points, _axes(z), bends), bends)
+
+    def contract(self, covector: Tensor) -> tuple[Tensor, Tensor]:
+        """J^T r and the second derivatives of <r, f>, by one reverse sweep."""
+        gradient, *adjoints = torch.autograd.grad(
+            self.image.value,
+            [self.points, *(bend.value for bend in self.bends)],
+            covector.reshape(self.image.value.shape),
+            retain_graph=True,
+            allow_unused=True,  # of an operation whose result the map leaves out
+        )
+        d = self.points.shape[-1]
+        hessian = self.points.new_zeros(len(self.points), d, d)
+        for bend, adjoint in zip(self.bends, adjoints, strict=True):
+            if adjoint is not None:
+                hessian += bend.share(adjoint)
+        return gradient, hessian
+
+
 def _second_order(f: Map, z: Tensor, covector: Tensor) -> SecondOrder:
-    points = _rows(z).detach().requires_grad_()
-    bends: list[Bend] = []
-    jet = expand(f, points, _axes(z), bends)
-    gradient, *adjoints = torch.autograd.grad(
-        jet.value,
-        [points, *(bend.value for bend in bends)],
-        covector.reshape(jet.value.shape),
-        allow_unused=True,  # of an operation whose result the map leaves out
-    )
-    hessian = torch.zeros_like(points).unsqueeze(-1).repeat(1, 1, z.shape[-1])
-    for bend, adjoint in zip(bends, adjoints, strict=True):
-        if adjoint is not None:
-            hessian += bend.share(adjoint)
+    evaluated = _Evaluated.at(f, _rows(z))
+    gradient, hessian = evaluated.contract(covector)
     return SecondOrder(
-        value=_shaped(jet.value.detach(), z),
-        jacobian=_columns(jet, z),
+        value=_shaped(evaluated.image.value.detach(), z),
+        jacobian=_columns(evaluated.image, z),
         gradient=gradient.reshape(z.shape),
         hessian=hessian.reshape(*z.shape, z.shape[-1]),
     )

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from pullback import linalg
-from pullback.autodiff import Map, SmoothMap, differentiable, jvp, unvalidated_distributions
+from pullback.autodiff import Map, SmoothMap, differentiable, unvalidated_distributions
 from pullback.metrics.base import ChordExpansion, Metric
 from pullback.metrics.immersions import immersion as immersion_of
 from pullback.models.decoding.copying import cast_module, copy_module
@@ -226,14 +226,12 @@ class PullbackMetric(Metric):
         return 4 * torch.finfo(z.dtype).eps * size
 
     def acceleration(self, z: Latent, v: Tangent) -> Tangent:
-        """Solve J^T J c'' = -J^T D^2 phi[v, v], a nested jvp, see `Metric.acceleration`."""
+        """Solve J^T J c'' = -J^T D^2 phi[v, v], see `Metric.acceleration`."""
 
         def solved(z: Tensor, v: Tensor) -> Tensor:
-            _, bend = jvp(lambda z: jvp(self.immersion, z, v)[1], z, v)
-            _, J = self._smooth.jacobian(z)
-            pulled = (J.mT @ -bend.unsqueeze(-1)).squeeze(-1)
+            J, pulled = self._smooth.bend(z, v)
             a, positive = linalg.solve(J.mT @ J, pulled)
-            return torch.where(positive.unsqueeze(-1), a, torch.nan)
+            return torch.where(positive.unsqueeze(-1), 0 - a, torch.nan)
 
         d = z.shape[-1]
         pairs = torch.stack([z.reshape(-1, d), v.reshape(-1, d)], 1)

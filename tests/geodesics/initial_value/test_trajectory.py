@@ -92,6 +92,10 @@ def test_the_differential_of_exp_is_that_of_the_closed_form(d):
     _, truth = jacobian(lambda v: great_circle_exp(z, v), v)
     assert path.differential().shape == (2, 3, d, d)
     torch.testing.assert_close(path.differential(), truth, rtol=1e-6, atol=1e-7)
+    assert path.quotients(1e-7).shape == (2, 3, d, d)
+    torch.testing.assert_close(path.quotients(1e-7), truth, rtol=1e-5, atol=1e-6)
+    with pytest.raises(InvalidParameterError, match="`step`"):
+        path.quotients(0.0)
 
 
 @pytest.mark.slow
