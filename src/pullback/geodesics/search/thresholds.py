@@ -31,8 +31,8 @@ class Thresholds:
     detour: float = 1.1
     """The longest path that is looked for on the graph.
 
-    Unit: of the straight line's length. Chosen: by judgement; a path on a graph is longer than the
-    geodesic near it, in 16 directions by up to 3 %, and in a coarse corner by some more."""
+    Unit: of the straight line's length. Chosen: by judgement; in 16 directions a path on a graph
+    is up to 3 % longer than a straight one."""
 
     hopeless: float = 1.15
     """A start that is longer than the shortest of its pair is dropped.
@@ -96,13 +96,12 @@ class Thresholds:
     """From which gap on two curves of a pair are rivals and not the same one.
 
     Unit: largest gap between the two, in diagonals of the box around the shorter. Chosen: by
-    judgement; curves on the coarsest level lie about a thousandth off their limit."""
+    judgement."""
 
     close: float = 1.01
     """A rival that is longer by less is followed to the next level.
 
-    Unit: of the shortest curve's length. Chosen: by judgement; lengths on the coarsest level err by
-    less than 1 % where the curve was seen."""
+    Unit: of the shortest curve's length. Chosen: by judgement."""
 
     walked: int = 512
     """Segments of the path by which the one way on a line is walked, for d = 1.
@@ -112,7 +111,8 @@ class Thresholds:
     sweeps: int = 3
     """Times that such a path is spaced anew, more finely where it was long.
 
-    Unit: a count. Chosen: by judgement; each squares the unevenness that is left."""
+    Unit: a count. Chosen: by judgement; with three, nodes on exp(z) are right to 1e-5
+    (`tests/geodesics/search/test_refinement.py`)."""
 
     rough_tol: float = 1e-3
     """Promised gain at which a chain is left to the corrections of fourth order that follow.
@@ -122,44 +122,43 @@ class Thresholds:
     fine_tol: float = 1e-7
     """The same in the second solve of a chain that the corrections did not bring home.
 
-    Unit: of the energy. Chosen: by judgement; in single precision no more could be seen."""
+    Unit: of the energy. Chosen: by judgement."""
 
     patience: int = 60
     """Steps of that second solve.
 
-    Unit: a count. Chosen: raised from 20 when curves that swing between their nodes were found to
-    need them (commit 347af7c); what still moves then is left to the next level."""
+    Unit: a count. Chosen: raised from 20 with the estimate of errors where curves swing between
+    their nodes (commit 347af7c); the run is not on record."""
 
     mismatch: float = 8.0
     """By how much more a chain errs than the curve that is laid through its nodes.
 
-    Unit: a ratio of errors. Chosen: by judgement; a chain extrapolated from steps h and 2 h is
-    compared with one from h / 2 and less, for fourth order 16 times as exact, and half is claimed.
-    """
+    Unit: a ratio of errors. Chosen: by judgement; what measures has at least twice as many points,
+    for which the fourth order would be 16."""
 
     swinging: float = 0.004
     """Variation of the speed up to which a curve does not swing between its nodes.
 
-    Unit: standard deviation of the speed over its mean. Chosen: by calculation; a speed that varies
-    by a share s makes a curve longer by s^2 / 2, 8e-6 here, a tenth of the default `rtol`."""
+    Unit: standard deviation of the speed over its mean. Chosen: by judgement; a speed that varies
+    by a share s makes a curve longer by s^2 / 2, here 8e-6."""
 
     uneven: float = 2.5
     """The same for looser `rtol`: the square of the variation.
 
-    Unit: of `rtol`. Chosen: by calculation; s^2 / 2 is then 1.25 `rtol`, of which `mismatch` claims
-    a part."""
+    Unit: of `rtol`. Chosen: by judgement; s^2 / 2 is then 1.25 `rtol`, of which `mismatch` lets an
+    eighth count."""
 
     bent: float = 0.1
     """A geodesic curvature that more nodes should straighten, though the length has settled.
 
-    Unit: 1 / length. Chosen: means need directions, not lengths only: 0.2 served until their
-    gradients were found to be off (commit da025ea)."""
+    Unit: 1 / length. Chosen: 0.2 was tried and taken back, for means need exact directions, not
+    lengths only (commit da025ea)."""
 
     exact: float = 1e-5
     """Excess at which no more corrections are taken.
 
-    Unit: of `rtol`. Chosen: 1e-3 left the directions that means need off (commit da025ea); each
-    correction costs one gradient."""
+    Unit: of `rtol`. Chosen: 1e-3 was tried and taken back, for means need exact directions (commit
+    da025ea)."""
 
     roughly_exact: float = 1e-2
     """The same on an approximate metric, such as a table, whose own error is larger.
@@ -185,16 +184,15 @@ class Thresholds:
     nudge: float = 0.02
     """How far a curve is pushed aside that is stationary but not the shortest near by.
 
-    Unit: of the curve's length in coordinates. Chosen: by judgement; more than rounding, and less
-    than the distance to another valley."""
+    Unit: of the curve's length in coordinates. Chosen: by judgement."""
 
     # --- the certificate: what a chain says of the geodesic equation
 
     small_dim: int = 8
     """The latent dimension up to which d x d work at every node is cheap next to the decoder's.
 
-    Unit: a dimension. Chosen: by runs with random networks, `benchmarks/README.md`, Many
-    dimensions: Newton's method is 46 times as fast as Adam at 8, and L-BFGS 29 times at 32."""
+    Unit: a dimension. Chosen: by judgement; at 8 Newton's method took a 46th of the time of Adam,
+    and L-BFGS a 29th at 32 (`benchmarks/README.md`, Many dimensions)."""
 
     sampled: int = 4
     """Nodes at which the geodesic equation is checked in more dimensions.
@@ -204,18 +202,18 @@ class Thresholds:
     conjugate: float = 0.02
     """A second variation below this counts as none, and the certificate says so.
 
-    Unit: of the H1 norm of the variation. Chosen: by judgement; on a sphere it is reached 2 % of
-    the energy before the antipode (`tests/geodesics/search/test_certificate.py`)."""
+    Unit: of the H1 norm of the variation. Chosen: by judgement; on a sphere it is reached one per
+    cent before the antipode, where 1 - (L / pi)^2 is 0.02."""
 
     caution: float = 1e-3
     """Damping that is added to the Hessian of a correction.
 
-    Unit: of the H1 norm. Chosen: by judgement; far below `conjugate`, so that it never decides."""
+    Unit: of the H1 norm. Chosen: by judgement; well below `conjugate`."""
 
     corrections: int = 3
     """Corrections that are taken with one Hessian.
 
-    Unit: a count. Chosen: by judgement; a correction gains about three digits."""
+    Unit: a count. Chosen: by judgement."""
 
     largest: float = 0.1
     """The largest correction that still is a small one.
@@ -266,7 +264,7 @@ class Thresholds:
     noise: float = 2e-5
     """Error of lengths that were measured in single precision.
 
-    Unit: of the length. Chosen: by calculation; `rounding` allows 0.005^2 / 2 = 1.3e-5."""
+    Unit: of the length. Chosen: by judgement; `rounding` allows 0.005^2 / 2 = 1.3e-5."""
 
     dense: int = 512
     """Segments of the first measurement with many points.
@@ -283,35 +281,37 @@ class Thresholds:
     dense_on_tables: int = 128
     """Segments of the first measurement of a table's answer, on the decoder.
 
-    Unit: segments. Chosen: by judgement; a table has no walls that it could not resolve."""
+    Unit: segments. Chosen: by judgement; a table is smooth between its knots."""
 
     rounding: float = 0.005
     """Rounding of chords up to which single precision measures.
 
-    Unit: of a chord. Chosen: by calculation; a chord that is rounded by a share s is longer by
-    s^2 / 2 on average, which adds up. 0.05 was too much (commit 5618dc3)."""
+    Unit: of a chord. Chosen: by calculation; a chord that is rounded by a share s is longer by s^2
+    / 2 on average, which adds up: 1.3e-5 here. It was 0.05 until commit 5618dc3, by which the same
+    is 1.3e-3, more than is promised."""
 
     attack_nodes: int = 65
     """Nodes of the chain that attacks an answer; up to twice as many where the answer has more.
 
-    Unit: nodes. Chosen: by `benchmarks/honesty.py`, whose own attacks take more steps."""
+    Unit: nodes. Chosen: by `benchmarks/honesty.py`, whose own attacks find no more."""
 
     attack_steps: int = 12
     """Steps of L-BFGS that attack an answer.
 
-    Unit: a count. Chosen: by the same campaign; 12 gain 0.1 % on all curves on which 60 gain 0.2 %.
-    """
+    Unit: a count. Chosen: by `benchmarks/honesty.py`, whose own attacks take four times as many
+    steps."""
 
     screened: int = 65
     """Nodes at which the exact equation is looked at first, of a table's answer.
 
-    Unit: nodes. Chosen: by a run; 33 nodes suspect four times as many answers (commit 573cf34)."""
+    Unit: nodes. Chosen: by a run whose data are not on record; 33 nodes suspect four times as many
+    answers (commit 0304558)."""
 
     spoiled: float = 1e-4
     """Estimated excess on the decoder from which a table's answer is attacked.
 
-    Unit: of the energy. Chosen: by runs; 2e-5 was tried (commit b395b4c) and attacked answers that
-    stood it (commit 0304558)."""
+    Unit: of the energy. Chosen: 2e-5 was tried (commit b395b4c), and taken back when the decoder's
+    own Hessian came to decide (commit 0304558)."""
 
     # --- exploration: other ways, in more than two dimensions
 
@@ -353,8 +353,8 @@ class Thresholds:
     another: float = 0.1
     """How far off the answer another way runs: nearer ones may be the same, not yet relaxed.
 
-    Unit: largest gap, in diagonals of the box around the answer. Chosen: by the runs of
-    `benchmarks/honesty.py` with `distinct` in its place, which gave too many warnings."""
+    Unit: largest gap, in diagonals of the box around the answer. Chosen: in place of `distinct`,
+    by which copies of the answer that were not yet relaxed counted as rivals (commit b395b4c)."""
 
 
 THRESHOLDS = Thresholds()
