@@ -7,7 +7,7 @@ Every length is measured again with 2049 points by the kind's own evaluator, so 
 not seen counts. For each threshold, with half and with twice its value: how many pairs got longer
 and shorter by more than 0.01 %, how many more of them converged, how many that say so are wrong by
 more than 0.1 % in their length, and how many points passed through the decoders, in units of the
-search as it is. Counts are not halved below 1.
+search as it is. Of ratios above 1 it is the excess that is halved and doubled.
 """
 
 import argparse
@@ -72,6 +72,13 @@ def problems() -> Iterator[Problem]:
         if data is not None or dim < 3:
             manifold.graph_over(case.codes)
         yield Problem(manifold, case, case.codes[:PAIRS], case.codes[PAIRS : 2 * PAIRS])
+
+
+def times(value: float, factor: float) -> float:
+    """Move a threshold: a count to no less than 1, and of a ratio above 1 what it exceeds 1 by."""
+    if isinstance(value, int):
+        return max(1, int(value * factor))
+    return 1 + (value - 1) * factor if 1 < value < 2 else value * factor
 
 
 @contextmanager
@@ -140,9 +147,7 @@ def main() -> None:
             continue
         value, cells = getattr(THRESHOLDS, field.name), []
         for factor in (0.5, 2.0):
-            other = type(value)(
-                max(1, value * factor) if isinstance(value, int) else value * factor
-            )
+            other = times(value, factor)
             with moved(field.name, other):
                 cells += told(search(pairs), before)
         print(f"| {field.name} | {value} | {' | '.join(cells)} |", flush=True)

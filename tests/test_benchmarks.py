@@ -118,3 +118,20 @@ def test_scaling_runs(tmp_path):
 def test_geomstats_runs():
     rows = rows_of(run("peers/geomstats_geodesics.py", "--pairs", "1"))
     assert rows["geomstats 2.8, path straightening"][0] == "1 of 1"
+
+
+@pytest.mark.thorough
+def test_a_threshold_is_moved_and_put_back(scripts):
+    import thresholds
+
+    from pullback.geodesics import solve
+
+    before = solve.THRESHOLDS
+    with thresholds.moved("bent", 7.0):
+        assert solve.THRESHOLDS.bent == 7.0
+    assert solve.THRESHOLDS is before
+    moved = [thresholds.times(value, 0.5) for value in (1.3, 0.02, 64, 1)]
+    assert moved == pytest.approx([1.15, 0.01, 32, 1])
+    cells = rows_of(run("thresholds.py", "--only", "looks"))["looks"]
+    assert cells[0] == "16"
+    assert len(cells) == 11

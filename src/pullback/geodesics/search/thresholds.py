@@ -10,9 +10,8 @@ class Thresholds:
     """What counts as straight, seen, settled, bent or wrong, in the order in which it is asked.
 
     Below each field stands what it is, its unit, and where its value comes from: a run that is on
-    record, or a judgement. `benchmarks/thresholds.py` halves and doubles every one of them, and
-    `benchmarks/README.md` has what that did to lengths, statuses and work; a value that is said to
-    be set by judgement is known by that table only.
+    record, a calculation, or a judgement. `benchmarks/thresholds.py` halves and doubles each, and
+    tells what that does to lengths, statuses and work; its table is in `benchmarks/README.md`.
 
     Example:
         >>> from dataclasses import replace
