@@ -7,6 +7,7 @@ of shapes (`--jaxtyping-packages`) is in place, and silently switch it off.
 import functools
 import inspect
 import time
+import zlib
 from collections import Counter
 from pathlib import Path
 
@@ -62,6 +63,19 @@ class ShapeChecks:
 
 def pytest_addoption(parser):
     parser.addoption("--all-shapes", action="store_true", help="check the shapes of all calls")
+    parser.addoption(
+        "--thorough-share",
+        type=share,
+        default=(0, 1),
+        metavar="K/N",
+        help="run share K of the thorough tests, in N shares that do not depend on the order",
+    )
+
+
+def share(text):
+    """Read "1/3" as the share 1 of the shares 0, 1 and 2; any number K counts from 0 again at N."""
+    k, n = (int(part) for part in text.split("/"))
+    return k % n, n
 
 
 def pytest_configure(config):
@@ -70,8 +84,18 @@ def pytest_configure(config):
         config.pluginmanager.register(jaxtyping.jaxtyped)
 
 
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
     import torch
+
+    k, n = config.getoption("--thorough-share")
+    others = [
+        item
+        for item in items
+        if "thorough" in item.keywords and zlib.crc32(item.nodeid.encode()) % n != k
+    ]
+    if others:
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if item not in set(others)]
 
     for item in items:
         if item.name in SLOW_EXAMPLES:

@@ -42,7 +42,7 @@ def scripts(monkeypatch):
     monkeypatch.syspath_prepend(str(BENCHMARKS))
 
 
-@pytest.mark.thorough
+@pytest.mark.exhaustive
 def test_geodesics_are_compared():
     tiny = "--pairs 2 --scipy-pairs 1 --points 8 --dims 2 --dims-pairs 2 --adam-steps 300"
     output = run("geodesics.py", *tiny.split())

@@ -74,7 +74,11 @@ def test_newton_obeys_the_laws(solver, rtol):
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize(("solver", "rtol"), [*OTHERS, COLLOCATION], **NAMES)
+@pytest.mark.parametrize(
+    ("solver", "rtol"),
+    [*OTHERS, pytest.param(*COLLOCATION, marks=pytest.mark.exhaustive)],
+    **NAMES,
+)
 def test_every_solver_obeys_the_laws(solver, rtol):
     check_solver(solver, rtol=rtol)
 

@@ -45,7 +45,7 @@ def digest(folder):
     return hashlib.sha256(weights.read_bytes()).hexdigest()
 
 
-@pytest.mark.thorough
+@pytest.mark.exhaustive
 def test_five_kills_at_random_moments_change_nothing(tmp_path):
     undisturbed = start(tmp_path, "undisturbed")
     begun, path = None, tmp_path / "undisturbed.safetensors"
