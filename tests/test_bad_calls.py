@@ -3,6 +3,7 @@
 import math
 
 import jaxtyping
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
@@ -121,6 +122,130 @@ ON_MANIFOLDS = {
 @pytest.mark.parametrize("name", ON_MANIFOLDS)
 def test_manifolds(name):
     assert accepted(*ON_MANIFOLDS[name]) == {}
+
+
+S, P = pb.sampling, pb.plots
+ROWS = np.random.default_rng(0).normal(size=(40, 3))
+SEEDS = {"text": "a", "list": [1.5], "half": 2.5, "negative": -1}
+LABELLINGS = {"short": LABELS[:3], "number": 3, "cube": np.zeros((8, 2)), "text": "ab"}
+
+
+def bowl(z):
+    return -z.square().sum(-1)
+
+
+def vae():
+    return pb.models.VAE(3, 2, random_state=0, hidden=(4,))
+
+
+def fit(**options):
+    return vae().fit(ROWS, **{"epochs": 1, "progress": False, **options})
+
+
+SAMPLING = {
+    "brownian start": (lambda x: S.BrownianMotion(M).sample(x, 2), POINTS),
+    "brownian steps": (lambda x: S.BrownianMotion(M).sample(A, x), COUNTS),
+    "brownian step_size": (lambda x: S.BrownianMotion(M, step_size=x).sample(A, 2), NUMBERS),
+    "brownian method": (lambda x: S.BrownianMotion(M, method=x).sample(A, 2), NAMES),
+    "brownian thinning": (lambda x: S.BrownianMotion(M, thinning=x).sample(A, 2), COUNTS),
+    "brownian seed": (lambda x: S.BrownianMotion(M).sample(A, 2, random_state=x), SEEDS),
+    "brownian manifold": (lambda x: S.BrownianMotion(x).sample(A, 2), OBJECTS),
+    "volume box": (lambda x: S.VolumeSampler(M, x).sample(3), MATRICES),
+    "volume power": (
+        lambda x: S.VolumeSampler(M, Z, power=x).sample(3),
+        {k: v for k, v in NUMBERS.items() if k != "negative"},
+    ),
+    "volume n": (lambda x: S.VolumeSampler(M, Z).sample(x), COUNTS),
+    "volume cells": (lambda x: S.VolumeSampler(M, Z, n_cells=x).sample(2), COUNTS),
+    "support codes": (lambda x: S.SupportSampler(S.Support(M, x)).sample(2), MATRICES),
+    "support level": (lambda x: S.Support(M, Z, level=x), NUMBERS),
+    "support neighbors": (lambda x: S.Support(M, Z, n_neighbors=x), COUNTS),
+    "support criterion": (lambda x: S.Support(M, Z, criterion=x), NAMES),
+    "tube path": (lambda x: S.GeodesicTube(M, x).sample(2), OBJECTS),
+    "tube spread": (lambda x: S.GeodesicTube(M, M.geodesic(A, B), spread=x).sample(2), NUMBERS),
+    "tube n": (lambda x: S.GeodesicTube(M, M.geodesic(A, B)).sample(x), COUNTS),
+    "heat time": (lambda x: S.HeatKernel(M, time=x).sample(A, 2), NUMBERS),
+    "heat substeps": (lambda x: S.HeatKernel(M, time=0.1, n_substeps=x).sample(A, 2), COUNTS),
+    "heat start": (lambda x: S.HeatKernel(M, time=0.1, n_substeps=2).sample(x, 2), POINTS),
+    "langevin density": (lambda x: S.Langevin(S.Target(M, x)).sample(A, 2), OBJECTS),
+    "langevin step": (lambda x: S.Langevin(S.Target(M, bowl), step_size=x).sample(A, 2), NUMBERS),
+    "hamiltonian leap": (
+        lambda x: S.Hamiltonian(S.Target(M, bowl), n_leapfrog=x).sample(A, 2),
+        COUNTS,
+    ),
+}
+PLOTS = {
+    "volume Z": (lambda x: P.volume(M, x, resolution=4), MATRICES),
+    "volume res": (lambda x: P.volume(M, Z, resolution=x), COUNTS),
+    "volume y": (lambda x: P.volume(M, Z, x, resolution=4), LABELLINGS),
+    "geodesics": (lambda x: P.geodesics(x), OBJECTS),
+    "geodesics most": (lambda x: P.geodesics(M.geodesic(A, B), most=x), COUNTS),
+    "tissot radius": (lambda x: P.tissot(M, Z, radius=x, resolution=3), NUMBERS),
+    "scatter": (lambda x: P.scatter(x), MATRICES),
+    "scatter size": (lambda x: P.scatter(Z, size=x), NUMBERS),
+    "images": (lambda x: P.images(x, shape=(1, 2)), MATRICES),
+    "images shape": (
+        lambda x: P.images(Z, shape=x),
+        {"text": "ab", "number": 3, "wrong": (3, 3), "negative": (-1, -2), "half": (1.0, 2.5)},
+    ),
+    "walks": (
+        lambda x: P.walks(x),
+        {k: v for k, v in MATRICES.items() if k not in ("nan", "gaps")},
+    ),
+    "clusters": (lambda x: P.clusters(Z, x, Z[:2]), LABELLINGS),
+    "density": (lambda x: P.density(x, Z, resolution=4), OBJECTS),
+    "fan length": (lambda x: P.fan(M, A, length=x, n_rays=3), NUMBERS),
+    "fan rays": (lambda x: P.fan(M, A, length=0.1, n_rays=x), COUNTS),
+    "fan point": (lambda x: P.fan(M, x, length=0.1, n_rays=3), POINTS),
+    "distance_matrix": (lambda x: P.distance_matrix(x), MATRICES),
+    "band level": (
+        lambda x: P.band(np.arange(3.0), np.zeros((4, 3)), level=x),
+        NUMBERS | {"two": 2.0},
+    ),
+    "curvature": (lambda x: P.curvature(M, Z, resolution=x), COUNTS),
+    "decoded_grid": (lambda x: P.decoded_grid(M, x, resolution=2, shape=(2, 2)), MATRICES),
+}
+TRAINING = {
+    "fit X": (lambda x: vae().fit(x, epochs=1, progress=False), MATRICES),
+    "fit epochs": (lambda x: fit(epochs=x), COUNTS),
+    "fit batch": (lambda x: fit(batch_size=x), COUNTS),
+    "fit lr": (lambda x: fit(learning_rate=x), NUMBERS),
+    "fit decay": (lambda x: fit(weight_decay=x), NUMBERS),
+    "fit warmup": (lambda x: fit(kl_warmup=x), NUMBERS),
+    "fit val": (lambda x: fit(validation_fraction=x), NUMBERS | {"two": 2.0}),
+    "fit patience": (lambda x: fit(patience=x), COUNTS),
+    "fit clip": (lambda x: fit(gradient_clip=x), NUMBERS),
+    "fit precision": (lambda x: fit(precision_fit=x), NAMES),
+    "fit seed": (lambda x: fit(random_state=x), SEEDS),
+    "fit device": (lambda x: fit(device=x), NAMES),
+    "fit checkpoint": (
+        lambda x: fit(checkpoint=x),
+        {"number": 3, "bytes": b"x", "null": "a\0b", "empty": ""},
+    ),
+    "vae data_dim": (lambda x: pb.models.VAE(x, 2), COUNTS),
+    "vae latent": (lambda x: pb.models.VAE(3, x), COUNTS),
+    "vae likelihood": (lambda x: pb.models.VAE(3, 2, likelihood=x), NAMES),
+    "vae hidden": (
+        lambda x: pb.models.VAE(3, 2, hidden=x),
+        {"text": "ab", "number": 3, "negative": (-1,), "half": (2.5,)},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SAMPLING)
+def test_samplers(name):
+    assert accepted(*SAMPLING[name]) == {}
+
+
+@pytest.mark.parametrize("name", PLOTS)
+def test_plots(name):
+    assert accepted(*PLOTS[name]) == {}
+    plt.close("all")
+
+
+@pytest.mark.parametrize("name", TRAINING)
+def test_models_and_training(name):
+    assert accepted(*TRAINING[name]) == {}
 
 
 @pytest.mark.parametrize("kind", ["FrechetMean", "KMeans", "KNeighborsClassifier", "LAND"])

@@ -12,6 +12,7 @@ __all__ = [
     "StorageError",
     "TableWarning",
     "cast_points",
+    "check_array",
     "check_choice",
     "check_data",
     "check_device",
@@ -81,7 +82,12 @@ class TableWarning(UserWarning):
 
 
 # Below the errors, for the checks raise them.
-from pullback.errors.arrays import cast_points, check_data, check_points  # noqa: E402
+from pullback.errors.arrays import (  # noqa: E402
+    cast_points,
+    check_array,
+    check_data,
+    check_points,
+)
 from pullback.errors.checks import (  # noqa: E402
     check_choice,
     check_device,

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pullback.errors import InvalidDataError
 
-__all__ = ["cast_points", "check_data", "check_points"]
+__all__ = ["cast_points", "check_array", "check_data", "check_points"]
 
 
 def check_points(name: str, points: Any, dim: int | None = None) -> Tensor:
@@ -92,6 +92,22 @@ def check_data(name: str, X: Any, *, dim: int | None = None, min_samples: int = 
             f"`{name}` must have at least {min_samples} samples, but got {data.shape[0]}."
         )
     return data
+
+
+def check_array(name: str, values: Any) -> NDArray[np.float64]:
+    """Return real numbers of any shape as an array, gaps in it as NaN, or raise.
+
+    Raises:
+        InvalidDataError: it is not numeric, ragged, sparse or without values.
+
+    Example:
+        >>> check_array("distances", [[0, None], [1, 2]]).tolist()
+        [[0.0, nan], [1.0, 2.0]]
+    """
+    if isinstance(values, Tensor):
+        _refuse_no_values(name, values)
+        values = values.detach().cpu().numpy()
+    return _as_numeric(name, values).astype(np.float64, copy=False)
 
 
 def _not_real(name: str, dtype: str) -> InvalidDataError:

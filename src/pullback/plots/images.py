@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from pullback.errors import InvalidDataError, check_data, check_integer
+from pullback.errors import InvalidDataError, InvalidParameterError, check_data, check_integer
 from pullback.plots.style import greys, literal, new_axes, styled
 
 __all__ = ["images"]
@@ -43,7 +43,7 @@ def images(
     """
     data = check_data("X", X, min_samples=1).detach().cpu().numpy()
     side = math.isqrt(data.shape[1])
-    height, width = shape or (side, side)
+    height, width = (side, side) if shape is None else _check_shape(shape)
     if height * width != data.shape[1]:
         raise InvalidDataError(
             f"`X` must hold images of shape {(height, width)}, so have {height * width} features, "
@@ -66,3 +66,10 @@ def images(
         )
     ax.set_axis_off()
     return ax
+
+
+def _check_shape(shape: Any) -> tuple[int, int]:
+    if not isinstance(shape, Sequence) or isinstance(shape, str) or len(shape) != 2:
+        raise InvalidParameterError("shape", "two numbers, (height, width)", f"{shape!r}"[:80])
+    height, width = (check_integer("shape", side) for side in shape)
+    return height, width

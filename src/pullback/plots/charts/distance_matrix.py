@@ -5,9 +5,8 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
-from torch import Tensor
 
-from pullback.errors import InvalidDataError
+from pullback.errors import InvalidDataError, check_array
 from pullback.plots.style import grow_figure, literal, new_axes, styled
 
 __all__ = ["distance_matrix"]
@@ -41,8 +40,7 @@ def distance_matrix(distances: Any, y: Any = None, *, ax: Axes | None = None) ->
         >>> [text.get_text() for text in ax.get_xticklabels()]
         ['a', 'b']
     """
-    given = distances.detach().cpu().numpy() if isinstance(distances, Tensor) else distances
-    D = np.array(given, dtype=float)
+    D = check_array("distances", distances).copy()
     if D.ndim != 2 or D.shape[0] != D.shape[1] or len(D) == 0:
         raise InvalidDataError(f"`distances` must have shape (n, n), but got {D.shape}.")
     D[~np.isfinite(D)] = np.nan

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pullback.errors import InvalidParameterError
 from pullback.plots.maps.latent_map import LatentMap, scatter, survey
 from pullback.plots.style import RIEMANNIAN, new_axes, styled
 
@@ -59,6 +60,7 @@ def density(
     """
     chart = log_density
     if not isinstance(chart, LatentMap):
+        _check_density(chart)
         chart = survey(chart, Z, resolution=resolution, margin=margin, square=False)
     codes = torch.as_tensor(Z).detach().cpu().double()
     ax = ax or new_axes()
@@ -81,6 +83,12 @@ def density(
     left, right, bottom, top = chart.extent
     ax.set(xlim=(left, right), ylim=(bottom, top))
     return ax
+
+
+def _check_density(log_density: Any) -> None:
+    if not callable(log_density) or isinstance(log_density, type):
+        allowed = "a function of points `(n, 2)`, such as `score_samples`, or a `LatentMap`"
+        raise InvalidParameterError("log_density", allowed, f"{log_density!r}"[:80])
 
 
 def _refined(x: NDArray[Any], heights: NDArray[Any], n: int, *, cliffs: bool) -> NDArray[Any]:

@@ -9,7 +9,14 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pullback.errors import InvalidDataError, check_data
+from pullback.errors import (
+    InvalidDataError,
+    InvalidParameterError,
+    check_array,
+    check_data,
+    check_integer,
+    check_number,
+)
 from pullback.geodesics import grid_nodes
 from pullback.plots.style import (
     CATEGORICAL,
@@ -66,17 +73,28 @@ def survey(
         square: give the grid as much room along both axes; else each as much as the codes take.
 
     Raises:
-        InvalidDataError: the codes do not lie in a plane.
+        InvalidDataError: the codes do not lie in a plane, or the function does not return a number
+            for each point.
+        InvalidParameterError: `value` cannot be called, or another argument is out of range.
 
     Example:
         >>> chart = survey(lambda z: z.square().sum(-1), torch.eye(2), resolution=16)
         >>> chart.values.shape, chart.extent
         ((16, 16), (-0.25, 1.25, -0.25, 1.25))
     """
+    check_integer("resolution", resolution, 2)
+    check_number("margin", margin, 0)
+    if not callable(value):
+        raise InvalidParameterError("value", "a function of points `(n, 2)`", f"{value!r}"[:80])
     nodes = grid_nodes(plane_of(Z, square=square), resolution=resolution, margin=margin)
     (left, bottom), (right, top) = nodes[0].tolist(), nodes[-1].tolist()
     values = value(nodes)
-    values = values.cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+    values = check_array("value", values)
+    if values.size != len(nodes):
+        raise InvalidDataError(
+            f"`value` must return one number for each of {len(nodes)} points, but returned an "
+            f"array of shape {values.shape}."
+        )
     return LatentMap(values.reshape(resolution, resolution).T, (left, right, bottom, top))
 
 
@@ -185,6 +203,7 @@ def scatter(
 
     Raises:
         InvalidDataError: the codes do not lie in a plane, or there is no label for each.
+        InvalidParameterError: `size` is no positive number.
 
     Example:
         >>> ax = scatter(torch.eye(2), ["a", "b"])
@@ -192,6 +211,7 @@ def scatter(
         ['a', 'b']
     """
     ax = ax or new_axes()
+    size = check_number("size", size, 0, open_low=True)
     codes = check_data("Z", Z, dim=2, min_samples=1).detach().cpu().numpy()
     edge: dict[str, Any] = (
         {"edgecolors": "white", "linewidths": 0.4} if on_map else {"linewidths": 0}

@@ -10,7 +10,7 @@ from matplotlib.collections import LineCollection
 from torch import Tensor
 
 from pullback import linalg
-from pullback.errors import InvalidDataError, check_integer, check_number
+from pullback.errors import InvalidDataError, check_integer, check_number, check_points
 from pullback.manifolds import Manifold
 from pullback.plots.style import CATEGORICAL, RIEMANNIAN, new_axes, styled
 
@@ -60,7 +60,7 @@ def fan(
     check_number("length", length, 0, open_low=True)
     check_integer("n_rays", n_rays, 2)
     check_integer("n_rings", n_rings, 0)
-    z = torch.as_tensor(point).to(device=manifold.device, dtype=manifold.dtype)
+    z = check_points("point", point, 2).to(device=manifold.device, dtype=manifold.dtype)
     if z.shape != (2,):
         raise InvalidDataError(f"`point` must have shape (2,), but got {tuple(z.shape)}.")
     paths = manifold.shoot(z, length * _unit_circle(manifold, z, n_rays * _ROUND))

@@ -7,7 +7,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.patheffects import Normal, Stroke
 from numpy.typing import NDArray
 
-from pullback.errors import InvalidDataError
+from pullback.errors import InvalidDataError, InvalidParameterError, check_integer
 from pullback.plots.style import EUCLIDEAN, RIEMANNIAN, legend_above, new_axes, styled
 
 __all__ = ["geodesics"]
@@ -32,6 +32,7 @@ def geodesics(
 
     Raises:
         InvalidDataError: the curves do not lie in a plane.
+        InvalidParameterError: `result` is none, or `most` no number of curves.
 
     Example:
         >>> import torch
@@ -41,6 +42,10 @@ def geodesics(
         >>> len(geodesics(manifold.geodesic(a, -a)).collections) >= 2
         True
     """
+    if not (hasattr(result, "points") and hasattr(result, "converged")):
+        allowed = "what `Manifold.geodesic` returns"
+        raise InvalidParameterError("result", allowed, f"{result!r}"[:80])
+    most = None if most is None else check_integer("most", most)
     curves = result.points(n_points).detach().cpu()
     if curves.shape[-1] != 2:
         raise InvalidDataError(

@@ -2,12 +2,10 @@
 
 from typing import Any
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
-from torch import Tensor
 
-from pullback.errors import InvalidDataError
+from pullback.errors import InvalidDataError, check_array
 from pullback.plots.style import CATEGORICAL, RIEMANNIAN, literal, new_axes, styled
 
 __all__ = ["walks"]
@@ -32,10 +30,11 @@ def walks(
         InvalidDataError: the walks do not lie in a plane.
 
     Example:
+        >>> import numpy as np
         >>> walks(np.cumsum(np.random.default_rng(0).normal(size=(2, 50, 2)), 1)).get_xlabel()
         '$z_1$'
     """
-    chains = np.asarray(points.detach().cpu() if isinstance(points, Tensor) else points, float)
+    chains = check_array("points", points)
     chains = chains[None] if chains.ndim == 2 else chains
     if chains.ndim != 3 or chains.shape[-1] != 2 or chains.shape[1] < 2:
         raise InvalidDataError(
