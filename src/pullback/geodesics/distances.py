@@ -9,6 +9,7 @@ from torch import Tensor
 
 from pullback.display import as_html, as_line
 from pullback.errors import ConvergenceWarning
+from pullback.geodesics.kernels.table_search import table_search
 from pullback.geodesics.search.graph import LatentGraph
 from pullback.geodesics.search.short import search_shortly
 from pullback.geodesics.solve import connect
@@ -114,8 +115,10 @@ def measure_pairs(
     """Measure from each a to its b, block by block.
 
     A short search takes the shorter of the straight line and the shortest path on the graph, and a
-    few Newton steps on few nodes; only pairs that were not seen well then take more nodes. There is
-    no certificate: the caller refines a sample, see `PairwiseDistances`.
+    few Newton steps on few nodes; only pairs that were not seen well then take more nodes. On a
+    table the search is compiled where it can be, and as careful as that of `connect`. Lengths are
+    those on the metric itself, and there is no certificate: the caller refines a sample, see
+    `PairwiseDistances`.
 
     Args:
         metric: the metric; for short searches one that is cheap, such as a table.
@@ -255,8 +258,18 @@ def refine_sample(
 
 
 def _search(metric: Metric, a: Tensor, b: Tensor, graph: LatentGraph | None) -> Lengths:
-    found = search_shortly(metric, a, b, graph=graph)
-    return Lengths(found.length, found.length.isfinite(), found.nodes)
+    """Search by compiled kernels on a table, and shortly what these leave, or on other metrics."""
+    kernels = table_search(metric)
+    if kernels is None:
+        found = search_shortly(metric, a, b, graph=graph)
+        return Lengths(found.length, found.length.isfinite(), found.nodes)
+    curves = kernels.find(a, b)
+    length, nodes = curves.length.to(a), curves.evenly(_NODES).to(a)
+    rows = (~curves.resolved).nonzero().squeeze(-1)
+    if len(rows) > 0:
+        found = search_shortly(metric, a[rows], b[rows], graph=graph)
+        length[rows], nodes[rows] = found.length, found.nodes
+    return Lengths(length, length.isfinite(), nodes)
 
 
 def _solve(metric: Metric, a: Tensor, b: Tensor, graph: LatentGraph | None) -> Lengths:

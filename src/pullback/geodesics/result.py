@@ -127,16 +127,29 @@ class GeodesicResult(Batch):
     @classmethod
     def cat(cls, results: "list[GeodesicResult]") -> "GeodesicResult":
         """Join results of flat batches, their curves on the finest number of nodes."""
+        if len(results) == 1:
+            return results[0]
         finest = max(result.curve.nodes.shape[1] for result in results)
         nodes = [
             nodes if nodes.shape[1] == finest else through(nodes).points(finest)
             for nodes in (result.curve.nodes for result in results)
         ]
+        starts = tuple(dict.fromkeys(name for result in results for name in result.starts))
+        named = [result._with_starts(starts) for result in results]
         values = {
-            name: torch.cat([getattr(result, name) for result in results])
+            name: torch.cat([getattr(result, name) for result in named])
             for name in results[0]._tensors()
         }
-        return results[0].replace(curve=through(torch.cat(nodes)), **values)
+        return results[0].replace(curve=through(torch.cat(nodes)), starts=starts, **values)
+
+    def _with_starts(self, starts: tuple[str, ...]) -> "GeodesicResult":
+        """Return the same results, their starts counted by the places of more names."""
+        if self.starts == starts:
+            return self
+        place = torch.tensor([starts.index(name) for name in self.starts]).to(self.start)
+        lengths = self.start_lengths.new_full((*self.start.shape, len(starts)), torch.nan)
+        lengths[..., place] = self.start_lengths
+        return self.replace(start=place[self.start], start_lengths=lengths, starts=starts)
 
     def take(self, index: Tensor) -> "GeodesicResult":
         """Return some pairs of a flat batch, by indices `(n,)`."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,6 +17,8 @@ from pullback.errors import (
 )
 from pullback.geodesics.base import Solver
 from pullback.geodesics.result import GeodesicResult
+from pullback.geodesics.search.candidates import Found
+from pullback.geodesics.search.compiled import find_compiled, may_vouch, vouch
 from pullback.geodesics.search.graph import LatentGraph
 from pullback.geodesics.search.refinement import find
 from pullback.geodesics.search.search import Search
@@ -106,10 +108,57 @@ def connect(
     with torch.no_grad():
         for block in _blocks(a, search.levels[-1]):
             starts = {name: curve[block] for name, curve in given.items()}
-            found = find(search, a[block], b[block], graph=graph, given=starts)
-            results.append(judge(search, found, confirm=confirm, polish=polish))
+            asked = _Asked(a[block], b[block], graph, starts, confirm, polish)
+            results.append(_solve(search, asked))
     result = GeodesicResult.cat(results).reshape(point_a.shape[:-1])
     return result.raise_if_failed() if throw else result
+
+
+class _Asked(NamedTuple):
+    point_a: Tensor
+    point_b: Tensor
+    graph: LatentGraph | None
+    given: dict[str, Tensor]
+    confirm: bool
+    polish: bool
+
+
+def _solve(search: Search, asked: _Asked) -> GeodesicResult:
+    """Solve pairs by compiled kernels where there are some, and by PyTorch what these leave."""
+    a, b, given = asked.point_a, asked.point_b, asked.given
+    compiled = None
+    if not given:
+        compiled = find_compiled(search, a, b, only_straight=asked.graph is None)
+    if compiled is None:
+        found = find(search, a, b, graph=asked.graph, given=given)
+        return judge(search, found, confirm=asked.confirm, polish=asked.polish)
+    found, rows = compiled
+    results = [_judge_compiled(search, found, asked)] if len(rows) > 0 else []
+    if len(rows) < len(a):
+        left = torch.ones(len(a), dtype=torch.bool, device=a.device).index_fill(0, rows, False)
+        others = left.nonzero().squeeze(-1)
+        found = find(search, a[others], b[others], graph=asked.graph)
+        results.append(judge(search, found, confirm=asked.confirm, polish=asked.polish))
+        rows = torch.cat([rows, others])
+    return _in_order(results, rows)
+
+
+def _judge_compiled(search: Search, found: Found, asked: _Asked) -> GeodesicResult:
+    """Vouch for curves of a table, and judge those with all care that cannot be vouched for."""
+    if asked.polish or not may_vouch(search, asked.point_a.shape[-1]):
+        return judge(search, found, confirm=asked.confirm, polish=asked.polish)
+    answers, sure = vouch(search, found)
+    if bool(sure.all()):
+        return answers
+    doubtful = judge(search, found.where(~sure), confirm=asked.confirm, polish=True)
+    places = [mask.nonzero().squeeze(-1) for mask in (sure, ~sure)]
+    return _in_order([answers.take(places[0]), doubtful], torch.cat(places))
+
+
+def _in_order(results: list[GeodesicResult], places: Tensor) -> GeodesicResult:
+    """Join results, and put them into the order of the places of their pairs."""
+    joined = GeodesicResult.cat([result for result in results if len(result) > 0])
+    return joined if len(results) == 1 else joined.take(places.argsort())
 
 
 def _blocks(points: Tensor, n_segments: int) -> list[slice]:

@@ -209,7 +209,9 @@ class PullbackMetric(Metric):
 
     def chord_floor(self, point_a: Latent, point_b: Latent) -> Scalars:
         """Measure the straight line between the images, see `Metric.chord_floor`."""
-        floor: Tensor = (self.immersion(point_b) - self.immersion(point_a)).norm(dim=-1)
+        point_a, point_b = torch.broadcast_tensors(point_a, point_b)
+        image_a, image_b = self.immersion(torch.stack([point_a, point_b]))
+        floor: Tensor = (image_b - image_a).norm(dim=-1)
         return floor
 
     @torch.no_grad()

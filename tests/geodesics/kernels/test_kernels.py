@@ -51,13 +51,13 @@ def close(found, truth):
 @pytest.mark.slow
 def test_chains_are_expanded_and_solved_as_by_pytorch_and_numpy(d):
     from pullback.geodesics.kernels.chains import energy_and_length, expand, force
-    from pullback.geodesics.kernels.compiled import kernel
+    from pullback.geodesics.kernels.compiled import FAST_MATH
     from pullback.geodesics.kernels.forms import new_form
     from pullback.geodesics.kernels.newton import new_work, solve
 
     n, damping = 16, 3.0
 
-    @kernel
+    @numba.njit(fastmath=FAST_MATH, error_model="numpy")
     def everything(C, table, z):
         f, work, g = new_form(table), new_work(n, z.shape[1]), np.zeros((n, z.shape[1]))
         value, e = expand(C, table, z, n, f, work.here), work.here

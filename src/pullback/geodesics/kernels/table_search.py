@@ -65,6 +65,12 @@ class CurvesOnTable(NamedTuple):
     n_steps: Tensor
     resolved: Mask
 
+    def evenly(self, n_nodes: int) -> Points:
+        """Take n nodes of each curve at equal distances, n - 1 a divisor of all `n_segments`."""
+        step = (self.n_segments // (n_nodes - 1)).unsqueeze(-1)
+        row = torch.arange(len(self.nodes)).unsqueeze(-1)
+        return self.nodes[row, step * torch.arange(n_nodes)]
+
 
 def table_search(metric: Metric) -> "TableSearch | None":
     """Return the compiled search on a table; None for other metrics, or where it cannot run.
@@ -117,13 +123,25 @@ class TableSearch:
         self._paths: Any = None
         self._known: Any = None
 
-    def find(self, point_a: Codes, point_b: Codes, *, rtol: float = 1e-4) -> CurvesOnTable:
-        """Find curves between pairs of points `(n, d)`, as many at once as there are threads."""
+    def find(
+        self, point_a: Codes, point_b: Codes, *, rtol: float = 1e-4, only_straight: bool = False
+    ) -> CurvesOnTable:
+        """Find curves between pairs of points `(n, d)`, as many at once as there are threads.
+
+        Args:
+            point_a: start points, shape `(n, d)`.
+            point_b: end points, shape `(n, d)`.
+            rtol: the relative error that lengths on the table are to keep to.
+            only_straight: start from the straight line alone, and not from a path on a grid too.
+
+        Returns:
+            A curve for each pair.
+        """
         from pullback.geodesics.kernels import room
 
         n, d = point_a.shape
         ends = torch.stack([point_a, point_b], 1).detach().double().contiguous().numpy()
-        n_starts = 1 if d == 1 else room.N_STARTS
+        n_starts = 1 if only_straight or d == 1 else room.N_STARTS
         self._prepare(ends[:, 0], n_starts)
         answers = (
             np.zeros((n, room.FINEST + 1, d)),

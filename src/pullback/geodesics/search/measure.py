@@ -10,6 +10,7 @@ from pullback.shapes import Points, Scalars
 
 __all__ = [
     "at_constant_speed",
+    "chords_of_steps",
     "evenly",
     "fine_points",
     "from_chords",
@@ -134,6 +135,35 @@ def none_if(same: Tensor, lengths: Tensor) -> Tensor:
         [0.0, 2.0]
     """
     return torch.where(same & lengths.isfinite(), 0.0, lengths)
+
+
+def chords_of_steps(metric: Metric, points: Points, rounding: float) -> tuple[Tensor, ...]:
+    """Measure chords of one step, of two and of four, in single precision where that is enough.
+
+    Args:
+        metric: the metric.
+        points: points along curves, shape `(batch, n, d)`, n - 1 a multiple of 4.
+        rounding: the share of a chord up to which single precision may round it.
+
+    Returns:
+        Chord lengths, shapes `(batch, (n - 1) / s)` for the steps s.
+
+    Example:
+        >>> from pullback.metrics import PullbackMetric
+        >>> line = torch.linspace(0, 1, 5, dtype=torch.float64).reshape(1, 5, 1)
+        >>> [c.tolist() for c in chords_of_steps(PullbackMetric(lambda z: z), line, 0.01)[1:]]
+        [[[0.5, 0.5]], [[1.0]]]
+    """
+    steps, single = (1, 2, 4), metric.single
+    if single is None:
+        return metric.chords_by_step(points, steps)
+    chords = [part.to(points) for part in single.chords_by_step(points.float(), steps)]
+    lost = single.chord_rounding(points[:, [0, -1]].float()).amax(-1)
+    rows = ~(lost < rounding * chords[0].mean(-1))
+    if bool(rows.any()):
+        exact = metric.chords_by_step(points[rows], steps)
+        chords = [p.index_put((rows,), new) for p, new in zip(chords, exact, strict=True)]
+    return tuple(chords)
 
 
 def fine_points(curve: Curve) -> Points:

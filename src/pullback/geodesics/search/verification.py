@@ -7,7 +7,7 @@ from torch import Tensor
 
 from pullback.geodesics.result import through
 from pullback.geodesics.search.certificate import excess_on
-from pullback.geodesics.search.measure import from_chords, resample
+from pullback.geodesics.search.measure import chords_of_steps, from_chords, resample
 from pullback.geodesics.search.search import Search
 from pullback.geodesics.search.thresholds import THRESHOLDS, Thresholds
 from pullback.geodesics.solvers.lbfgs import LBFGS
@@ -196,24 +196,10 @@ def measure_densely(
 def _measure(metric: Metric, nodes: Points, n_segments: int, rounding: float) -> Measurement:
     """Measure by chords of one step, of two and of four: what the last two say is the error."""
     points = through(nodes).points(n_segments + 1)
-    narrow, wide, widest = _chords(metric, points, rounding)
+    narrow, wide, widest = chords_of_steps(metric, points, rounding)
     length, energy, speed_variation = from_chords(narrow, wide)
     coarser, _, _ = from_chords(wide, widest)
     # Two extrapolations agree by chance where a wall is not resolved yet, but then what they add to
     # the chords is not small.
     error = torch.maximum((coarser - length).abs(), (length - narrow.sum(-1)).abs() / 2)
     return Measurement(length, energy, speed_variation, error / length)
-
-
-def _chords(metric: Metric, points: Points, allowed: float) -> tuple[Tensor, ...]:
-    """Measure chords, in single precision where its rounding is nothing to them."""
-    steps, single = (1, 2, 4), metric.single
-    if single is None:
-        return metric.chords_by_step(points, steps)
-    chords = [part.to(points) for part in single.chords_by_step(points.float(), steps)]
-    rounding = single.chord_rounding(points[:, [0, -1]].float()).amax(-1)
-    rows = ~(rounding < allowed * chords[0].mean(-1))
-    if bool(rows.any()):
-        exact = metric.chords_by_step(points[rows], steps)
-        chords = [p.index_put((rows,), new) for p, new in zip(chords, exact, strict=True)]
-    return tuple(chords)
