@@ -5,6 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pullback import linalg
 from pullback.linalg import block_tridiagonal_solve, cholesky, half_log_det, solve
 
 
@@ -85,3 +86,27 @@ def test_singular_and_broken_matrices_are_told_apart(dtype):
     assert value[2] == -torch.inf
     assert value[3].isnan()
     torch.testing.assert_close(value[4].item(), -45 * 2.302585092994046, rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 7, 8])
+def test_a_factor_solves_as_the_whole_matrix_does(n):
+    generator = torch.Generator().manual_seed(n)
+    d, batch = 3, 4
+    root = torch.randn(batch, n * d, n * d, generator=generator, dtype=torch.float64)
+    near = (torch.arange(n * d)[:, None] // d - torch.arange(n * d) // d).abs() <= 1
+    whole = (root @ root.mT) * near + 9 * n * torch.eye(n * d, dtype=torch.float64)
+    blocks = whole.reshape(batch, n, d, n, d)
+    i = torch.arange(n)
+    diagonal = blocks[:, i, :, i].movedim(0, 1)
+    off_diagonal = blocks[:, i[:-1], :, i[1:]].movedim(0, 1)
+    rhs = torch.randn(batch, n, d, generator=generator, dtype=torch.float64)
+    factor = linalg.BlockTridiagonal(diagonal, off_diagonal)
+    truth = torch.linalg.solve(whole, rhs.reshape(batch, -1, 1)).reshape(rhs.shape)
+    assert factor.positive.all()
+    torch.testing.assert_close(factor.solve(rhs), truth)
+    rows = torch.tensor([2, 0])
+    torch.testing.assert_close(factor[rows].solve(rhs[rows]), truth[rows])
+    doubled = factor.put(rows, linalg.BlockTridiagonal(2 * diagonal[rows], 2 * off_diagonal[rows]))
+    torch.testing.assert_close(doubled.solve(rhs)[rows], truth[rows] / 2)
+    torch.testing.assert_close(doubled.solve(rhs)[1], truth[1])
+    assert not linalg.BlockTridiagonal(-diagonal, off_diagonal).positive.any()

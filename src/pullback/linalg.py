@@ -8,7 +8,14 @@ from torch import Tensor
 
 from pullback.shapes import Mask, MetricMatrix, Scalars, Tangent
 
-__all__ = ["block_tridiagonal_solve", "cholesky", "h1_inner_product", "half_log_det", "solve"]
+__all__ = [
+    "BlockTridiagonal",
+    "block_tridiagonal_solve",
+    "cholesky",
+    "h1_inner_product",
+    "half_log_det",
+    "solve",
+]
 
 
 def cholesky(A: MetricMatrix) -> tuple[MetricMatrix, Mask]:
@@ -234,3 +241,86 @@ def _product(A: Tensor, B: Tensor) -> Tensor:
     for k in range(1, A.shape[1]):
         total.addcmul_(A[:, k, None], B[None, k])
     return total
+
+
+class BlockTridiagonal:
+    """A symmetric positive definite block-tridiagonal matrix, factorised once and solved often.
+
+    It is factorised by cyclic reduction, see `block_tridiagonal_solve`. Matrices of a batch are
+    taken out by a mask or by indices, `factor[chosen]`, as rows of a tensor are.
+
+    Args:
+        diagonal: blocks H_ii, shape `(batch, n, d, d)`.
+        off_diagonal: blocks H_i,i+1, shape `(batch, n - 1, d, d)`; H_i+1,i are their transposes.
+
+    Attributes:
+        positive: which matrices are positive definite, shape `(batch,)`: the solutions of others
+            are meaningless.
+
+    Source:
+        Golub and Van Loan, Matrix Computations, 4th edition (2013), section 4.5.
+
+    Example:
+        >>> diagonal = torch.full((1, 3, 1, 1), 2.0)
+        >>> factor = BlockTridiagonal(diagonal, torch.full((1, 2, 1, 1), -1.0))
+        >>> factor.solve(torch.ones(1, 3, 1)).flatten()
+        tensor([1.5000, 2.0000, 1.5000])
+    """
+
+    def __init__(self, diagonal: Tensor, off_diagonal: Tensor) -> None:
+        n_kept = diagonal.shape[1] // 2
+        pivots, positive = cholesky(diagonal[:, 0::2])
+        self.positive: Tensor = positive.all(-1)
+        self._parts = [pivots]
+        self._kept: BlockTridiagonal | None = None
+        if n_kept == 0:
+            return
+        # Every second block is eliminated: those left of a kept one, and those right of it.
+        left = _lower(pivots[:, :n_kept], off_diagonal[:, 0::2])
+        right = _lower(pivots[:, 1:], off_diagonal[:, 1::2].mT)
+        n_right = right.shape[1]
+        kept = diagonal[:, 1::2] - left.mT @ left
+        kept[:, :n_right] -= right.mT @ right
+        beside = -right[:, : n_kept - 1].mT @ left[:, 1:]
+        self._parts += [left, right]
+        self._kept = BlockTridiagonal(kept, beside)
+        self.positive = self.positive & self._kept.positive
+
+    def __getitem__(self, chosen: Tensor) -> "BlockTridiagonal":
+        part = object.__new__(type(self))
+        part.positive = self.positive[chosen]
+        part._parts = [matrix[chosen] for matrix in self._parts]
+        part._kept = None if self._kept is None else self._kept[chosen]
+        return part
+
+    def put(self, rows: Tensor, others: "BlockTridiagonal") -> "BlockTridiagonal":
+        """Return the batch with some matrices, by indices `(k,)`, replaced by k others."""
+        part = object.__new__(type(self))
+        part.positive = self.positive.index_put((rows,), others.positive)
+        pairs = zip(self._parts, others._parts, strict=True)
+        part._parts = [matrix.index_put((rows,), new) for matrix, new in pairs]
+        part._kept = self._kept
+        if self._kept is not None and others._kept is not None:
+            part._kept = self._kept.put(rows, others._kept)
+        return part
+
+    def solve(self, rhs: Tensor) -> Tensor:
+        """Solve H x = b for b of shape `(batch, n, d)`."""
+        y = _lower(self._parts[0], rhs[:, 0::2].unsqueeze(-1))
+        x = torch.empty_like(rhs)
+        if self._kept is not None:
+            left, right = self._parts[1:]
+            n_kept, n_right = left.shape[1], right.shape[1]
+            kept = rhs[:, 1::2].unsqueeze(-1) - left.mT @ y[:, :n_kept]
+            kept[:, :n_right] -= right.mT @ y[:, 1 : 1 + n_right]
+            kept = self._kept.solve(kept.squeeze(-1))
+            y[:, :n_kept] -= left @ kept.unsqueeze(-1)
+            y[:, 1 : 1 + n_right] -= right @ kept[:, :n_right].unsqueeze(-1)
+            x[:, 1::2] = kept
+        x[:, 0::2] = torch.linalg.solve_triangular(self._parts[0].mT, y, upper=True).squeeze(-1)
+        return x
+
+
+def _lower(L: Tensor, b: Tensor) -> Tensor:
+    solved: Tensor = torch.linalg.solve_triangular(L, b, upper=False)
+    return solved

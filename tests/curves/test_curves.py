@@ -9,7 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.interpolate import CubicSpline as SciPySpline
 
-from pullback.curves import CubicSpline, Polyline, energy, length, straight_line
+from pullback.curves import (
+    CubicSpline,
+    GradedSpline,
+    Polyline,
+    energy,
+    graded_durations,
+    graded_times,
+    length,
+    straight_line,
+)
 from pullback.errors import InvalidDataError, InvalidParameterError
 from pullback.manifolds.reference import HalfPlane, paraboloid
 from pullback.metrics import PullbackMetric
@@ -109,3 +118,24 @@ def test_too_few_nodes_are_refused(kind, shape):
         kind(torch.zeros(shape))
     with pytest.raises(InvalidParameterError, match="`n` must be an integer >= 2"):
         kind(torch.zeros(2, 2)).points(1)
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 64])
+def test_graded_times_are_mirrored_and_crowd_at_both_ends(n):
+    times, steps = graded_times(n), graded_durations(n)
+    torch.testing.assert_close(times.diff(), steps, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(times + times.flip(0), torch.ones_like(times))
+    torch.testing.assert_close(steps, steps.flip(0), rtol=1e-12, atol=0)
+    if n > 2:
+        assert steps[0] < steps[n // 2] / 10
+
+
+def test_a_graded_spline_is_by_time_what_its_nodes_say():
+    times = graded_times(64)
+    nodes = torch.stack([times, times.square()], -1)
+    curve = GradedSpline(nodes)
+    t = torch.linspace(0, 1, 41, dtype=torch.float64)
+    torch.testing.assert_close(curve.at(t), torch.stack([t, t.square()], -1), rtol=0, atol=1e-5)
+    along = torch.stack([torch.ones_like(t), 2 * t], -1)
+    torch.testing.assert_close(curve.velocity(t), along, rtol=0, atol=1e-2)
+    torch.testing.assert_close(curve.at(times), nodes, rtol=0, atol=1e-9)

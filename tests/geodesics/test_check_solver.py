@@ -13,6 +13,7 @@ from pullback.geodesics import (
     GEORCE,
     LBFGS,
     Collocation,
+    GaussNewtonLBFGS,
     GPFixedPoint,
     Newton,
     Shooting,
@@ -54,6 +55,8 @@ NEWTON = [(Newton(max_age=1), 1e-6), (Newton(max_age=3), 1e-6)]  # corrected to 
 OTHERS = [
     # It converges linearly, and its chains are off by h^2: their lengths by h^4.
     (LBFGS(), 1e-5),
+    # The same, and with nodes that crowd near the ends the others are further apart.
+    (GaussNewtonLBFGS(), 1e-5),
     # Its nodes are off by h along the curve, of which speed and energy suffer.
     (GEORCE(), 1e-3),
     # Twenty mesh points, whatever the number of nodes.

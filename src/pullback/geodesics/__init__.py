@@ -19,6 +19,7 @@ from pullback.geodesics.search.search import default_solver
 from pullback.geodesics.search.short import ShortGeodesics, search_shortly, with_ends
 from pullback.geodesics.solve import connect
 from pullback.geodesics.solvers.collocation import Collocation
+from pullback.geodesics.solvers.gauss_newton import GaussNewtonLBFGS
 from pullback.geodesics.solvers.georce import GEORCE
 from pullback.geodesics.solvers.gp_fixed_point import GPFixedPoint
 from pullback.geodesics.solvers.lbfgs import LBFGS
@@ -31,6 +32,7 @@ __all__ = [
     "METHODS",
     "Collocation",
     "GPFixedPoint",
+    "GaussNewtonLBFGS",
     "GeodesicResult",
     "LatentGraph",
     "Lengths",

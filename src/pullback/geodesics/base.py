@@ -125,6 +125,9 @@ class Solver(ABC):
     second_order: ClassVar[bool] = False
     """Whether the solver uses second derivatives, so that its answers are corrected by them too."""
 
+    graded: ClassVar[bool] = False
+    """Whether its nodes stand at `pullback.curves.graded_times`, crowded near both ends."""
+
     def __post_init__(self) -> None:
         check_integer("max_steps", self.max_steps)
         check_number("tol", self.tol, 0, open_low=True)

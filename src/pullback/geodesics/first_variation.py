@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pullback.curves import GradedSpline
 from pullback.errors import InvalidParameterError
 from pullback.geodesics.end_hessian import distance_hessian
 from pullback.geodesics.result import GeodesicResult, through
@@ -61,7 +62,10 @@ def differentiable_length(
     apart = (length > 0).nonzero().squeeze(-1)
     if len(apart) == 0:
         return result.length + 0 * (a - b).sum(-1).reshape(result.length.shape)
-    fixed = result.curve.nodes.detach().reshape(len(a), -1, d)[apart]
+    nodes = result.curve.nodes
+    if isinstance(result.curve, GradedSpline):  # the formulas below are for equal times
+        nodes = result.curve.points(nodes.shape[-2])
+    fixed = nodes.detach().reshape(len(a), -1, d)[apart]
     ends = torch.stack([a, b], 1)[apart]
     if metric.requires_grad:
         moved = _apply(_FirstOnly, _moved_length(metric, fixed, ends))

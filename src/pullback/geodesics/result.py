@@ -136,11 +136,15 @@ class GeodesicResult(Batch):
         ]
         starts = tuple(dict.fromkeys(name for result in results for name in result.starts))
         named = [result._with_starts(starts) for result in results]
+        kinds = {type(result.curve) for result in results}
+        if len(kinds) > 1:  # of several solvers, of which some have their nodes at other times
+            nodes = [result.curve.points(finest) for result in results]
+        kind = kinds.pop() if len(kinds) == 1 else through
         values = {
             name: torch.cat([getattr(result, name) for result in named])
             for name in results[0]._tensors()
         }
-        return results[0].replace(curve=through(torch.cat(nodes)), starts=starts, **values)
+        return results[0].replace(curve=kind(torch.cat(nodes)), starts=starts, **values)
 
     def _with_starts(self, starts: tuple[str, ...]) -> "GeodesicResult":
         """Return the same results, their starts counted by the places of more names."""
@@ -159,7 +163,8 @@ class GeodesicResult(Batch):
         n = self.status.ndim
         values = {k: x.reshape(-1, *x.shape[n:])[places] for k, x in self._tensors().items()}
         nodes = self.curve.nodes
-        return self.replace(curve=through(nodes.reshape(-1, *nodes.shape[-2:])[places]), **values)
+        nodes = nodes.reshape(-1, *nodes.shape[-2:])[places]
+        return self.replace(curve=type(self.curve)(nodes), **values)
 
     def following(self, before: "GeodesicResult") -> "GeodesicResult":
         """Return these answers as those of the search that `before` began, for the same pairs."""
@@ -181,7 +186,8 @@ class GeodesicResult(Batch):
             for name, value in self._tensors().items()
         }
         nodes = self.curve.nodes
-        return self.replace(curve=through(nodes.reshape((*batch, *nodes.shape[1:]))), **values)
+        nodes = nodes.reshape((*batch, *nodes.shape[1:]))
+        return self.replace(curve=type(self.curve)(nodes), **values)
 
     def replace(self, **values: Any) -> "GeodesicResult":
         """Return a copy with other values of some attributes."""

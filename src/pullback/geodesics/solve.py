@@ -24,6 +24,7 @@ from pullback.geodesics.search.refinement import find
 from pullback.geodesics.search.search import Search
 from pullback.geodesics.search.thresholds import THRESHOLDS
 from pullback.geodesics.search.verdict import judge
+from pullback.geodesics.solvers.gauss_newton import GaussNewtonLBFGS
 from pullback.metrics import Metric
 
 __all__ = ["connect"]
@@ -34,6 +35,7 @@ _FINEST = 4096
 # Memory, in bytes, that the searches of one block of pairs may hold together: 256 MiB. A larger
 # block needs more memory, a smaller one has fewer curves to share the cost of a call.
 _BLOCK_BYTES = 2**28
+_DENSE_DIM = GaussNewtonLBFGS().most_dense  # up to which there are d x d blocks at every node
 
 
 def connect(
@@ -164,8 +166,8 @@ def _in_order(results: list[GeodesicResult], places: Tensor) -> GeodesicResult:
 def _blocks(points: Tensor, n_segments: int) -> list[slice]:
     """Part the pairs into those that are solved at once, so that a search keeps to its memory."""
     n, d = points.shape
-    row = 4 * d**2 if d <= THRESHOLDS.small_dim else 0
-    size = int(min(1024, max(1, _BLOCK_BYTES // (8 * n_segments * (row + 32 * d)))))
+    row = 4 * d**2 if d <= _DENSE_DIM else 0
+    size = int(min(1024, max(1, _BLOCK_BYTES // (8 * n_segments * (row + 64 * d)))))
     return [slice(k, k + size) for k in range(0, n, size)]
 
 

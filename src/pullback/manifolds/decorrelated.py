@@ -8,7 +8,7 @@ from torch import Tensor
 from pullback.curves import Curve, Polyline, straight_line
 from pullback.display import as_html, as_line
 from pullback.errors import InvalidParameterError, check_integer
-from pullback.geodesics import Solver
+from pullback.geodesics import LBFGS, Solver
 from pullback.geodesics.base import Status
 from pullback.geodesics.search.search import default_solver
 from pullback.manifolds.geodesic_space import GeodesicSpace
@@ -94,6 +94,8 @@ def decorrelated_geodesic(
     nodes = nodes.reshape(-1, n_segments + 1, d)
     line = straight_line(nodes[:, 0], nodes[:, -1], n_segments)
     method = solver or default_solver(functional, d)
+    if method.graded and solver is None:
+        method = LBFGS()  # the energy depends on how long the steps are, so they must be equal
     with torch.no_grad():
         ends = [method.relax(functional, start) for start in (line, nodes)]
         sums = torch.stack([functional.squared_chord_sum(end.nodes) for end in ends])

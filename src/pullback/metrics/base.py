@@ -310,6 +310,39 @@ class Metric(ABC):
                 force[:, first + 1 : first + 2 * wide.shape[1] : 2].mul_(4 / 3).sub_(wide / 12)
         return value, force
 
+    def weighted_chord_gradient(self, nodes: Points, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute sum_i w_i |chord_i|^2 and its gradient in the interior nodes.
+
+        With w_i = 1 / (N dt_i) and N segments it is that of a chain whose steps of the time dt_i
+        differ: N / 2 of it tends to the energy.
+
+        Args:
+            nodes: chains of nodes with fixed ends, shape `(batch, n + 2, d)`.
+            weights: w, the same for all chains, shape `(n + 1,)`.
+
+        Returns:
+            The sum, shape `(batch,)`, and its derivative by each node, shape `(batch, n, d)`.
+        """
+        value, pull = gradient(lambda z: weights * self._squared_chords(z), nodes)
+        return value.sum(-1), pull[:, 1:-1]
+
+    def gauss_newton(self, nodes: Points, weights: Tensor) -> tuple[Tensor, Tensor]:
+        r"""Compute the leading part of the Hessian of sum_i w_i |chord_i|^2: positive definite.
+
+        Here it is that of the metric held still in the middle of each chord; a pull-back has
+        J_i^T J_k in its blocks, and so sees how the metric changes along the chain.
+
+        Args:
+            nodes: chains of nodes with fixed ends, shape `(batch, n + 2, d)`.
+            weights: w, the same for all chains, shape `(n + 1,)`.
+
+        Returns:
+            The blocks on the diagonal, shape `(batch, n, d, d)`, and beside it,
+            `(batch, n - 1, d, d)`.
+        """
+        chord = 2 * weights[:, None, None] * self.metric_matrix((nodes[:, 1:] + nodes[:, :-1]) / 2)
+        return chord[:, :-1] + chord[:, 1:], -chord[:, 1:-1]
+
     def expand_chords(self, nodes: Points) -> ChordExpansion:
         """Expand the sum of squared chords to second order in the interior nodes.
 

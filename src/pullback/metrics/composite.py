@@ -138,6 +138,16 @@ class SumMetric(Metric):
         value, gradient = self._sums(lambda part: part.energy_gradient(nodes))
         return value, gradient
 
+    def weighted_chord_gradient(self, nodes: Points, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """Add the gradients, see `Metric.weighted_chord_gradient`."""
+        value, gradient = self._sums(lambda part: part.weighted_chord_gradient(nodes, weights))
+        return value, gradient
+
+    def gauss_newton(self, nodes: Points, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """Add the blocks, see `Metric.gauss_newton`."""
+        diagonal, off_diagonal = self._sums(lambda part: part.gauss_newton(nodes, weights))
+        return diagonal, off_diagonal
+
     def expand_chords(self, nodes: Points) -> ChordExpansion:
         """Add the expansions, see `Metric.expand_chords`."""
         return ChordExpansion(*self._sums(lambda part: part.expand_chords(nodes)))

@@ -249,7 +249,7 @@ class PullbackMetric(Metric):
         return self._pull_bends(nodes, _bend_to_fourth_order)
 
     def _pull_bends(
-        self, nodes: Tensor, bend_of: Callable[[Tensor], Tensor]
+        self, nodes: Tensor, bend_of: Callable[[Tensor], Tensor], weights: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Compute S, and J_i^T of twice the bend of the images at each interior node."""
         values, pulled = [], []
@@ -259,9 +259,24 @@ class PullbackMetric(Metric):
                 bend = torch.zeros_like(image)
                 bend[:, 1:-1] = bend_of(image)
                 (gradient,) = pull(bend.mul_(2))
-            values.append(image.diff(dim=-2).square().sum((-1, -2)))
+            squared = image.diff(dim=-2).square().sum(-1)
+            values.append((squared if weights is None else weights * squared).sum(-1))
             pulled.append(gradient[:, 1:-1])
         return torch.cat(values), torch.cat(pulled)
+
+    def weighted_chord_gradient(self, nodes: Points, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """Pull weighted bends back, see `Metric.weighted_chord_gradient`."""
+        return self._pull_bends(nodes, lambda image: _weighted_bend(image, weights), weights)
+
+    def gauss_newton(self, nodes: Points, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """Multiply the Jacobians of neighbouring nodes, see `Metric.gauss_newton`."""
+        both, between = (weights[1:] + weights[:-1]), weights[1:-1]
+        diagonal, off_diagonal = [], []
+        for part in self._chunks(nodes[:, 1:-1], sweeps=1 + nodes.shape[-1]):
+            _, J = self._smooth.jacobian(part)
+            diagonal.append(2 * both[:, None, None] * (J.mT @ J))
+            off_diagonal.append(-2 * between[:, None, None] * (J[:, :-1].mT @ J[:, 1:]))
+        return torch.cat(diagonal), torch.cat(off_diagonal)
 
     def expand_chords(self, nodes: Points) -> ChordExpansion:
         """Expand in one sweep over the nodes, see `Metric.expand_chords`."""
@@ -336,6 +351,10 @@ class PullbackMetric(Metric):
 def _bend(image: Tensor) -> Tensor:
     """Twice the way to each interior image from the middle between its two neighbours."""
     return -image.diff(n=2, dim=-2)
+
+
+def _weighted_bend(image: Tensor, weights: Tensor) -> Tensor:
+    return -(weights.unsqueeze(-1) * image.diff(dim=-2)).diff(dim=-2)
 
 
 def _bend_to_fourth_order(image: Tensor) -> Tensor:

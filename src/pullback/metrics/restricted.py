@@ -146,6 +146,16 @@ class RestrictedMetric(Metric):
         value, gradient = self.metric.energy_gradient(self.embed(nodes))
         return value, gradient @ self.basis.to(nodes)
 
+    def weighted_chord_gradient(self, nodes: Points, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """Pull the gradient back by B, see `Metric.weighted_chord_gradient`."""
+        value, gradient = self.metric.weighted_chord_gradient(self.embed(nodes), weights)
+        return value, gradient @ self.basis.to(nodes)
+
+    def gauss_newton(self, nodes: Points, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """Pull the blocks back by B, see `Metric.gauss_newton`."""
+        diagonal, off_diagonal = self.metric.gauss_newton(self.embed(nodes), weights)
+        return self._both(diagonal), self._both(off_diagonal)
+
     def expand_chords(self, nodes: Points) -> ChordExpansion:
         """Pull the expansion back by B, see `Metric.expand_chords`."""
         at = self.metric.expand_chords(self.embed(nodes))

@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from pullback.curves import CubicSpline
+from pullback.curves import CubicSpline, graded_durations, graded_times
 from pullback.geodesics.search.measure import (
     at_constant_speed,
     fine_points,
@@ -128,3 +128,18 @@ def test_resampled_nodes_lie_on_the_same_curve():
     torch.testing.assert_close(resample(nodes, 129), points_of(spiral, 129), rtol=0, atol=1e-4)
     line = torch.tensor([[[0.0], [1.0], [3.0]]]).double()
     assert resample(line, 5).flatten().tolist() == [0, 0.5, 1, 2, 3]
+
+
+def test_energy_and_speed_are_by_the_times_that_are_given():
+    flat = PullbackMetric(lambda z: z)
+    t = graded_times(64)
+    steps = graded_durations(64)
+    line = torch.stack([t, 2 * t], -1)[None]
+    length, energy, variation = measure(flat, line, steps)
+    torch.testing.assert_close(length.item(), 5**0.5)
+    torch.testing.assert_close(energy.item(), 2.5)
+    assert variation.item() < 1e-6
+    uneven = torch.stack([t.square(), 0 * t], -1)[None]  # int 2 t^2 dt, and a speed of 2 t
+    length, energy, variation = measure(flat, uneven, steps)
+    assert energy.item() == pytest.approx(2 / 3, rel=1e-3)
+    assert variation.item() == pytest.approx(3**-0.5, rel=1e-2)

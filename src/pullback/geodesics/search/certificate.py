@@ -6,7 +6,9 @@ import torch
 from torch import Tensor
 
 from pullback import linalg
+from pullback.curves import graded_durations
 from pullback.geodesics.search.thresholds import THRESHOLDS, Thresholds
+from pullback.geodesics.solvers.krylov import graded_excess
 from pullback.metrics import ChordExpansion, Metric
 from pullback.shapes import Points, Scalars
 
@@ -46,6 +48,7 @@ def certify(
     *,
     correct: bool = False,
     accuracy: float = 0.0,
+    graded: bool = False,
     thresholds: Thresholds = THRESHOLDS,
 ) -> Certificate:
     r"""Check chains of nodes against the geodesic equation by a formula of fourth order.
@@ -60,6 +63,8 @@ def certify(
         nodes: chains at constant speed, shape `(batch, n, d)`.
         correct: take corrections, where they lower the residual.
         accuracy: take no more of them for curves whose `excess` is below this.
+        graded: whether the nodes crowd near both ends, see `GradedSpline`: then `excess` comes from
+            conjugate gradients, see `graded_excess`.
         thresholds: what counts as conjugate, as a small correction and as few dimensions.
 
     Returns:
@@ -77,6 +82,8 @@ def certify(
         >>> bool(certify(PullbackMetric(stereographic), line).residual < 1e-2)
         True
     """
+    if graded:
+        return _certify_graded(metric, nodes, thresholds)
     if nodes.shape[-1] > thresholds.small_dim:
         return _certify_sampled(metric, nodes, thresholds.sampled)
     expansion, force = _expand(metric, nodes)
@@ -187,11 +194,38 @@ def _certify_sampled(metric: Metric, nodes: Tensor, sampled: int) -> Certificate
     value, force = metric.energy_gradient(nodes)
     n = force.shape[1]
     chosen = torch.linspace(0, n - 1, min(n, sampled), device=nodes.device).round().long()
-    force = force[:, chosen] * ((n + 1) / (len(chosen) + 1)) ** 1.5
+    force = _of_some(force, chosen)
     matrix = metric.metric_matrix(nodes[:, 1 + chosen])
     residual, regular = _residual(_along(nodes)[:, chosen], matrix, force, value)
     unknown = torch.full_like(value, torch.nan)
     return Certificate(nodes, unknown, residual, regular, unknown)
+
+
+def _certify_graded(metric: Metric, nodes: Tensor, thresholds: Thresholds) -> Certificate:
+    value, force, excess, variation = graded_excess(
+        metric, nodes, most_products=thresholds.krylov, tol=thresholds.krylov_tol
+    )
+    chosen, n_segments = _inside(nodes, thresholds.sampled), nodes.shape[1] - 1
+    # In the unit of a chain with equal steps, whose force grows with the time between its nodes.
+    time = graded_durations(n_segments).to(nodes).unfold(0, 2, 1).mean(-1)
+    force = _of_some(force / (n_segments * time).unsqueeze(-1), chosen)
+    matrix = metric.metric_matrix(nodes[:, 1 + chosen])
+    residual, regular = _residual(_along(nodes)[:, chosen], matrix, force, value)
+    return Certificate(nodes, excess, residual, regular, variation)
+
+
+def _of_some(force: Tensor, chosen: Tensor) -> Tensor:
+    """Take the force at some nodes, in the unit of a chain that has no others."""
+    n_segments = force.shape[1] + 1
+    some: Tensor = force[:, chosen] * (n_segments / (len(chosen) + 1)) ** 1.5
+    return some
+
+
+def _inside(nodes: Tensor, sampled: int) -> Tensor:
+    """Choose interior nodes, evenly between the layers at both ends."""
+    n = nodes.shape[1] - 2
+    share = torch.linspace(0, 1, min(n, sampled) + 2, device=nodes.device)[1:-1]
+    return (share * (n - 1)).round().long()
 
 
 def _along(nodes: Tensor) -> Tensor:

@@ -59,7 +59,8 @@ def other_ways(search: Search, nodes: Points) -> OtherWays:
         2.0
     """
     metric, thresholds, n_nodes = search.metric, search.thresholds, search.thresholds.scout_nodes
-    nodes = resample(nodes, n_nodes)
+    graded = search.is_graded(nodes.shape[-1])
+    nodes = search.curve(nodes).points(n_nodes) if graded else resample(nodes, n_nodes)
     line = straight_line(nodes[:, 0], nodes[:, -1], n_nodes - 1)
     bends = shortest_bends(
         metric,

@@ -26,13 +26,16 @@ __all__ = [
 _MEASURED = 64
 
 
-def at_constant_speed(points: Points, chords: Tensor, n_nodes: int) -> Tensor:
-    """Place nodes along curves at equal distances.
+def at_constant_speed(
+    points: Points, chords: Tensor, n_nodes: int, times: Tensor | None = None
+) -> Tensor:
+    """Place nodes along curves at equal distances, or at given shares of the length.
 
     Args:
         points: points along the curves, shape `(batch, n, d)`.
         chords: lengths between them, shape `(batch, n - 1)`.
         n_nodes: how many nodes.
+        times: the shares of the length at which they stand, shape `(n_nodes,)`; equal if None.
 
     Returns:
         Nodes with the same ends, shape `(batch, n_nodes, d)`.
@@ -48,6 +51,7 @@ def at_constant_speed(points: Points, chords: Tensor, n_nodes: int) -> Tensor:
     share = torch.where(share.isfinite(), share, torch.ones_like(share))
     position = torch.cat([torch.zeros_like(share[:, :1]), share.cumsum(-1)], -1)
     t = torch.linspace(0, 1, n_nodes, dtype=points.dtype, device=points.device)
+    t = t if times is None else times.to(points)
     wanted = t * position[:, -1:]
     right = torch.searchsorted(position, wanted).clamp(1, position.shape[1] - 1)
     before, after = position.gather(1, right - 1), position.gather(1, right)
@@ -58,12 +62,13 @@ def at_constant_speed(points: Points, chords: Tensor, n_nodes: int) -> Tensor:
     return torch.cat([points[:, :1], moved[:, 1:-1], points[:, -1:]], 1)
 
 
-def evenly(metric: Metric, nodes: Points) -> tuple[Tensor, Tensor]:
+def evenly(metric: Metric, nodes: Points, times: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Space nodes evenly along the straight segments between them, and measure these roughly.
 
     Args:
         metric: the metric.
         nodes: nodes along curves, shape `(batch, n, d)`.
+        times: the shares of the length at which they shall stand, shape `(n,)`; equal if None.
 
     Returns:
         As many nodes at equal distances, `(batch, n, d)`, and how long the curves are, `(batch,)`.
@@ -77,7 +82,7 @@ def evenly(metric: Metric, nodes: Points) -> tuple[Tensor, Tensor]:
     """
     points = fine_points(Polyline(nodes))
     chords = rough_chords(metric, points).to(points)
-    return at_constant_speed(points, chords, nodes.shape[1]), chords.sum(-1)
+    return at_constant_speed(points, chords, nodes.shape[1], times), chords.sum(-1)
 
 
 def rough_chords(metric: Metric, points: Points) -> Tensor:
@@ -92,12 +97,15 @@ def rough_chords(metric: Metric, points: Points) -> Tensor:
     return metric.chords(points) if single is None else single.chords(points.float())
 
 
-def measure(metric: Metric, points: Points) -> tuple[Scalars, Scalars, Scalars]:
-    """Measure curves by points at equal times.
+def measure(
+    metric: Metric, points: Points, durations: Tensor | None = None
+) -> tuple[Scalars, Scalars, Scalars]:
+    """Measure curves by points at equal times, or at given ones.
 
     Args:
         metric: the metric.
         points: an odd number n of points along the curves, shape `(batch, n, d)`.
+        durations: the times between them, which add up to 1, shape `(n - 1,)`; equal if None.
 
     Returns:
         Length and energy to fourth order in the step, and the standard deviation of the speed over
@@ -110,10 +118,13 @@ def measure(metric: Metric, points: Points) -> tuple[Scalars, Scalars, Scalars]:
         >>> round(measure(circle, arc)[0].item(), 5)
         3.14159
     """
-    return from_chords(*metric.chords_by_step(points))
+    narrow, wide = metric.chords_by_step(points)
+    return from_chords(narrow, wide, durations)
 
 
-def from_chords(narrow: Tensor, wide: Tensor) -> tuple[Scalars, Scalars, Scalars]:
+def from_chords(
+    narrow: Tensor, wide: Tensor, durations: Tensor | None = None
+) -> tuple[Scalars, Scalars, Scalars]:
     """Measure curves by their chords of one and of two steps, see `measure`.
 
     Example:
@@ -122,9 +133,16 @@ def from_chords(narrow: Tensor, wide: Tensor) -> tuple[Scalars, Scalars, Scalars
     """
     n = narrow.shape[-1]
     length = (4 * narrow.sum(-1) - wide.sum(-1)) / 3
-    energy = (4 * n * narrow.square().sum(-1) - n / 2 * wide.square().sum(-1)) / 6
+    if durations is None:
+        energy = (4 * n * narrow.square().sum(-1) - n / 2 * wide.square().sum(-1)) / 6
+        variation = narrow.std(-1) / narrow.mean(-1)
+    else:
+        squared = (narrow.square() / durations).sum(-1)  # the mean of the squared speed
+        twice = durations[0::2] + durations[1::2]
+        energy = (4 * squared - (wide.square() / twice).sum(-1)) / 6
+        variation = (squared / narrow.sum(-1).square() - 1).clamp(min=0).sqrt()
     energy = torch.maximum(energy, length.square() / 2)  # as for every curve, but for rounding
-    return length, energy, narrow.std(-1) / narrow.mean(-1)
+    return length, energy, variation
 
 
 def none_if(same: Tensor, lengths: Tensor) -> Tensor:
@@ -155,7 +173,7 @@ def chords_of_steps(metric: Metric, points: Points, rounding: float) -> tuple[Te
         [[[0.5, 0.5]], [[1.0]]]
     """
     steps, single = (1, 2, 4), metric.single
-    if single is None:
+    if single is None or rounding == 0:
         return metric.chords_by_step(points, steps)
     chords = [part.to(points) for part in single.chords_by_step(points.float(), steps)]
     lost = single.chord_rounding(points[:, [0, -1]].float()).amax(-1)

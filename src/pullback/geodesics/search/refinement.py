@@ -104,7 +104,8 @@ def _resampled(search: Search, curves: Candidates, level: int) -> Candidates:
     nodes = resample(curves.nodes, level + 1)
     unseen = curves.tunnelled(search.thresholds)
     if bool(unseen.any()):
-        nodes[unseen], _ = evenly(search.metric, resample(curves.origin[unseen], level + 1))
+        origin = resample(curves.origin[unseen], level + 1)
+        nodes[unseen], _ = evenly(search.metric, origin, search.times(origin))
     return curves._replace(nodes=nodes)
 
 
@@ -122,7 +123,8 @@ def _solve(search: Search, nodes: Tensor) -> Relaxation:
         return _walk(search, nodes)
     solver, single, rough_tol = search.solver(d), search.metric.single, search.thresholds.rough_tol
     if not search.corrects(d):
-        return solver.relax(search.metric, nodes)
+        tol = min(solver.tol, search.thresholds.graded_tol * search.rtol)
+        return solver.relax(search.metric, nodes, tol=tol if solver.graded else None)
     tol = max(solver.tol, rough_tol)
     if single is None or tol < rough_tol:
         return solver.relax(search.metric, nodes, tol=tol)
@@ -156,7 +158,7 @@ def _judge(search: Search, curves: Candidates) -> Candidates:
     step = (points.shape[1] - 1) // n_segments  # every such point is a node
     steps = (1, 2, step, 2 * step if n_segments % 2 == 0 else step)
     chords = search.metric.chords_by_step(points, steps)
-    length, _, speed_variation = from_chords(*chords[:2])
+    length, _, speed_variation = from_chords(chords[0], chords[1], search.durations(points))
     narrow, wide = (part.sum(-1) for part in chords[2:])
     of_chain = (4 * narrow - wide) / 3
     mismatch = (of_chain - length).abs() / length
@@ -198,6 +200,8 @@ def _certified(search: Search, curves: Candidates) -> Candidates:
         return curves
     thresholds, d = search.thresholds, curves.nodes.shape[-1]
     curves = _correct(search, curves)
+    if search.is_graded(d):
+        return _solved_finely(search, curves)
     approximate = search.is_approximate
     remains = thresholds.roughly_remains if approximate else thresholds.remains
     rows = (curves.excess > remains * search.rtol).nonzero().squeeze(-1)
@@ -207,6 +211,23 @@ def _certified(search: Search, curves: Candidates) -> Candidates:
     better = again.length <= curves.length[rows] * (1 + search.rtol)
     better = better.nonzero().squeeze(-1)
     return curves.put(rows[better], again.where(better))
+
+
+def _solved_finely(search: Search, curves: Candidates) -> Candidates:
+    """Solve graded chains again of which much remains: in a flat valley little was promised."""
+    solver, thresholds = search.solver(curves.nodes.shape[-1]), search.thresholds
+    tol = min(solver.tol, thresholds.graded_tol * search.rtol)
+    for _ in range(thresholds.graded_again):
+        rows = (curves.excess > thresholds.graded_remains * search.rtol).nonzero().squeeze(-1)
+        if len(rows) == 0:
+            break
+        tol *= thresholds.graded_finer
+        again = curves.where(rows)
+        nodes, status, n_steps = solver.relax(search.metric, again.nodes, tol=tol)
+        again = again._replace(nodes=nodes, n_steps=again.n_steps + n_steps)
+        again = _correct(search, _judge(search, again))
+        curves = curves.put(rows, again._replace(status=status))
+    return curves
 
 
 def _solved_again(search: Search, curves: Candidates) -> Candidates:
@@ -232,11 +253,13 @@ def _correct(search: Search, curves: Candidates) -> Candidates:
         correct=search.corrects(d),
         accuracy=search.rtol * exactly,
         thresholds=thresholds,
+        graded=search.is_graded(d),
     )
     variation = certificate.second_variation
     # Where the second variation is not positive, or not known, it does not bound what is left.
     share = torch.where(variation == 0, 1.0, 0.0)
-    share = torch.where(variation.isnan(), thresholds.unknown, share)
+    unknown = variation.isnan() & certificate.excess.isnan()
+    share = torch.where(unknown, thresholds.unknown, share)
     excess = certificate.excess.nan_to_num(nan=0.0) + share * certificate.residual.square()
     # On a line a chain can only be off in its speed, which does not change the length.
     return curves._replace(
@@ -256,6 +279,8 @@ def _or_straight(search: Search, curves: Candidates, straight_length: Tensor) ->
         return curves
     a, b = curves.nodes[suspect, 0], curves.nodes[suspect, -1]
     line = straight_line(a, b, curves.nodes.shape[1] - 1)
+    if (times := search.times(line)) is not None:
+        line, _ = evenly(search.metric, line, times)
     measured = measure(search.metric, fine_points(through(line)))[0]
     worse = curves.length[suspect] > longer * measured
     rows = suspect[worse]

@@ -2,17 +2,22 @@
 
 from typing import NamedTuple
 
+from torch import Tensor
+
+from pullback.curves import Curve, GradedSpline, graded_durations, graded_times
 from pullback.geodesics.base import Solver
+from pullback.geodesics.result import through
 from pullback.geodesics.search.thresholds import THRESHOLDS, Thresholds
-from pullback.geodesics.solvers.lbfgs import LBFGS
+from pullback.geodesics.solvers.gauss_newton import GaussNewtonLBFGS
 from pullback.geodesics.solvers.newton import Newton
 from pullback.metrics import Metric
+from pullback.shapes import Points
 
 __all__ = ["Search", "default_solver"]
 
 
 def default_solver(metric: Metric, dim: int, *, small_dim: int = THRESHOLDS.small_dim) -> Solver:
-    """Choose the solver by measurement: exact second order in up to 8 dimensions, else L-BFGS.
+    """Choose the solver by measurement: exact second order in up to 8 dimensions, else less of it.
 
     Args:
         metric: the metric; where its Hessian costs much, one serves for several steps.
@@ -24,10 +29,10 @@ def default_solver(metric: Metric, dim: int, *, small_dim: int = THRESHOLDS.smal
         >>> from pullback.metrics import PullbackMetric
         >>> metric = PullbackMetric(lambda z: z)
         >>> type(default_solver(metric, 2)).__name__, type(default_solver(metric, 32)).__name__
-        ('Newton', 'LBFGS')
+        ('Newton', 'GaussNewtonLBFGS')
     """
     if dim > small_dim:
-        return LBFGS()
+        return GaussNewtonLBFGS()
     return Newton(max_age=1 if metric.hessian_cost < 2 else 3)
 
 
@@ -69,3 +74,21 @@ class Search(NamedTuple):
     def corrects(self, dim: int) -> bool:
         """Whether chains in d dimensions are corrected to fourth order after the solver."""
         return 1 < dim <= self.thresholds.small_dim and self.solver(dim).second_order
+
+    def is_graded(self, dim: int) -> bool:
+        """Whether the nodes of chains in d dimensions crowd near both ends."""
+        return dim > 1 and self.solver(dim).graded
+
+    def curve(self, nodes: Points) -> Curve:
+        """Lay a curve through the nodes of a chain, each at its time."""
+        return GradedSpline(nodes) if self.is_graded(nodes.shape[-1]) else through(nodes)
+
+    def times(self, nodes: Points) -> Tensor | None:
+        """The times of the nodes of chains `(batch, n, d)`, shape `(n,)`; None where equal."""
+        graded = self.is_graded(nodes.shape[-1])
+        return graded_times(nodes.shape[1] - 1).to(nodes) if graded else None
+
+    def durations(self, points: Points) -> Tensor | None:
+        """The times between points that stand on a chain as its nodes do; None where equal."""
+        graded = self.is_graded(points.shape[-1])
+        return graded_durations(points.shape[1] - 1).to(points) if graded else None

@@ -58,6 +58,10 @@ def choose(
     line = straight_line(point_a, point_b, search.levels[0])
     straight, lower_bound, certain = _straight(search, line, (point_a == point_b).all(-1))
     regular = _regular(search.metric, straight.where(certain))
+    times = search.times(line)
+    if times is not None:
+        at, (a, b) = times.unsqueeze(-1), regular.nodes[:, [0, -1]].unsqueeze(2).unbind(1)
+        regular = regular._replace(nodes=torch.lerp(a, b, at))
     sought = straight.pair[~certain]
     given = {name: curve[sought] for name, curve in (given or {}).items()}
     if only_given:
@@ -65,7 +69,7 @@ def choose(
     else:
         starts = _proposed(search, line[sought], straight.length[sought], graph, given)
     curves = Candidates.of_starts(list(starts.values()))
-    nodes, length = evenly(search.metric, curves.nodes)
+    nodes, length = evenly(search.metric, curves.nodes, search.times(curves.nodes))
     curves = curves._replace(nodes=nodes, length=length, pair=sought[curves.pair])
     followed, left_out, ahead = _pruned(search, curves)
     return Starts(regular, followed, left_out, ahead, straight.length, lower_bound, tuple(starts))

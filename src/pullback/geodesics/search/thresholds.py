@@ -118,6 +118,38 @@ class Thresholds:
 
     Unit: of the energy. Chosen: by judgement; one Newton step, as a correction is, squares it."""
 
+    graded_tol: float = 0.05
+    """Promised gain at which a graded chain has converged, in more than `small_dim` dimensions.
+
+    Unit: of the energy, over `rtol`. Chosen: by runs on RBF decoders of digits with d = 20 and 50,
+    where as much remained as was promised; it leaves nearly all of the tolerance to `mismatch`."""
+
+    graded_remains: float = 0.5
+    """Estimated excess with which a graded chain is solved again.
+
+    Unit: of `rtol`. Chosen: by judgement; the other half is for `mismatch`."""
+
+    graded_finer: float = 0.1
+    """By how much less is promised when it has converged again.
+
+    Unit: of the promise before. Chosen: by runs on smooth decoders with d = 128, whose valleys are
+    so flat that 5e-6 was promised where a thousandth was estimated to remain."""
+
+    graded_again: int = 3
+    """Times that it is solved again with the same number of nodes.
+
+    Unit: a count. Chosen: by judgement; with `graded_finer` a thousandth of the promise is left."""
+
+    krylov: int = 60
+    """Conjugate gradients by which the excess of a chain is estimated in more dimensions.
+
+    Unit: a count. Chosen: by runs; on digits with d = 10 to 50 ten to thirty were taken."""
+
+    krylov_tol: float = 1e-2
+    """What they leave of the correction when they end.
+
+    Unit: of its squared norm. Chosen: by calculation; the excess then errs by a hundredth."""
+
     fine_tol: float = 1e-7
     """The same in the second solve of a chain that the corrections did not bring home.
 

@@ -81,7 +81,7 @@ def _answer(search: Search, curves: Candidates, found: Found) -> GeodesicResult:
     """Measure curves with equally many nodes, and say what they are."""
     exact, nodes, pair = search.metric.exact, curves.nodes, curves.pair
     points = _measured_points(search, nodes)
-    length, energy, speed_variation = measure(exact, points)
+    length, energy, speed_variation = measure(exact, points, search.durations(points))
     inside = exact.contains(points).all(-1)
     stays = (nodes == nodes[:, :1]).all(-1).all(-1)
     length, energy = none_if(stays, length), none_if(stays, energy)
@@ -97,7 +97,7 @@ def _answer(search: Search, curves: Candidates, found: Found) -> GeodesicResult:
     zero = torch.zeros_like(length)
     still = length <= 0
     return GeodesicResult(
-        curve=through(nodes),
+        curve=search.curve(nodes),
         length=length,
         energy=energy,
         straight_length=found.straight_length[pair],

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from pullback.curves import GradedSpline, graded_durations
 from pullback.geodesics.result import through
 from pullback.geodesics.search.certificate import excess_on
 from pullback.geodesics.search.measure import chords_of_steps, from_chords, resample
@@ -81,7 +82,8 @@ def look_again(search: Search, nodes: Points) -> SecondLook:
     """
     exact, thresholds = search.metric.exact, search.thresholds
     if not search.is_approximate or nodes.shape[-1] > thresholds.small_dim:
-        return attacked(exact, nodes, rtol=search.rtol, thresholds=thresholds)
+        graded = search.is_graded(nodes.shape[-1])
+        return attacked(exact, nodes, rtol=search.rtol, graded=graded, thresholds=thresholds)
     n_segments = thresholds.dense_on_tables
     measured = measure_densely(
         exact, nodes, rtol=search.rtol, n_segments=n_segments, thresholds=thresholds
@@ -117,7 +119,12 @@ def _spoiled(search: Search, nodes: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def attacked(
-    metric: Metric, nodes: Points, *, rtol: float, thresholds: Thresholds = THRESHOLDS
+    metric: Metric,
+    nodes: Points,
+    *,
+    rtol: float,
+    graded: bool = False,
+    thresholds: Thresholds = THRESHOLDS,
 ) -> SecondLook:
     """Measure curves by many points, and try to shorten them by a method that did not make them.
 
@@ -128,6 +135,7 @@ def attacked(
         metric: the exact metric.
         nodes: nodes of the curves, shape `(n, nodes, d)`, d >= 2.
         rtol: the relative error that the lengths are to keep to.
+        graded: whether the nodes crowd near both ends; those of the attack never do.
         thresholds: with how many points, nodes and steps.
 
     Returns:
@@ -140,10 +148,11 @@ def attacked(
         >>> look.measured.length.item(), look.descended.item()
         (5.0, 5.0)
     """
-    measured = measure_densely(metric, nodes, rtol=rtol, thresholds=thresholds)
+    measured = measure_densely(metric, nodes, rtol=rtol, graded=graded, thresholds=thresholds)
     rough = metric if metric.single is None else metric.single
     fewest = thresholds.attack_nodes
-    start = resample(nodes, min(max(nodes.shape[1], fewest), 2 * fewest - 1))
+    n_nodes = min(max(nodes.shape[1], fewest), 2 * fewest - 1)
+    start = GradedSpline(nodes).points(n_nodes) if graded else resample(nodes, n_nodes)
     start = start if rough is metric else start.float()
     attack = LBFGS(max_steps=thresholds.attack_steps, tol=rtol / 2)
     found = attack.relax(rough, start).nodes.to(nodes)
@@ -158,6 +167,7 @@ def measure_densely(
     *,
     rtol: float,
     n_segments: int | None = None,
+    graded: bool = False,
     thresholds: Thresholds = THRESHOLDS,
 ) -> Measurement:
     """Measure the curves through nodes by more and more points, until their lengths settle.
@@ -167,6 +177,7 @@ def measure_densely(
         nodes: nodes of the curves, shape `(n, nodes, d)`.
         rtol: the share by which a length may change with the number of points.
         n_segments: segments of the first measurement, a multiple of 4; `thresholds.dense` if None.
+        graded: whether the nodes crowd near both ends, and the points that measure too.
         thresholds: how many segments at most, and up to which rounding in single precision.
 
     Returns:
@@ -179,25 +190,30 @@ def measure_densely(
         >>> round(measure_densely(wave, line, rtol=1e-4).length.item(), 2)  # int |c'| dt by SciPy
         57.13
     """
-    n_segments, rounding = n_segments or thresholds.dense, thresholds.rounding
-    found = _measure(metric, nodes, n_segments, rounding)
+    n_segments = n_segments or thresholds.dense
+    # Of many short chords near the ends the rounding adds up.
+    rounding = 0.0 if graded else thresholds.rounding
+    found = _measure(metric, nodes, n_segments, rounding, graded=graded)
     while n_segments < thresholds.densest:
         n_segments *= 2
         rows = (~(found.error <= rtol)).nonzero().squeeze(-1)
         if len(rows) == 0:
             break
-        finer = _measure(metric, nodes[rows], n_segments, rounding)
+        finer = _measure(metric, nodes[rows], n_segments, rounding, graded=graded)
         found = Measurement(
             *(part.index_put((rows,), new) for part, new in zip(found, finer, strict=True))
         )
     return found
 
 
-def _measure(metric: Metric, nodes: Points, n_segments: int, rounding: float) -> Measurement:
+def _measure(
+    metric: Metric, nodes: Points, n_segments: int, rounding: float, *, graded: bool = False
+) -> Measurement:
     """Measure by chords of one step, of two and of four: what the last two say is the error."""
     points = through(nodes).points(n_segments + 1)
     narrow, wide, widest = chords_of_steps(metric, points, rounding)
-    length, energy, speed_variation = from_chords(narrow, wide)
+    durations = graded_durations(n_segments).to(points) if graded else None
+    length, energy, speed_variation = from_chords(narrow, wide, durations)
     coarser, _, _ = from_chords(wide, widest)
     # Two extrapolations agree by chance where a wall is not resolved yet, but then what they add to
     # the chords is not small.
