@@ -38,7 +38,7 @@ ROOMS = {
     ],
     "geodesics": [
         ["base", "batch", "kernels"],
-        ["initial_value", "result"],
+        ["fields", "initial_value", "result"],
         ["solvers"],
         ["search"],
         ["end_hessian", "solve"],

@@ -9,6 +9,7 @@ from pullback.geodesics.distances import (
     refine_sample,
     warn_of_failures,
 )
+from pullback.geodesics.fields.distance_field import DistanceField, DistancesFrom
 from pullback.geodesics.first_variation import differentiable_length
 from pullback.geodesics.initial_value.initial_value import shoot
 from pullback.geodesics.initial_value.trajectory import Trajectory
@@ -31,6 +32,8 @@ __all__ = [
     "LBFGS",
     "METHODS",
     "Collocation",
+    "DistanceField",
+    "DistancesFrom",
     "GPFixedPoint",
     "GaussNewtonLBFGS",
     "GeodesicResult",

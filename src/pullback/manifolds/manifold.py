@@ -12,6 +12,7 @@ from pullback.curves import Curve, Polyline
 from pullback.errors import ConvergenceWarning, check_choice, check_data, check_integer
 from pullback.geodesics import (
     METHODS,
+    DistanceField,
     GeodesicResult,
     PairwiseDistances,
     Ruler,
@@ -305,6 +306,29 @@ class Manifold(LatentSpace):
             warn_of_failures(found.n_failed, found.length.numel(), stacklevel=3)
             distances = distances.masked_fill(distances.isinf(), torch.nan)
         return refine_sample(ruler.metric, distances, a, b, graph=ruler.graph, n=n_refined)
+
+    def dist_field(self, point: Any, *, resolution: int | None = None) -> DistanceField:
+        """Measure from one point to all others that a table covers: see `DistanceField`.
+
+        Args:
+            point: the source, shape `(d,)`.
+            resolution: cells of the field along each axis; None for what suits the dimension.
+
+        Returns:
+            The field: `at(z)` and `to(points)` are distances, with their errors; `log(z)` and
+            `path(z)` lead back to the source.
+
+        Raises:
+            InvalidParameterError: the manifold has no table, see `tabulated`.
+            InvalidDataError: `point` lies beyond the table.
+            MissingExtraError: numba is not installed, and d > 1.
+
+        Example:
+            >>> M = Manifold(lambda z: 2 * z, dim=1).tabulated([[0.0], [1.0]])
+            >>> M.dist_field([1.0]).at([[0.0], [1.0]]).round(decimals=6).tolist()
+            [2.0, 0.0]
+        """
+        return DistanceField.build(self.metric, self._points("point", point), resolution=resolution)
 
     def ruler(self, points: Any, method: str = "auto") -> Ruler:
         """Return what measures many distances, from any points to given ones.

@@ -1,0 +1,1 @@
+"""Distance fields: from one point to all others that a table covers."""

@@ -1,0 +1,67 @@
+"""Curves to geodesics by the compiled search, when there are curves to start from already."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from pullback.metrics import TabulatedMetric
+from pullback.shapes import Mask, Points, Scalars
+
+__all__ = ["Refined"]
+
+# What the search is told, as of `kernels.room.Settings`: the tolerances of `geodesics.connect` at
+# `rtol` = 1e-4, with twice the nodes a length may change by ten times that.
+_STEPS, _SEEN, _EXCESS = 1e-4, 1e-3, 1e-7
+
+
+class Refined(NamedTuple):
+    """Geodesics that curves became.
+
+    Attributes:
+        length: on the table, shape `(n,)`.
+        error: its estimated error, in the same unit, shape `(n,)`.
+        found: where the search came to its end, shape `(n,)`; elsewhere the others mean nothing.
+
+    Example:
+        >>> found = Refined(torch.tensor([2.0]), torch.tensor([1e-4]), torch.tensor([True]))
+        >>> found.length[found.found].tolist()  # see `DistanceField.to` for where they come from
+        [2.0]
+    """
+
+    length: Scalars
+    error: Scalars
+    found: Mask
+
+    @classmethod
+    def search(cls, table: TabulatedMetric, curves: Points) -> "Refined":
+        """Search geodesics from curves, and from the straight lines between their ends.
+
+        Args:
+            table: the table, d = 2 or 3.
+            curves: nodes, shape `(n, 65, d)`.
+
+        Returns:
+            The shorter of both for each curve.
+        """
+        from pullback.geodesics.kernels.fields.searches import SEARCH_FROM
+        from pullback.geodesics.kernels.room import FINEST, STARTED
+
+        coefficients, low, high, margin = table.spline_parts
+        inverse_step = (torch.tensor(coefficients.shape[1:]).to(low) - 3) / (high - low)
+        parts = (low, high, inverse_step, margin)
+        grid = tuple(
+            tuple(part.double().tolist()) for part in parts
+        )  # as of `kernels.splines.Table`
+        n, d = len(curves), curves.shape[-1]
+        nodes, numbers = np.zeros((n, FINEST + 1, d)), np.zeros((n, 9))
+        answers = (nodes, numbers, np.zeros((n, 4), np.int64))
+        SEARCH_FROM(
+            np.ascontiguousarray(coefficients.movedim(0, -1).cpu().numpy()),
+            grid,
+            np.ascontiguousarray(curves.numpy()),
+            (STARTED // 2, FINEST, _STEPS, _SEEN, _EXCESS),
+            answers,
+        )
+        length, mismatch, excess = torch.from_numpy(numbers[:, :3]).unbind(1)
+        return cls(length, length * (mismatch + excess), torch.from_numpy(answers[2][:, 3] == 1))

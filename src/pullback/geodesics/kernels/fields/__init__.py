@@ -1,0 +1,1 @@
+"""Kernels of distance fields: marching over a grid, and the ways back down."""
