@@ -54,8 +54,7 @@ def georce(
             # The gradient by the nodes: how the derivatives by neighbouring steps differ.
             if float(slope.diff(dim=0).norm()) < TOLERANCE:
                 return torch.cat([nodes, point_b[None]]), True
-            L = torch.linalg.cholesky(G)
-            inverse = torch.cholesky_inverse(L)
+            inverse = torch.linalg.inv(G)  # as it is published: G may be singular but for rounding
             weighted = torch.einsum("sij,sj->i", inverse, ahead)
             mu = torch.linalg.solve(inverse.sum(0), 2 * (point_a - point_b) - weighted)
             best = -torch.einsum("sij,sj->si", inverse, mu + ahead) / 2

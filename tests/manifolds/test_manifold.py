@@ -318,3 +318,13 @@ def test_every_method_shows_how_it_is_used():
     assert len(methods) > 30
     assert [name for name, value in methods.items() if ">>> " not in value.__doc__] == []
     assert [cls.__name__ for cls in Manifold.__mro__] == ["Manifold", "LatentSpace", "object"]
+
+
+def test_a_decoder_without_more_outputs_is_called_flat():
+    flow, bent = Manifold(torch.sinh, dim=3), Manifold(paraboloid, dim=3)
+    assert flow.is_flat
+    assert not bent.is_flat
+    assert "flat" in repr(flow)
+    assert "flat" not in repr(bent)
+    assert "Euclidean in disguise" in flow._repr_html_()
+    assert "disguise" not in bent._repr_html_()

@@ -21,7 +21,14 @@ from pullback.manifolds.curvature.sectional_curvature import (
     estimate_scalar_curvature,
     sectional_curvature,
 )
-from pullback.metrics import AmbientMetric, Metric, TabulatedMetric, metric_of, output_mean
+from pullback.metrics import (
+    AmbientMetric,
+    Metric,
+    PullbackMetric,
+    TabulatedMetric,
+    metric_of,
+    output_mean,
+)
 from pullback.models import VAE, EnsembleDecoder
 from pullback.models.decoding.preparation import where_to_compute
 from pullback.shapes import Latent, MetricMatrix, Scalars
@@ -112,9 +119,29 @@ class LatentSpace:
     def _like(self) -> Tensor:
         return torch.zeros((), **self._where)
 
+    @property
+    def is_flat(self) -> bool:
+        """Whether the metric is sure to be that of R^d in other coordinates.
+
+        So it is where a decoder has no more outputs than latent dimensions, as a flow has, and its
+        metric is the pull-back alone: nothing is curved, and a distance is that of the images.
+
+        Example:
+            >>> from pullback import Manifold
+            >>> Manifold(torch.sinh, dim=2).is_flat, Manifold(torch.sinh, dim=2)
+            (True, Manifold(builtin_function_or_method, dim=2, flat: no more outputs than ...))
+        """
+        exact = self.metric.exact
+        if type(exact) is not PullbackMetric or self.dim is None:
+            return False
+        with torch.no_grad():
+            image = exact.immersion(torch.zeros(1, self.dim, **self._where))
+        return int(image.shape[-1]) <= self.dim
+
     def __repr__(self) -> str:
         source = self.metric if self.decoder is None else self.decoder
-        return f"{type(self).__name__}({type(source).__name__}, dim={self.dim})"
+        note = ", flat: no more outputs than latent dimensions" if self.is_flat else ""
+        return f"{type(self).__name__}({type(source).__name__}, dim={self.dim}{note})"
 
     def _repr_html_(self) -> str:
         shown = {
@@ -126,6 +153,8 @@ class LatentSpace:
             "device": str(self.device),
         }
         rows = [(name, summary(value).strip("'")) for name, value in shown.items()]
+        if self.is_flat:
+            rows.append(("flat", "no more outputs than latent dimensions: Euclidean in disguise"))
         return html_table(type(self).__name__, rows, after=scattered(self.data))
 
     def __getstate__(self) -> dict[str, Any]:
