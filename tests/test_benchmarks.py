@@ -135,3 +135,30 @@ def test_a_threshold_is_moved_and_put_back(scripts):
     cells = rows_of(run("thresholds.py", "--only", "looks"))["looks"]
     assert cells[0] == "16"
     assert len(cells) == 11
+
+
+def test_georce_as_published_finds_great_circles(scripts):
+    from georce import georce
+
+    from pullback.manifolds.reference import great_circle_dist, stereographic
+    from pullback.metrics import PullbackMetric
+
+    sphere = PullbackMetric(stereographic, dim=3)
+    a, b = torch.tensor([[-0.5, 0.2, 0.0], [0.6, 0.3, 0.1]], dtype=torch.float64)
+
+    def energy(x, u):
+        return torch.func.jvp(stereographic, (x,), (u,))[1].square().sum(-1)
+
+    nodes, met = georce(sphere.metric_matrix, energy, a, b, n_segments=50)
+    assert met
+    assert float(sphere.chords(nodes).sum()) == pytest.approx(float(great_circle_dist(a, b)), rel=1e-3)
+
+
+def test_the_flow_keeps_volumes_so_it_can_be_inverted(scripts):
+    from many_dimensions import Flow, length_of
+
+    flow, z = Flow(5), torch.randn(3, 5, dtype=torch.float64)
+    determinants = torch.func.vmap(torch.func.jacrev(flow))(z).det()
+    torch.testing.assert_close(determinants, torch.ones(3, dtype=torch.float64))
+    line = torch.tensor([[[0.0, 0.0], [3.0, 4.0]]], dtype=torch.float64)
+    assert length_of(lambda x: 2 * x, line).item() == 10.0

@@ -218,11 +218,6 @@ class Metric(ABC):
         """
         return torch.zeros_like(z[..., 0])
 
-    @property
-    def is_flat(self) -> bool:
-        """Whether the metric is known to be Euclidean in disguise; False where it is not known."""
-        return False
-
     requires_grad: bool = False
     """Whether the metric depends on parameters that lengths shall pass derivatives on to."""
 
