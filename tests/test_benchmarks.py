@@ -151,7 +151,9 @@ def test_georce_as_published_finds_great_circles(scripts):
 
     nodes, met = georce(sphere.metric_matrix, energy, a, b, n_segments=50)
     assert met
-    assert float(sphere.chords(nodes).sum()) == pytest.approx(float(great_circle_dist(a, b)), rel=1e-3)
+    assert float(sphere.chords(nodes).sum()) == pytest.approx(
+        float(great_circle_dist(a, b)), rel=1e-3
+    )
 
 
 def test_the_flow_keeps_volumes_so_it_can_be_inverted(scripts):
