@@ -328,3 +328,10 @@ def test_a_decoder_without_more_outputs_is_called_flat():
     assert "flat" not in repr(bent)
     assert "Euclidean in disguise" in flow._repr_html_()
     assert "disguise" not in bent._repr_html_()
+
+
+def test_distances_of_many_pairs_are_measured_block_by_block(monkeypatch):
+    monkeypatch.setattr("pullback.manifolds.manifold._BLOCK", 3)
+    M = Manifold(lambda z: 2 * z, dim=2)
+    a = torch.arange(16, dtype=torch.float64).reshape(4, 2, 2)
+    assert torch.equal(M.dist(a, a + 3), M.geodesic(a, a + 3).length)

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import dijkstra
 
+from pullback.geodesics.distances import measure_pairs
 from pullback.manifolds.reference import HalfPlane
 from pullback.metrics import PullbackMetric, TabulatedMetric
 
@@ -209,3 +211,22 @@ def test_numba_is_not_imported_before_it_is_needed():
         "assert 'numba' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+@pytest.mark.thorough
+def test_memory_stays_flat_however_many_pairs_are_measured():
+    generator = torch.Generator().manual_seed(0)
+    low, high = torch.tensor([[-1.0, 0.7], [1.0, 2.5]], dtype=torch.float64)
+    ends = low + (high - low) * torch.rand(2, 100_000, 2, generator=generator, dtype=torch.float64)
+    a, b = ends
+    table = half_plane_table()
+    measure_pairs(table, a[:10], b[:10], short=True)  # makes the grid, and loads what was compiled
+    tracemalloc.start()
+    try:
+        lengths = measure_pairs(table, a, b, short=True)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    truth = torch.acosh(1 + (a - b).square().sum(-1) / (2 * a[:, 1] * b[:, 1]))
+    assert float((lengths.length / truth - 1).abs().max()) < 1e-4
+    assert peak < 1e8  # a block of 2048 chains with room for 257 nodes is 8 MB

@@ -142,7 +142,10 @@ class TableSearch:
         n, d = point_a.shape
         ends = torch.stack([point_a, point_b], 1).detach().double().contiguous().numpy()
         n_starts = 1 if only_straight or d == 1 else room.N_STARTS
-        self._prepare(ends[:, 0], n_starts)
+        if n_starts > 1:
+            self.prepare(point_a)
+        with self._lock:
+            self._measure_grid()
         answers = (
             np.zeros((n, room.FINEST + 1, d)),
             np.zeros((n, 7 + n_starts)),
@@ -167,16 +170,11 @@ class TableSearch:
         _in_threads(solve, n, _BLOCK)
         return _read(answers)
 
-    def _prepare(self, points: Any, n_starts: int) -> None:
-        """Make the grid, and the shortest paths from around the points that are not known yet."""
+    def prepare(self, points: Codes) -> None:
+        """Find the shortest paths on the grid from around points `(n, d)`, where still unknown."""
         with self._lock:
-            if self._grid is None:
-                self._grid, self._paths = self._new_grid()
-                self._entries.measure_edges(self._coefficients, self._table, self._grid)
-                self._known = np.zeros(len(self._paths[0]), bool)
-            if n_starts < 2:
-                return
-            wanted = np.unique(_around(points, self._grid))
+            self._measure_grid()
+            wanted = np.unique(_around(points.detach().double().numpy(), self._grid))
             wanted = wanted[~self._known[wanted]]
 
             def trace(block: slice) -> None:
@@ -184,6 +182,13 @@ class TableSearch:
 
             _in_threads(trace, len(wanted), _SOURCES)
             self._known[wanted] = True
+
+    def _measure_grid(self) -> None:
+        if self._grid is None:
+            grid, self._paths = self._new_grid()
+            self._entries.measure_edges(self._coefficients, self._table, grid)
+            self._known = np.zeros(len(self._paths[0]), bool)
+            self._grid = grid
 
     def _new_grid(self) -> tuple[Any, Any]:
         """Return a grid as of `coarse.Grid` and room for paths as of `coarse.Paths`."""
