@@ -52,6 +52,16 @@ def test_block_tridiagonal_solve_is_the_dense_one(n, d, shift, seed):
         torch.testing.assert_close(x.reshape(1, -1), truth, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize(("n", "batch"), [(5, 1), (40, 9)])
+def test_several_right_hand_sides_are_solved_like_single_ones(n, batch):
+    diagonal, off_diagonal = (part.expand(batch, -1, -1, -1) for part in chain(n, 2, 0.5, 3))
+    rhs = torch.randn(batch, n, 2, 3, generator=torch.Generator().manual_seed(0)).double()
+    x, positive = block_tridiagonal_solve(diagonal, off_diagonal, rhs)
+    assert bool(positive.all())
+    H = dense(diagonal[:1], off_diagonal[:1])[0]
+    torch.testing.assert_close(H @ x.reshape(batch, 2 * n, 3), rhs.reshape(batch, 2 * n, 3))
+
+
 def test_one_bad_chain_does_not_touch_the_others():
     chains = [chain(7, 2, shift, 0) for shift in (1.0, -1.0, 2.0)]
     diagonal, off_diagonal = (torch.cat(parts) for parts in zip(*chains, strict=True))

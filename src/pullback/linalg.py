@@ -97,11 +97,11 @@ def block_tridiagonal_solve(
     Args:
         diagonal: blocks H_ii, shape `(batch, n, d, d)`.
         off_diagonal: blocks H_i,i+1, shape `(batch, n - 1, d, d)`; H_i+1,i are their transposes.
-        rhs: b, shape `(batch, n, d)`.
+        rhs: b, shape `(batch, n, d)`, or several side by side, shape `(batch, n, d, columns)`.
 
     Returns:
-        x, shape `(batch, n, d)`, and the mask of positive definite H, shape `(batch,)`; where H is
-        not positive definite, x is meaningless.
+        x, of the shape of b, and the mask of positive definite H, shape `(batch,)`; where H is not
+        positive definite, x is meaningless.
 
     Source:
         Golub and Van Loan, Matrix Computations, 4th edition (2013), section 4.5.
@@ -113,11 +113,12 @@ def block_tridiagonal_solve(
         >>> x.flatten()
         tensor([1.5000, 2.0000, 1.5000])
     """
-    if rhs.numel() <= _FEW:
+    if diagonal[..., 0].numel() <= _FEW:
         return _dense_solve(diagonal, off_diagonal, rhs)
     D, U = (part.movedim((-2, -1), (0, 1)).contiguous() for part in (diagonal, off_diagonal))
-    x, positive = _cyclic_reduction(D, U, rhs.movedim(-1, 0).unsqueeze(1))
-    return x.squeeze(1).movedim(0, -1).contiguous(), positive
+    columns = rhs if rhs.ndim > 3 else rhs.unsqueeze(-1)
+    x, positive = _cyclic_reduction(D, U, columns.movedim((-2, -1), (0, 1)))
+    return x.movedim((0, 1), (-2, -1)).reshape(rhs.shape).contiguous(), positive
 
 
 # Up to this many unknowns, over all chains of a batch, one dense factorisation is faster than many
@@ -150,13 +151,13 @@ def h1_inner_product(metric: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _dense_solve(D: Tensor, U: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    batch, n, d = b.shape
+    batch, n, d = b.shape[:3]
     H = D.new_zeros(batch, n, d, n, d)
     i = torch.arange(n, device=D.device)
     H[:, i, :, i] = D.movedim(1, 0)
     H[:, i[1:], :, i[:-1]] = U.mT.movedim(1, 0)  # only the lower half is read
     L, positive = cholesky(H.reshape(batch, n * d, n * d))
-    x = torch.cholesky_solve(b.reshape(batch, n * d, 1), L).reshape(b.shape)
+    x = torch.cholesky_solve(b.reshape(batch, n * d, -1), L).reshape(b.shape)
     return x, positive
 
 
@@ -170,23 +171,23 @@ def _cyclic_reduction(D: Tensor, U: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     factor, positive = _factorise(D[..., 0::2])
     coupled = torch.cat([left.new_zeros(d, 2 * d, *b[0, :, :, 0::2].shape[1:]), b[..., 0::2]], 1)
     coupled[:, :d, :, :n_kept] = left
-    coupled[:, d:-1, :, 1:] = right.transpose(0, 1)
-    solved = _solve_factorised(factor, coupled)  # in columns: left, right, right-hand side
+    coupled[:, d : 2 * d, :, 1:] = right.transpose(0, 1)
+    solved = _solve_factorised(factor, coupled)  # in columns: left, right, right-hand sides
 
     via_left = _product(left.transpose(0, 1), solved[..., :n_kept])
     via_right = _product(right, solved[..., 1:])
     n_right = right.shape[-1]
-    kept_D, kept_b = D[..., 1::2] - via_left[:, :d], b[..., 1::2] - via_left[:, -1:]
-    kept_D[..., :n_right] -= via_right[:, d:-1]
-    kept_b[..., :n_right] -= via_right[:, -1:]
+    kept_D, kept_b = D[..., 1::2] - via_left[:, :d], b[..., 1::2] - via_left[:, 2 * d :]
+    kept_D[..., :n_right] -= via_right[:, d : 2 * d]
+    kept_b[..., :n_right] -= via_right[:, 2 * d :]
     kept_U = -via_right[:, :d, :, : n_kept - 1]
     kept_x, kept_positive = _cyclic_reduction(kept_D, kept_U, kept_b)
 
     x = torch.empty_like(b)
     x[..., 1::2] = kept_x
-    x[..., 0::2] = solved[:, -1:]
+    x[..., 0::2] = solved[:, 2 * d :]
     x[..., 0 : 2 * n_kept : 2] -= _product(solved[:, :d, :, :n_kept], kept_x)
-    x[..., 2::2] -= _product(solved[:, d:-1, :, 1:], kept_x[..., :n_right])
+    x[..., 2::2] -= _product(solved[:, d : 2 * d, :, 1:], kept_x[..., :n_right])
     return x, positive.all(-1) & kept_positive
 
 

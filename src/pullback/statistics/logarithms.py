@@ -8,7 +8,7 @@ from torch import Tensor
 from pullback.curves import straight_line
 from pullback.geodesics import search_shortly, with_ends
 from pullback.manifolds import Manifold
-from pullback.shapes import Codes, Latent
+from pullback.shapes import Codes, Latent, Points
 
 __all__ = ["Logarithms", "Logs"]
 
@@ -51,6 +51,11 @@ class Logarithms:
         Z: data points, shape `(n, d)`.
         exact: search each geodesic as `Manifold.geodesic` does, with a certificate; else shortly,
             to about a thousandth, which on a table costs a hundredth.
+        curves: curves near those of the first call, to start from, shape `(n, nodes, d)`.
+
+    Attributes:
+        curves: nodes of the curves of the last call, shape `(n, nodes, d)`; those that
+            were given, or none, before the first.
 
     Source:
         Froehlich, Hauberg, Arvanitidis, Fast and robust shortest paths on manifolds learned from
@@ -64,11 +69,13 @@ class Logarithms:
         tensor([[1.0000, 2.0000]], dtype=torch.float64)
     """
 
-    def __init__(self, manifold: Manifold, Z: Codes, *, exact: bool = False) -> None:
+    def __init__(
+        self, manifold: Manifold, Z: Codes, *, exact: bool = False, curves: Points | None = None
+    ) -> None:
         self.manifold = manifold
         self.Z = Z.detach()
         self.exact = exact
-        self._curves: Tensor | None = None
+        self.curves = self.Z[:0].unsqueeze(1) if curves is None else curves
 
     def at(self, points: Latent, *, owner: Tensor | None = None) -> Logs:
         """Compute the logs of the data.
@@ -88,7 +95,7 @@ class Logarithms:
             batch: tuple[int, ...] = (len(points), len(self.Z))
         else:
             a, b, batch = points[owner], self.Z, (len(self.Z),)
-        warm = self._curves if self._curves is not None and len(self._curves) == len(a) else None
+        warm = self.curves if len(self.curves) == len(a) else None
         find = self._solve if self.exact else self._search
         velocity, length, converged = find(a, b, warm)
         finite = length.isfinite() & velocity.isfinite().all(-1)
@@ -101,7 +108,7 @@ class Logarithms:
     def _search(self, a: Tensor, b: Tensor, warm: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         graph = None if warm is not None else self.manifold.graph_over(torch.cat([a, b]))
         found = search_shortly(self.manifold.metric, a, b, graph=graph, initial=warm)
-        self._curves = found.nodes
+        self.curves = found.nodes
         return found.velocity(), found.length, found.length.isfinite()
 
     def _solve(self, a: Tensor, b: Tensor, warm: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
@@ -111,7 +118,7 @@ class Logarithms:
             line = straight_line(a, b, warm.shape[1] - 1)
             options["initial"] = torch.where(usable, with_ends(warm, a, b), line)
         result = self.manifold.geodesic(a, b, **options)
-        self._curves = result.curve.nodes
+        self.curves = result.curve.nodes
         velocity = result.curve.velocity(a.new_zeros(1)).squeeze(-2)
         return velocity, result.length, result.converged
 

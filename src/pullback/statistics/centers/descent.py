@@ -8,11 +8,14 @@ from torch import Tensor
 
 from pullback.display import as_html, as_line
 from pullback.errors import ConvergenceError
+from pullback.geodesics.search.measure import resample
 from pullback.manifolds import Manifold
 from pullback.shapes import Codes
+from pullback.statistics.centers.leap import Leap, can_leap, leap
+from pullback.statistics.centers.mass import Mass
 from pullback.statistics.logarithms import Logarithms, Logs
 
-__all__ = ["Centers", "Descent", "Objective"]
+__all__ = ["Centers", "Descent", "Objective", "Settled"]
 
 # The tolerance of the first phase, on short searches, as a share of the spread: they are off by
 # about as much, and exact geodesics go on from there.
@@ -23,6 +26,10 @@ _SHORTEST = 2**-7
 # The share by which the objective may rise in a step that comes nearer: the lengths that it is made
 # of err by about as much.
 _SLACK = 1e-4
+# Newton steps that may relax the curves of a short search together with their centre. 3 to 4 do on
+# the sphere; where curves have to slip past each other, as on a decoder of digits, it takes 14 to
+# 40, and may lead to another minimum.
+_EASY = 6
 # Two ends of descents are different minima if they are further apart than this share of the spread,
 # and their objectives are equal.
 _APART = 0.25
@@ -43,6 +50,9 @@ class Centers(NamedTuple):
         n_iter: steps taken, shape `(k,)`.
         converged: where the last step was short enough, shape `(k,)`.
         unique: False where another start ended elsewhere with an equal objective, shape `(k,)`.
+        joint: True where curves and centre that were relaxed together led to it; False where steps
+            along logs did, because these found better, or because there is no joint relaxation,
+            shape `(k,)`.
 
     Example:
         >>> from pullback.statistics import frechet_means
@@ -58,6 +68,7 @@ class Centers(NamedTuple):
     n_iter: Tensor
     converged: Tensor
     unique: Tensor
+    joint: Tensor
 
     def __repr__(self) -> str:
         """Show the tensors by their shapes."""
@@ -79,6 +90,9 @@ class Objective(ABC):
     at_data: ClassVar[bool] = False
     """Whether the minimum may lie on a point of the data, where steps would not end."""
 
+    squared: ClassVar[bool] = False
+    """Whether F is the mean of d^2: its curves are then relaxed together with the centre."""
+
     @abstractmethod
     def value(self, lengths: Tensor) -> Tensor:
         """Compute the objective of each point, whose weighted mean is F, shape `(n,)`."""
@@ -88,42 +102,8 @@ class Objective(ABC):
         """Return the typical distance that belongs to F, shape `(k,)`."""
 
     @abstractmethod
-    def move(self, manifold: Manifold, points: Tensor, logs: Logs, mass: "Mass") -> Tensor:
+    def move(self, manifold: Manifold, points: Tensor, logs: Logs, mass: Mass) -> Tensor:
         """Propose a step for each centre, shape `(k, d)`."""
-
-
-class Mass:
-    """The weights of data in groups, and the sums over each group.
-
-    Args:
-        owner: the group of each point, shape `(n,)`.
-        weights: w >= 0, shape `(n,)`.
-        n_groups: the number of groups k.
-
-    Example:
-        >>> mass = Mass(torch.tensor([0, 0, 1]), torch.tensor([1.0, 3.0, 5.0]), 2)
-        >>> mass.sum(torch.tensor([1.0, 1.0, 2.0])).tolist()
-        [4.0, 10.0]
-    """
-
-    def __init__(self, owner: Tensor, weights: Tensor, n_groups: int) -> None:
-        self.owner = owner
-        self.weights = weights
-        self.n_groups = n_groups
-
-    def sum(self, values: Tensor) -> Tensor:
-        """Compute sum_i w_i v_i over each group, from `(n,)` or `(n, d)`: `(k,)` or `(k, d)`."""
-        weights = self.weights.reshape(-1, *[1] * (values.ndim - 1))
-        sums = values.new_zeros(self.n_groups, *values.shape[1:])
-        return sums.index_add(0, self.owner, weights * values)
-
-    def within(self, mask: Tensor) -> "Mass":
-        """Leave out the data that are not in the mask, shape `(n,)`."""
-        return Mass(self.owner, self.weights * mask, self.n_groups)
-
-    def total(self) -> Tensor:
-        """Compute the weight of each group, `(k,)`."""
-        return self.sum(torch.ones_like(self.weights))
 
 
 class _State(NamedTuple):
@@ -136,8 +116,34 @@ class _State(NamedTuple):
     n_failed: Tensor
 
 
+class Settled(NamedTuple):
+    """Where descents settled.
+
+    Attributes:
+        state: the centres, and what was measured there.
+        n_iter: steps that each group took, shape `(k,)`.
+        converged: where the last step was short enough, shape `(k,)`.
+        joint: see `Centers`.
+        curves: curves to the data, shape `(n, nodes, d)`.
+
+    Example:
+        >>> Settled._fields
+        ('state', 'n_iter', 'converged', 'joint', 'curves')
+    """
+
+    state: _State
+    n_iter: Tensor
+    converged: Tensor
+    joint: Tensor
+    curves: Tensor
+
+
 class Descent:
     r"""Descent of all groups to their centres: c <- c + step * move.
+
+    Where the objective is the mean of squared distances, curves and centre are first relaxed
+    together by Newton's method: a leap, which a search measures. It is kept where it is no worse,
+    and its second derivatives make of the moves that follow Newton's.
 
     The length of a step follows Barzilai and Borwein from the last two moves. A step that raises
     the objective, or from whose end fewer of the data can be reached, is halved.
@@ -191,54 +197,107 @@ class Descent:
             ConvergenceError: a centre has no finite geodesic to any of its data.
         """
         n_groups, n_starts, d = starts.shape
-        ends, n_short, _ = self._repeated(n_starts).settle(starts.reshape(-1, d), exact=False)
-        values = ends.value.reshape(n_groups, n_starts)
+        short = self._repeated(n_starts).settle(starts.reshape(-1, d), exact=False)
+        ends, values = short.state.points, short.state.value.reshape(n_groups, n_starts)
         best = values.argmin(-1)
         at = torch.arange(n_groups, device=best.device) * n_starts + best
-        unique = self._unique(ends.points.reshape(starts.shape), values, best)
-        points = self._on_data(ends.points[at])
-        state, n_exact, converged = self.settle(points, exact=True)
+        unique = self._unique(ends.reshape(starts.shape), values, best)
+        points = self._on_data(ends[at])
+        curves = short.curves.unflatten(0, (len(self.Z), n_starts))
+        row = torch.arange(len(self.Z), device=best.device)
+        found = self.settle(points, exact=True, curves=curves[row, best[self.mass.owner]])
+        state = found.state
         self._refuse_lost(state)
         return Centers(
             state.points,
             state.value,
             self.objective.spread(state.value),
             state.n_failed,
-            n_short[at] + n_exact,
-            converged,
+            short.n_iter[at] + found.n_iter,
+            found.converged,
             unique,
+            found.joint,
         )
 
-    def settle(self, points: Tensor, *, exact: bool) -> tuple[_State, Tensor, Tensor]:
+    def settle(self, points: Tensor, *, exact: bool, curves: Tensor | None = None) -> Settled:
         """Descend until all groups have converged or stalled.
 
         Args:
             points: where to begin, one start for each group, shape `(k, d)`.
             exact: by exact geodesics, else by short searches and only as far as these can tell.
+            curves: curves near those from there to the data, shape `(n, nodes, d)`.
 
         Returns:
-            Where it ended, the steps that each group took, and which converged.
+            Where it ended, and how.
         """
-        logarithms = Logarithms(self.manifold, self.Z, exact=exact)
         tol = self.tol if exact else max(self.tol, _ROUGH)
-        state = self.measure(logarithms, points)
+        logarithms = Logarithms(self.manifold, self.Z, exact=exact)
+        leaps = exact and self.objective.squared and can_leap(self.manifold, *self.Z.shape)
+        if leaps:
+            state, found, joint = self._leap(logarithms, points, curves)
+            n_iter, turn = found.n_steps, found.turn
+        else:
+            state, turn = self.measure(logarithms, points), None
+            joint, n_iter = state.n_failed < 0, torch.zeros_like(state.n_failed)
         step = state.value.new_ones(len(points))
-        n_iter = torch.zeros_like(state.n_failed)
         for _ in range(self.max_iter):
             active = ~self._arrived(state, tol) & (step > _SHORTEST) & state.value.isfinite()
             if not bool(active.any()):
                 break
             ahead = torch.where(active, step, 0).unsqueeze(-1) * state.move
-            trial = self.measure(logarithms, state.points + ahead)
+            trial = self.measure(logarithms, state.points + ahead, turn)
             better = active & _improves(trial, state)
             grown = self._next_step(state, trial, step)
             step = torch.where(better, grown, torch.where(active, step / 2, step))
-            state = _State(*(_choose(better, *pair) for pair in zip(trial, state, strict=True)))
+            state = _choose_states(better, trial, state)
             n_iter = n_iter + active.to(n_iter)
-        return state, n_iter, self._arrived(state, tol)
+        return Settled(state, n_iter, self._arrived(state, tol), joint, logarithms.curves)
 
-    def measure(self, logarithms: Logarithms, points: Tensor) -> _State:
-        """Compute the objective and the proposed move at points, shape `(k, d)`."""
+    def _leap(
+        self, logarithms: Logarithms, points: Tensor, curves: Tensor | None
+    ) -> tuple[_State, Leap, Tensor]:
+        """Leap to where curves and centre together have the least energy, where that is better.
+
+        From the curves of a short search where few steps lead there: then it is the minimum next to
+        the start. Elsewhere they bend and slip over each other, and to another minimum than the
+        exact geodesics from the start: the leap is made from these.
+
+        Returns:
+            The state from which to descend, the leap, and which groups took it.
+        """
+        rough = Logarithms(self.manifold, self.Z, curves=curves)
+        before = self.measure(rough, points)
+        far = ~self._arrived(before, self.tol) & before.value.isfinite()
+        easy = self._relaxed(points, rough.curves, far, max_steps=min(_EASY, self.max_iter))
+        leapt = far & easy.converged
+        logarithms.curves = easy.curves
+        state = self.measure(logarithms, _choose(leapt, easy.points, points), easy.turn)
+        worse = leapt & ~_no_worse(state, before)
+        if bool(worse.any()):
+            again = self.measure(logarithms, _choose(worse, points, state.points))
+            state, leapt = _choose_states(worse, again, state), leapt & ~worse
+        far = ~self._arrived(state, self.tol) & state.value.isfinite() & ~leapt
+        if not bool(far.any()):
+            return state, easy, leapt
+        curves = logarithms.curves
+        found = self._relaxed(state.points, curves, far, max_steps=self.max_iter)
+        found = Leap(*(_choose(far, *pair) for pair in zip(found, easy, strict=True)))
+        logarithms.curves = found.curves
+        there = self.measure(logarithms, found.points, found.turn)
+        taken = far & _improves(there, state)
+        n, own = found.curves.shape[1], taken[self.mass.owner]
+        logarithms.curves = _choose(own, resample(logarithms.curves, n), resample(curves, n))
+        return _choose_states(taken, there, state), found, leapt | taken
+
+    def _relaxed(self, points: Tensor, curves: Tensor, groups: Tensor, *, max_steps: int) -> Leap:
+        mass = self.mass.within(groups[self.mass.owner])
+        return leap(self.manifold, curves, mass, points, max_steps=max_steps, tol=self.tol)
+
+    def measure(self, logarithms: Logarithms, points: Tensor, turn: Tensor | None = None) -> _State:
+        """Compute the objective and the proposed move at points, shape `(k, d)`.
+
+        Its size is that of the move that the logs propose, whatever matrix turns it into Newton's.
+        """
         logs = logarithms.at(points, owner=self.mass.owner)
         reached = logs.lengths.isfinite()
         mass = self.mass.within(reached)
@@ -249,6 +308,8 @@ class Descent:
         move = self.objective.move(self.manifold, points, logs._replace(lengths=lengths), mass)
         size = self.manifold.norm(torch.where(total > 0, points.T, 0).T, move)
         size = torch.where(total > 0, size, torch.inf)
+        if turn is not None:
+            move = _apply(turn, move)
         weighed = self.mass.weights > 0
         n_failed = torch.zeros(self.mass.n_groups, dtype=torch.long, device=points.device)
         n_failed = n_failed.index_add(0, self.mass.owner, (weighed & ~logs.converged).long())
@@ -315,6 +376,18 @@ def _improves(new: _State, old: _State) -> Tensor:
     # counts as better if the next one is shorter.
     nearer = (new.size < old.size) & (new.value <= old.value * (1 + _SLACK))
     return (lower | nearer) & (new.lost <= old.lost + _SLACK * old.total)
+
+
+def _apply(matrix: Tensor, vectors: Tensor) -> Tensor:
+    return (matrix @ vectors.unsqueeze(-1)).squeeze(-1)
+
+
+def _no_worse(new: _State, old: _State) -> Tensor:
+    return (new.value <= old.value * (1 + _SLACK)) & (new.lost <= old.lost + _SLACK * old.total)
+
+
+def _choose_states(mask: Tensor, new: _State, old: _State) -> _State:
+    return _State(*(_choose(mask, *pair) for pair in zip(new, old, strict=True)))
 
 
 def _choose(mask: Tensor, new: Tensor, old: Tensor) -> Tensor:

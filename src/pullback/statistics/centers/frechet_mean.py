@@ -1,13 +1,14 @@
 """The mean of points in a curved space."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from pullback.manifolds import Manifold
 from pullback.statistics.centers.center import CenterEstimator, Limits, centers_of_groups
-from pullback.statistics.centers.descent import Centers, Mass, Objective
+from pullback.statistics.centers.descent import Centers, Objective
+from pullback.statistics.centers.mass import Mass
 from pullback.statistics.logarithms import Logs
 
 __all__ = ["FrechetMean", "SquaredDistance", "frechet_means"]
@@ -20,6 +21,8 @@ class SquaredDistance(Objective):
         >>> SquaredDistance().value(torch.tensor([3.0])).item()
         9.0
     """
+
+    squared: ClassVar[bool] = True
 
     def value(self, lengths: Tensor) -> Tensor:
         """Compute d^2, see `Objective.value`."""
@@ -40,7 +43,9 @@ class FrechetMean(CenterEstimator):
 
     Minimises F(c) = sum_i w_i d(c, z_i)^2 / sum_i w_i by Riemannian gradient descent: the gradient
     of d(c, z)^2 / 2 is -log_c(z), the initial velocity of the geodesic from c to z, so a full step
-    moves c by the mean of the logs. Short searches lead near the mean, exact geodesics to it.
+    moves c by the mean of the logs. Short searches lead near the mean. From there c and the curves
+    to all data are relaxed together by Newton's method, for d <= 8; exact geodesics measure where
+    that leads, and go on from there, or from before if that was better.
 
     The mean is unique where the data lie within a ball of radius pi / (2 sqrt(K)) for curvatures at
     most K, if geodesics in it are unique; elsewhere look at `unique_`.
@@ -65,7 +70,8 @@ class FrechetMean(CenterEstimator):
     Source:
         Karcher, Riemannian center of mass and mollifier smoothing (1977); Pennec, Intrinsic
         statistics on Riemannian manifolds (2006); Afsari, Riemannian L^p center of mass: existence,
-        uniqueness, and convexity (2011).
+        uniqueness, and convexity (2011); Rygaard and Hauberg, GEORCE-FM (2025), who relax means and
+        geodesics together.
 
     Example:
         >>> M = Manifold(lambda z: torch.cat([z, z**2], -1), dim=1)

@@ -7,7 +7,8 @@ from torch import Tensor
 
 from pullback.manifolds import Manifold
 from pullback.statistics.centers.center import CenterEstimator, Limits, centers_of_groups
-from pullback.statistics.centers.descent import Centers, Mass, Objective
+from pullback.statistics.centers.descent import Centers, Objective
+from pullback.statistics.centers.mass import Mass
 from pullback.statistics.logarithms import Logs
 
 __all__ = ["Distance", "GeometricMedian", "geometric_medians"]

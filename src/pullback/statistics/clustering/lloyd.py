@@ -7,8 +7,9 @@ from torch import Tensor
 from pullback.geodesics import LatentGraph
 from pullback.manifolds import Manifold
 from pullback.shapes import Codes
-from pullback.statistics.centers.descent import Descent, Mass
+from pullback.statistics.centers.descent import Descent
 from pullback.statistics.centers.frechet_mean import SquaredDistance
+from pullback.statistics.centers.mass import Mass
 from pullback.statistics.clustering.medoids import (
     choose_medoids,
     nearest_medoid,
@@ -155,7 +156,7 @@ class Lloyd:
             max_iter=_MEAN_STEPS,
             tol=_MEAN_TOL,
         )
-        return descent.settle(centers, exact=exact)[0].points
+        return descent.settle(centers, exact=exact).state.points
 
 
 def logs_to_centers(manifold: Manifold, Z: Codes, centers: Tensor, *, sure: bool) -> Logs:
