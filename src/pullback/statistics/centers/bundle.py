@@ -34,7 +34,8 @@ class Bundle(NamedTuple):
     Attributes:
         nodes: nodes along the curves, the centre first, shape `(n, n_segments + 1, d)`.
         value: F, the mean over each group of the squared length by chords, shape `(k,)`.
-        hessian: the second derivative of F by the centre, the curves following it, `(k, d, d)`.
+        hessian: the second derivative of F by the centre, the curves following it, with what is left
+            of the damping, shape `(k, d, d)`.
         n_steps: Newton steps taken, shape `(k,)`.
         converged: where the last step promised to lower F by no more than was asked, `(k,)`.
 
@@ -43,7 +44,7 @@ class Bundle(NamedTuple):
         >>> nodes = torch.tensor([[[0.0], [0.5], [1.0]], [[0.0], [1.5], [3.0]]]).double()
         >>> mass = Mass(torch.zeros(2).long(), torch.ones(2).double(), 1)
         >>> found = relax_bundle(PullbackMetric(lambda z: z), nodes, mass)
-        >>> found.nodes[:, 0].flatten().round(decimals=6).tolist(), found.hessian.item()
+        >>> found.nodes[:, 0].flatten().round(decimals=6).tolist(), round(found.hessian.item(), 1)
         ([2.0, 2.0], 2.0)
     """
 
