@@ -91,3 +91,15 @@ def test_a_leap_to_a_worse_place_is_not_taken(monkeypatch):
     assert bool(found.converged.all())
     torch.testing.assert_close(found.points, truth.points, rtol=0, atol=1e-4)
     torch.testing.assert_close(found.values, truth.values, rtol=1e-6, atol=0)
+
+
+@pytest.mark.slow
+def test_a_leap_from_exact_geodesics_ends_where_one_from_short_searches_does(monkeypatch):
+    manifold, Z, groups = Manifold(stereographic, dim=2), draw(7), [0, 1, 0, 1, 1, 0, 2]
+    truth = frechet_means(manifold, Z, groups, n_init=1)
+    monkeypatch.setattr(descent, "_EASY", 1)
+    found = frechet_means(manifold, Z, groups, n_init=1)
+    assert truth.joint.tolist() == found.joint.tolist() == [True, True, False]
+    assert bool(found.converged.all())
+    torch.testing.assert_close(found.points, truth.points, rtol=0, atol=1e-4)
+    torch.testing.assert_close(found.values, truth.values, rtol=1e-6, atol=0)

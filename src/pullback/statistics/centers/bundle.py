@@ -34,8 +34,8 @@ class Bundle(NamedTuple):
     Attributes:
         nodes: nodes along the curves, the centre first, shape `(n, n_segments + 1, d)`.
         value: F, the mean over each group of the squared length by chords, shape `(k,)`.
-        hessian: the second derivative of F by the centre, the curves following it, with what is left
-            of the damping, shape `(k, d, d)`.
+        hessian: the second derivative of F by the centre, the curves following it, with what is
+            left of the damping, shape `(k, d, d)`.
         n_steps: Newton steps taken, shape `(k,)`.
         converged: where the last step promised to lower F by no more than was asked, `(k,)`.
 

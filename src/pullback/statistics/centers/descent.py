@@ -281,7 +281,8 @@ class Descent:
             return state, easy, leapt
         curves = logarithms.curves
         found = self._relaxed(state.points, curves, far, max_steps=self.max_iter)
-        found = Leap(*(_choose(far, *pair) for pair in zip(found, easy, strict=True)))
+        turn, n_steps = _choose(far, found.turn, easy.turn), easy.n_steps + found.n_steps
+        found = found._replace(turn=turn, n_steps=n_steps)
         logarithms.curves = found.curves
         there = self.measure(logarithms, found.points, found.turn)
         taken = far & _improves(there, state)
