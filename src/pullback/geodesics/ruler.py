@@ -5,9 +5,10 @@ from torch import Tensor
 
 from pullback.errors import InvalidDataError, InvalidParameterError, check_choice
 from pullback.geodesics.distances import Lengths, measure_pairs
+from pullback.geodesics.fields.rows import measure_rows, table_to_march
 from pullback.geodesics.search.graph import LatentGraph
 from pullback.metrics import Metric, TabulatedMetric
-from pullback.shapes import Codes, Nodes
+from pullback.shapes import Codes, Mask, Nodes
 
 __all__ = ["METHODS", "Ruler", "build_graph"]
 
@@ -25,7 +26,9 @@ class Ruler:
     """Measures from any points to given ones: the one policy of all who ask for many distances.
 
     Searches start from the straight line and from a graph over the given points and the data, which
-    is made once: a distance does not depend on what else is measured with it.
+    is made once: a distance does not depend on what else is measured with it. But where 440 or more
+    points of the plane are measured from one, on a table, geodesics start from the ways down a
+    distance field: these are the same but where the other search missed a shorter way.
 
     `"auto"` is short searches on the metric itself where it is cheap, as a table is; and on a table
     that is made here where there are many pairs, d <= 3 and the metric is finite all around the
@@ -81,10 +84,12 @@ class Ruler:
             distances = self.graph.dist(points, self.Z)
             return Lengths(distances, distances.isfinite())
         n = len(self.Z)
-        a, b = points.repeat_interleave(n, 0), self.Z.repeat(len(points), 1)
-        found = self.pairs(a, b, progress=progress)
-        shape = (len(points), n)
-        return Lengths(found.length.reshape(shape), found.converged.reshape(shape))
+        length = self.Z.new_full((len(points), n), torch.nan)
+        table = self._table_to_march(n)
+        if table is not None:
+            rows = measure_rows(table, points, [self.Z] * len(points), progress=progress)
+            length = torch.stack(rows)
+        return self._rest(length, points, torch.ones_like(length, dtype=torch.bool), progress)
 
     def among(self, *, progress: bool = False) -> Lengths:
         """Measure between the given points: lengths `(n, n)`, symmetric with a zero diagonal.
@@ -97,11 +102,29 @@ class Ruler:
             length = torch.minimum(distances, distances.T).fill_diagonal_(0)
             below = torch.ones_like(length, dtype=torch.bool).tril()
             return Lengths(length, length.isfinite() | below)
-        i, j = torch.triu_indices(n, n, offset=1, device=self.Z.device)
-        found = self.pairs(self.Z[i], self.Z[j], progress=progress)
-        length, converged = self.Z.new_zeros(n, n), self.Z.new_ones(n, n, dtype=torch.bool)
+        length = self.Z.new_full((n, n), torch.nan)
+        n_rows = sum(self._table_to_march(n - 1 - i) is not None for i in range(n))
+        table = self._table_to_march(n - 1)
+        if table is not None:
+            targets = [self.Z[i + 1 :] for i in range(n_rows)]
+            rows = measure_rows(table, self.Z[:n_rows], targets, progress=progress)
+            for i, row in enumerate(rows):
+                length[i, i + 1 :] = row
+        above = torch.ones_like(length, dtype=torch.bool).triu(1)
+        found = self._rest(length, self.Z, above, progress)
+        upper = found.length.masked_fill(~above, 0.0)
+        return Lengths(upper + upper.T, found.converged | ~above)
+
+    def _table_to_march(self, n_targets: int) -> TabulatedMetric | None:
+        return table_to_march(self.metric, n_targets) if self.method == "table" else None
+
+    def _rest(self, length: Tensor, points: Codes, wanted: Mask, progress: bool) -> Lengths:
+        """Measure the pairs that are wanted and not known yet, one by one."""
+        i, j = (wanted & length.isnan()).nonzero().unbind(-1)
+        found = self.pairs(points[i], self.Z[j], progress=progress)
+        converged = length.isfinite()
         length[i, j], converged[i, j] = found.length, found.converged
-        return Lengths(length + length.T, converged)
+        return Lengths(length, converged)
 
     def pairs(
         self, point_a: Codes, point_b: Codes, *, curves: bool = False, progress: bool = False

@@ -126,7 +126,7 @@ def test_constant_metrics_of_space_have_their_norm_as_distance():
 
 
 @needs_numba
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_fields_agree_with_geodesics_of_a_random_decoder():
     generator = torch.Generator().manual_seed(1)
     A, B = (torch.randn(s, generator=generator, dtype=torch.float64) for s in ((2, 8), (8, 6)))

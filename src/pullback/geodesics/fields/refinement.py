@@ -35,14 +35,14 @@ class Refined(NamedTuple):
 
     @classmethod
     def search(cls, table: TabulatedMetric, curves: Points) -> "Refined":
-        """Search geodesics from curves, and from the straight lines between their ends.
+        """Search a geodesic from each curve.
 
         Args:
             table: the table, d = 2 or 3.
             curves: nodes, shape `(n, 65, d)`.
 
         Returns:
-            The shorter of both for each curve.
+            What each curve became.
         """
         from pullback.geodesics.kernels.fields.searches import SEARCH_FROM
         from pullback.geodesics.kernels.room import FINEST, STARTED
@@ -54,7 +54,7 @@ class Refined(NamedTuple):
             tuple(part.double().tolist()) for part in parts
         )  # as of `kernels.splines.Table`
         n, d = len(curves), curves.shape[-1]
-        nodes, numbers = np.zeros((n, FINEST + 1, d)), np.zeros((n, 9))
+        nodes, numbers = np.zeros((n, FINEST + 1, d)), np.zeros((n, 8))
         answers = (nodes, numbers, np.zeros((n, 4), np.int64))
         SEARCH_FROM(
             np.ascontiguousarray(coefficients.movedim(0, -1).cpu().numpy()),

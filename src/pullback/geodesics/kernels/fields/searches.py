@@ -4,7 +4,7 @@ from typing import Any
 
 from pullback.geodesics.kernels.chains import copied
 from pullback.geodesics.kernels.compiled import entry, sources
-from pullback.geodesics.kernels.pairs import solve_pair, straight_start
+from pullback.geodesics.kernels.pairs import solve_pair
 from pullback.geodesics.kernels.room import STARTED, Answer, Settings, new_room
 from pullback.geodesics.kernels.splines import Table
 
@@ -16,7 +16,7 @@ def _entry(source: str) -> Any:
 
     @entry
     def search_from(C, table, curves, settings, answers):
-        """Search geodesics from curves `(pairs, STARTED + 1, d)`, and from straight lines.
+        """Search geodesics from curves, shape `(pairs, STARTED + 1, d)`, and from nothing else.
 
         The other arguments are those of `kernels.entries.Entries.search`.
         """
@@ -25,10 +25,9 @@ def _entry(source: str) -> Any:
         nodes, numbers, counts = answers
         room = new_room(table)
         for p in range(len(curves)):
-            straight_start(curves[p, 0], curves[p, STARTED], room.starts[0])
-            copied(curves[p], room.starts[1], STARTED)
+            copied(curves[p], room.starts[0], STARTED)
             answer = Answer(nodes[p], numbers[p], counts[p])
-            solve_pair(C, table, 2, Settings(*settings), room, answer)
+            solve_pair(C, table, 1, Settings(*settings), room, answer)
 
     return search_from
 
