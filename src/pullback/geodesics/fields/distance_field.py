@@ -88,7 +88,8 @@ class DistanceField:
         nodes: the points of the grid, shape `(n_1, ..., n_d, d)`.
         distances: u there, shape `(n_1, ..., n_d)`.
         errors: estimates of the error of u on the table, shape `(n_1, ..., n_d)`: by how much u
-            differs from what a grid of half as many nodes says. The table's own error comes on top.
+            differs from what a grid of half as many nodes says. On digits that covered 79 to 94 %
+            of the errors: it is no bound. The table's own error comes on top.
 
     Source:
         Mirebeau, Riemannian fast-marching on Cartesian grids, using Voronoi's first reduction of
