@@ -10,6 +10,7 @@ from unittest.mock import patch
 import torch
 from torch import Tensor
 
+from pullback.autodiff import Jet
 from pullback.metrics import PullbackMetric
 
 __all__ = ["KINDS", "counted"]
@@ -20,7 +21,9 @@ KINDS = {
     ("jvp",): "tangents",
     ("jvp", "vjp"): "second order",
 }
-"""What a point is evaluated for, by the transforms of `torch.func` that it passes under."""
+"""What a point is evaluated for, by the transforms of `torch.func` that it passes under.
+
+A jet counts as what it stands for: tangents, and second order if it remembers or carries more."""
 
 
 @contextmanager
@@ -37,15 +40,19 @@ def counted(metric: PullbackMetric) -> Iterator[Counter[str]]:
     immersion = metric.immersion
 
     def counting(z: Tensor) -> Tensor:
-        rows[KINDS[tuple(sorted(set(active)))]] += math.prod(z.shape[:-1])
+        kind = KINDS[tuple(sorted(set(active)))]
+        if isinstance(z, Jet):
+            kind = "tangents" if z.bends is None and not z.is_curved else "second order"
+        rows[kind] += math.prod(z.shape[:-1])
         return immersion(z)
 
-    metric.immersion = counting
+    smooth = metric.smooth
+    metric.immersion, metric.smooth = counting, smooth.of(counting)
     try:
         with _noted(active, "vjp"), _noted(active, "jvp"):
             yield rows
     finally:
-        metric.immersion = immersion
+        metric.immersion, metric.smooth = immersion, smooth
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Derivatives of batched maps: by jets where their operations have rules, else by PyTorch."""
 
 from pullback.autodiff.contexts import differentiable, unmoved_modules, unvalidated_distributions
+from pullback.autodiff.jet import Jet
 from pullback.autodiff.smooth_map import SmoothMap
 from pullback.autodiff.transforms import (
     Map,
@@ -13,6 +14,7 @@ from pullback.autodiff.transforms import (
 from pullback.formulas import decomposed
 
 __all__ = [
+    "Jet",
     "Map",
     "SecondOrder",
     "SmoothMap",

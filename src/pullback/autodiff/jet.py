@@ -45,6 +45,8 @@ class Jet(Tensor):
     Attributes:
         value: the tensor, shape `(n, ...)`.
         tangents: its derivatives along k directions, shape `(n, k, ...)`.
+        is_curved: the last of the k is no derivative along a direction, but the second derivative
+            along the direction before it.
         bends: the operations so far that are not linear, one list for all jets of an evaluation;
             None if second derivatives are not asked for.
         rules: from an operation to its rule, a function of it, its arguments and its keywords.
@@ -58,13 +60,20 @@ class Jet(Tensor):
     value: Tensor
     tangents: Tensor
     bends: list[Bend] | None
+    is_curved: bool
     rules: dict[Any, Callable[..., Any]] = {}  # noqa: RUF012
 
     @staticmethod
-    def of(value: Tensor, tangents: Tensor, bends: list[Bend] | None = None) -> "Jet":
+    def of(
+        value: Tensor,
+        tangents: Tensor,
+        bends: list[Bend] | None = None,
+        *,
+        is_curved: bool = False,
+    ) -> "Jet":
         """Make a jet of its parts."""
         jet: Jet = value.detach().as_subclass(Jet)
-        jet.value, jet.tangents, jet.bends = value, tangents, bends
+        jet.value, jet.tangents, jet.bends, jet.is_curved = value, tangents, bends, is_curved
         return jet
 
     @classmethod
@@ -92,7 +101,7 @@ class Jet(Tensor):
         """Make the jet of what an operation made of this one, row by row."""
         if value.ndim == 0 or len(value) != len(self.value):
             raise UnknownOperationError("an operation that does not keep rows apart")
-        return Jet.of(value, tangents, self.bends)
+        return Jet.of(value, tangents, self.bends, is_curved=self.is_curved)
 
 
 def expand(
@@ -100,6 +109,8 @@ def expand(
     z: Tensor,
     directions: Tensor,
     bends: list[Bend] | None = None,
+    *,
+    is_curved: bool = False,
 ) -> Jet:
     """Evaluate a map on a jet: its values, and its derivatives along some directions.
 
@@ -108,6 +119,7 @@ def expand(
         z: points, shape `(n, d)`; a leaf that asks for its gradient, if there are `bends`.
         directions: k tangent vectors at each z, shape `(n, k, d)`.
         bends: a list to which operations that are not linear are added, for second derivatives.
+        is_curved: the last of the k vectors is c'' of a curve c through z, and the one before c'.
 
     Returns:
         The jet of the images, shape `(n, m)`.
@@ -120,7 +132,7 @@ def expand(
         >>> expand(torch.exp, z, torch.tensor([[[0.0, 1.0]]])).tangents
         tensor([[[0.0000, 7.3891]]])
     """
-    image = f(Jet.of(z, directions, bends))
+    image = f(Jet.of(z, directions, bends, is_curved=is_curved))
     if not isinstance(image, Jet):
         raise UnknownOperationError("a map that does not return what it made of its points")
     return image

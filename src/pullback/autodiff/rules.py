@@ -19,7 +19,7 @@ __all__ = ["RULES"]
 
 
 def _elementwise(func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Jet:
-    """f(a): the chain rule, and sum_k r_k f''(a_k) da_k da_k^T."""
+    """f(a): by the chain rule, of which f''(a) a'^2 is what second derivatives add."""
     jet = _first_alone(args)
     others, keywords = args[1:], {k: v for k, v in kwargs.items() if k != "inplace"}
     if kwargs.get("inplace"):  # it would change what other operations still read
@@ -34,7 +34,10 @@ def _elementwise(func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Jet:
             return _gram(adjoint * second(a, y, *others, **keywords), tangents, tangents)
 
         jet.bends.append(Bend(out, share))
-    return jet.then(out, slope.unsqueeze(1) * tangents)
+    pushed = slope.unsqueeze(1) * tangents
+    if second is not None and jet.is_curved:
+        pushed[:, -1] += second(a, y, *others, **keywords) * tangents[:, -2].square()
+    return jet.then(out, pushed)
 
 
 def _multiplied(func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Jet:
@@ -55,7 +58,10 @@ def _multiplied(func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Jet:
 
         jet.bends.append(Bend(out, share))
     p, q = x.value.detach().unsqueeze(1), y.value.detach().unsqueeze(1)
-    return jet.then(out, left * q + p * right)
+    pushed = left * q + p * right
+    if jet.is_curved:
+        pushed[:, -1] += 2 * left[:, -2] * right[:, -2]
+    return jet.then(out, pushed)
 
 
 def _gram(weight: Tensor, left: Tensor, right: Tensor) -> Tensor:

@@ -1,7 +1,5 @@
 """A map with its derivatives: by jets where all its operations have rules, else by PyTorch."""
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
@@ -52,6 +50,17 @@ class SmoothMap:
         self.f = f
         self._has_rules: bool | None = None  # not known before a first question is answered
 
+    def of(self, f: Map) -> "SmoothMap":
+        """Make the same of another map that is made of the same operations.
+
+        Example:
+            >>> SmoothMap(torch.square).of(torch.exp).f is torch.exp
+            True
+        """
+        other = SmoothMap(f)
+        other._has_rules = self._has_rules
+        return other
+
     def __call__(self, z: Latent) -> Ambient:
         """Compute f(z)."""
         return self.f(z)
@@ -97,14 +106,13 @@ class SmoothMap:
             _, second = transforms.jvp(lambda z: transforms.jvp(self.f, z, v)[1], z, v)
             _, J = transforms.jacobian(self.f, z)
             return J, (J.mT @ second.unsqueeze(-1)).squeeze(-1)
-        evaluated = _Evaluated.at(self.f, _rows(z))
-        directions = _rows(v).unsqueeze(-1)
-        # One reverse sweep for each column of J: <J_i, D^2 f[v, v]> is v^T H v of <J_i, f>.
-        bends = [
-            (directions.mT @ evaluated.contract(column)[1] @ directions).reshape(-1)
-            for column in evaluated.image.tangents.unbind(1)
-        ]
-        return _columns(evaluated.image, z), torch.stack(bends, -1).reshape(z.shape)
+        rows, along = _rows(z), _rows(v).unsqueeze(1)
+        # A curve through z with velocity v and no acceleration of its own.
+        curve = torch.cat([_axes(z), along, torch.zeros_like(along)], 1)
+        image = expand(self.f, rows, curve, is_curved=True)
+        J = image.tangents[:, :-2].mT
+        bend = (J.mT @ image.tangents[:, -1].unsqueeze(-1)).squeeze(-1)
+        return J.reshape(*z.shape[:-1], *J.shape[1:]), bend.reshape(z.shape)
 
     def _by_jets(self, *tensors: Tensor) -> bool:
         """Say whether jets may serve here; they are tried at the first question."""
@@ -132,41 +140,23 @@ class SmoothMap:
         )
 
 
-class _Evaluated(NamedTuple):
-    """A map at n points, as a jet that remembers what second derivatives need."""
-
-    points: Tensor
-    image: Jet
-    bends: list[Bend]
-
-    @staticmethod
-    def at(f: Map, z: Tensor) -> "_Evaluated":
-        points, bends = z.detach().requires_grad_(), list[Bend]()
-        return _Evaluated(points, expand(f, points, _axes(z), bends), bends)
-
-    def contract(self, covector: Tensor) -> tuple[Tensor, Tensor]:
-        """J^T r and the second derivatives of <r, f>, by one reverse sweep."""
-        gradient, *adjoints = torch.autograd.grad(
-            self.image.value,
-            [self.points, *(bend.value for bend in self.bends)],
-            covector.reshape(self.image.value.shape),
-            retain_graph=True,
-            allow_unused=True,  # of an operation whose result the map leaves out
-        )
-        d = self.points.shape[-1]
-        hessian = self.points.new_zeros(len(self.points), d, d)
-        for bend, adjoint in zip(self.bends, adjoints, strict=True):
-            if adjoint is not None:
-                hessian += bend.share(adjoint)
-        return gradient, hessian
-
-
 def _second_order(f: Map, z: Tensor, covector: Tensor) -> SecondOrder:
-    evaluated = _Evaluated.at(f, _rows(z))
-    gradient, hessian = evaluated.contract(covector)
+    points = _rows(z).detach().requires_grad_()
+    bends: list[Bend] = []
+    jet = expand(f, points, _axes(z), bends)
+    gradient, *adjoints = torch.autograd.grad(
+        jet.value,
+        [points, *(bend.value for bend in bends)],
+        covector.reshape(jet.value.shape),
+        allow_unused=True,  # of an operation whose result the map leaves out
+    )
+    hessian = points.new_zeros(*points.shape, points.shape[-1])
+    for bend, adjoint in zip(bends, adjoints, strict=True):
+        if adjoint is not None:
+            hessian += bend.share(adjoint)
     return SecondOrder(
-        value=_shaped(evaluated.image.value.detach(), z),
-        jacobian=_columns(evaluated.image, z),
+        value=_shaped(jet.value.detach(), z),
+        jacobian=_columns(jet, z),
         gradient=gradient.reshape(z.shape),
         hessian=hessian.reshape(*z.shape, z.shape[-1]),
     )

@@ -24,6 +24,7 @@ from pullback.geodesics import (
     shoot,
     warn_of_failures,
 )
+from pullback.geodesics.solvers.multiple_shooting import fit_arcs, n_arcs
 from pullback.manifolds.analogy import Analogy, AttributeVector, analogy, attribute_vector
 from pullback.manifolds.latent_space import LatentSpace
 from pullback.manifolds.posterior import GeometryPosterior
@@ -245,8 +246,15 @@ class Manifold(LatentSpace):
         """
         a, b = (p.detach() for p in self._broadcast(point_a=point_a, point_b=point_b))
         result = self.geodesic(a, b, **options)
-        start = result.curve.velocity(a.new_zeros(1)).squeeze(-2)
-        velocity, status, _ = refine_velocity(self.metric, a, b, start)
+        d = a.shape[-1]
+        t = torch.linspace(0, 1, n_arcs(d) + 1).to(a)
+        nodes = (x.reshape(-1, len(t), d) for x in (result.curve.at(t), result.curve.velocity(t)))
+        velocity, status, _ = fit_arcs(self.metric, *nodes)
+        missed = (status != 0).nonzero().squeeze(-1)
+        if len(missed) > 0:  # as where a rough curve leaves the space between its nodes
+            ends = (x.reshape(-1, d)[missed] for x in (a, b, result.curve.velocity(t[:1])))
+            velocity[missed], status[missed], _ = refine_velocity(self.metric, *ends)
+        velocity, status = velocity.reshape(a.shape), status.reshape(a.shape[:-1])
         lost = status != 0
         if bool(lost.any()):
             warnings.warn(

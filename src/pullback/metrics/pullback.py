@@ -60,6 +60,7 @@ class PullbackMetric(Metric):
         dim: the dimension d of the latent space, or None where any will do.
 
     Attributes:
+        smooth: the immersion with its derivatives, see `SmoothMap`.
         decoder: what `from_decoder` measures, its own copy of a module; None for a bare immersion.
 
     Source:
@@ -76,7 +77,7 @@ class PullbackMetric(Metric):
     def __init__(self, immersion: Map, dim: int | None = None) -> None:
         super().__init__(dim)
         self.immersion = immersion
-        self._smooth = SmoothMap(immersion)
+        self.smooth = SmoothMap(immersion)
         self.decoder: Callable[[Tensor], Any] | None = None
         self._ambient_dim: int | None = None
         self._single: PullbackMetric | None = None
@@ -181,7 +182,7 @@ class PullbackMetric(Metric):
         """Compute J^T J, shape `(*batch, d, d)`, see `Metric.metric_matrix`."""
 
         def gram(z: Tensor) -> Tensor:
-            _, J = self._smooth.jacobian(z)
+            _, J = self.smooth.jacobian(z)
             return J.mT @ J
 
         flat = z.reshape(-1, z.shape[-1])
@@ -205,7 +206,7 @@ class PullbackMetric(Metric):
             z: points, shape `(*batch, d)`.
             v: tangent vectors at z, shape `(*batch, d)`.
         """
-        return self._smooth.jvp(z, v)[1]
+        return self.smooth.jvp(z, v)[1]
 
     def chord_floor(self, point_a: Latent, point_b: Latent) -> Scalars:
         """Measure the straight line between the images, see `Metric.chord_floor`."""
@@ -231,7 +232,7 @@ class PullbackMetric(Metric):
         """Solve J^T J c'' = -J^T D^2 phi[v, v], see `Metric.acceleration`."""
 
         def solved(z: Tensor, v: Tensor) -> Tensor:
-            J, pulled = self._smooth.bend(z, v)
+            J, pulled = self.smooth.bend(z, v)
             a, positive = linalg.solve(J.mT @ J, pulled)
             return torch.where(positive.unsqueeze(-1), 0 - a, torch.nan)
 
@@ -273,7 +274,7 @@ class PullbackMetric(Metric):
         both, between = (weights[1:] + weights[:-1]), weights[1:-1]
         diagonal, off_diagonal = [], []
         for part in self._chunks(nodes[:, 1:-1], sweeps=1 + nodes.shape[-1]):
-            _, J = self._smooth.jacobian(part)
+            _, J = self.smooth.jacobian(part)
             diagonal.append(2 * both[:, None, None] * (J.mT @ J))
             off_diagonal.append(-2 * between[:, None, None] * (J[:, :-1].mT @ J[:, 1:]))
         return torch.cat(diagonal), torch.cat(off_diagonal)
@@ -288,7 +289,7 @@ class PullbackMetric(Metric):
         # Neighbouring chords share a node, so one sweep over the nodes serves all of them:
         # dS/dz_i = 2 J_i^T r_i with r_i = 2 phi_i - phi_(i-1) - phi_(i+1).
         chord = self.immersion(nodes).diff(dim=-2)
-        at = self._smooth.second_order(nodes[:, 1:-1], -chord.diff(dim=-2))
+        at = self.smooth.second_order(nodes[:, 1:-1], -chord.diff(dim=-2))
         gram = at.jacobian.mT @ at.jacobian
         return ChordExpansion(
             value=chord.square().sum((-1, -2)),

@@ -149,7 +149,8 @@ class Trajectory(Batch):
 
     def _differential(self) -> Tensor:
         """As above, for trajectories that all converged, those with most steps first."""
-        return jacobian(self._end_for, self.velocities[:, 0])[1]
+        d = self.knots.shape[-1]
+        return jacobian(lambda v: self.replay(self.start, v)[:, :d], self.velocities[:, 0])[1]
 
     def quotients(self, step: float) -> MetricMatrix:
         """Approximate `differential` by quotients of differences: (exp(a, v + h e_i) - c(1)) / h.
@@ -181,23 +182,41 @@ class Trajectory(Batch):
             velocity = chosen.velocities[:, 0]
             h = step * velocity.norm(dim=-1, keepdim=True)
             axes = torch.cat([velocity.new_zeros(1, d), torch.eye(d).to(velocity)])
-            ends = chosen._end_for(velocity + h * axes.repeat(len(order) // (d + 1), 1))
-            ends, h = ends.reshape(-1, d + 1, d), h.reshape(-1, d + 1, 1)[:, 1:]
+            tried = velocity + h * axes.repeat(len(order) // (d + 1), 1)
+            ends = chosen.replay(chosen.start, tried)[:, :d].reshape(-1, d + 1, d)
+            h = h.reshape(-1, d + 1, 1)[:, 1:]
             result[order[:: d + 1]] = ((ends[:, 1:] - ends[:, :1]) / h).mT
         return result.reshape(*self.status.shape, d, d)
 
-    def _end_for(self, velocity: Tensor) -> Tensor:
-        """Where the same steps from the same points lead with other velocities."""
+    def replay(self, start: Latent, velocity: Tangent) -> Tensor:
+        """Follow geodesics from other starts by the steps of these: a smooth function of the start.
+
+        Args:
+            start: points a, shape `(n, d)`, for n trajectories that all reached t = 1, those with
+                most steps first.
+            velocity: velocities v there, shape `(n, d)`.
+
+        Returns:
+            c(1) and c'(1), side by side, shape `(n, 2 d)`.
+
+        Example:
+            >>> from pullback.geodesics import shoot
+            >>> from pullback.metrics import PullbackMetric
+            >>> z, v = torch.zeros(1, 2).double(), torch.ones(1, 2).double()
+            >>> path = shoot(PullbackMetric(lambda z: 2 * z), z, v)
+            >>> path.replay(z + 1, v).round(decimals=9).tolist()
+            [[2.0, 2.0, 1.0, 1.0]]
+        """
         flow = geodesic_flow(self.metric)
         steps = self.times.diff(dim=-1)
         n_steps = int(self.n_steps.max()) if len(self.n_steps) > 0 else 0
-        y = torch.cat([self.start, velocity], -1)
+        y = torch.cat([start, velocity], -1)
         slope = flow(y)
         for k in range(n_steps):
             n = int((self.n_steps > k).sum())
             stages = runge_kutta_step(flow, y[:n], slope[:n], steps[:n, k])
             y, slope = torch.cat([stages.end, y[n:]]), torch.cat([stages.slope, slope[n:]])
-        return y.chunk(2, -1)[0]
+        return y
 
     def where(self, chosen: Tensor) -> "Trajectory":
         """Return some of the trajectories: `chosen` is a mask or indices over the first axis."""

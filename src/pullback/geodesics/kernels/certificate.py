@@ -10,7 +10,7 @@ __all__ = ["certify", "measure"]
 
 _CONJUGATE = 0.02  # second variations below this share of the H1 norm count as vanishing
 _CAUTION = 1e-3  # damping of the corrections, in the H1 norm
-_CORRECTIONS = 4
+_CORRECTIONS = 4  # at most, of a chain to fourth order; set by judgement, nearly all take two
 _LARGEST = 0.1  # of the curve's length: a larger correction is no small one
 _MISMATCH = 8  # a chain's length errs by more than the curve through it, measured with more points
 _SWINGING, _UNEVEN = 0.004, 2.5  # variation of the speed, and its square in units of `rtol`

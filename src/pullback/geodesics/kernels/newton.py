@@ -12,7 +12,7 @@ __all__ = ["Solution", "Work", "new_work", "relax", "solve", "squared_size"]
 
 # As in `geodesics.Newton`, whose steps these are.
 _HIGHEST_DAMPING = 1e8
-_LOWEST_DAMPING = 1e-9
+_LOWEST_DAMPING = 1e-9  # weights of the H1 norm beside the Hessian: no damping, and the most
 _FREE = 0.1  # with more damping, a small promise may only mean that the step was held back
 _MAX_MOVE = 0.5  # no node moves further in one step than this share of the curve's length
 _KEPT = 0.01  # share of the promised decrease that a step has to bring

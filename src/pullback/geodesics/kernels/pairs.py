@@ -15,7 +15,11 @@ from pullback.geodesics.kernels.newton import relax
 
 __all__ = ["solve_pair", "straight_start"]
 
+# On the coarse chain a search ends when the next step promises to lower the energy by less than
+# this share: the finer chains go on from there. As `Thresholds.rough_tol` without kernels.
 _ROUGH_TOL = 1e-3
+# The weight of the H1 norm in the first step: on the coarse chain that of `Newton`, and a tenth of
+# it on finer ones, which begin near their solution. Set by judgement.
 _ROUGH_DAMPING, _FINE_DAMPING = 1e-2, 1e-3
 _STEPS = 40  # of Newton's method on one chain: four times what nearly all take
 _HOPELESS = 1.15  # a start that is longer than another by more hardly ends on the shorter curve
