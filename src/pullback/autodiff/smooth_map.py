@@ -1,5 +1,7 @@
 """A map with its derivatives: by jets where all its operations have rules, else by PyTorch."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
@@ -49,6 +51,10 @@ class SmoothMap:
     def __init__(self, f: Map) -> None:
         self.f = f
         self._has_rules: bool | None = None  # not known before a first question is answered
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what a first question finds again: to ask changes nothing that is kept."""
+        return vars(self) | {"_has_rules": None}
 
     def of(self, f: Map) -> "SmoothMap":
         """Make the same of another map that is made of the same operations.

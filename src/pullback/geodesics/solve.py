@@ -129,7 +129,7 @@ def _solve(search: Search, asked: _Asked) -> GeodesicResult:
     """Solve pairs by compiled kernels where there are some, and by PyTorch what these leave."""
     a, b, given = asked.point_a, asked.point_b, asked.given
     compiled = None
-    if not given:
+    if not given and search.metric.exact is not search.metric:  # a table, perhaps
         compiled = find_compiled(search, a, b, only_straight=asked.graph is None)
     if compiled is None:
         found = find(search, a, b, graph=asked.graph, given=given)
