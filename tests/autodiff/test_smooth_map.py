@@ -62,6 +62,8 @@ HELD = {
     "silu, mish": lambda z: F.silu(z @ W) - F.mish(z @ W),
     "gelu": lambda z: F.gelu(z @ W) + F.gelu(2 * z @ W, approximate="tanh"),
     "relu, leaky, elu": lambda z: F.relu(z @ W) + F.leaky_relu(z @ W, 0.2) + F.elu(z @ W, 1.5),
+    "quotients": lambda z: (z @ W) / positive(z) + W[0] / positive(z) + 1 / (2 + z @ W).square(),
+    "broadcast quotients": lambda z: (z @ W) / (1 + z[:, :1].square()) - z[:, 1:2] / positive(z),
     "negative, differences": lambda z: -(z @ W) - (1 - z @ W) - torch.sub(z @ W, z @ W, alpha=2),
     "constants first": lambda z: torch.add(W[0], z @ W, alpha=3) + W[1] / positive(z),
     "products": lambda z: (z @ W) * positive(z) * W[0] * ROWS / (1 + positive(z)),
@@ -133,6 +135,19 @@ def test_an_operation_goes_by_its_rule(name):
         assert float((of_jets - of_torch).abs().max()) <= 1e-12 * scale, part
 
 
+def test_a_quotient_that_hardly_changes_is_not_rounded():
+    """(|z|^2 - 1) / (|z|^2 + 1) far out, where both are one number: the derivative is none."""
+    z = torch.tensor([[2e24, 1e24, -1e24]]).double()
+    with torch.no_grad():
+        jet = expand(height, z, torch.eye(D).double().expand(1, D, D))
+    assert not jet.tangents.any()
+
+
+def height(z):
+    squared = z.square().sum(-1, keepdim=True)
+    return (squared - 1) / (squared + 1)
+
+
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_has_no_rule_is_left_to_pytorch(name):
     z = points()
@@ -178,7 +193,7 @@ def test_points_in_any_shape():
     torch.testing.assert_close(pushed, at.jacobian[..., 0] - at.jacobian[..., 2])
 
 
-@pytest.mark.parametrize("name", ["kernels", "tanh", "upward convolution", "softmax"])
+@pytest.mark.parametrize("name", ["kernels", "tanh", "upward convolution", "softmax", "quotients"])
 def test_the_bend_is_that_of_nested_differences(name):
     f, z, v = SmoothMap(HELD[name]), points(), matrix(N, D, seed=5)
     with torch.no_grad():

@@ -29,14 +29,13 @@ RATE = 2 * scipy.stats.norm.sf(ALARM)
 
 
 def ends(metric, start, *, time, n_steps, n_chains, method="ito", seed=0):
-    """Walk for a time, and return where the chains end: nearly all must come through."""
+    """Walk for a time, and return where the chains end, each of which must have come through."""
     walk = BrownianMotion(
         Manifold(metric), step_size=math.sqrt(time / n_steps), method=method, thinning=n_steps
     )
     start = torch.tensor(start, dtype=torch.float64).expand(n_chains, -1)
     samples = walk.sample(start, n_steps, random_state=seed)
-    # One of thousands may stray to the pole, which is at infinity in these coordinates, and stop.
-    assert samples.converged.double().mean() >= 0.999
+    assert samples.converged.all()
     return samples.last
 
 

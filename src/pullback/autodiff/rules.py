@@ -83,15 +83,31 @@ def _like(out: Tensor, tangents: Tensor) -> Tensor:
 
 
 def _divided(func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Jet:
-    """Divide: x / y, as x times the reciprocal of y."""
+    """Divide: q = x / y, so dq = (dx - q dy) / y, and -sum_k r_k / y_k (dq_k dy_k^T + dy_k dq_k^T).
+
+    Not as a product with 1 / y: where x / y hardly depends on z, as far out on a sphere in
+    stereographic coordinates, what cancels here exactly would be rounded there.
+    """
     x, y = reversed(args) if func in _REVERSED else args
-    if isinstance(y, Jet):
-        return _multiplied(torch.mul, (x, _elementwise(torch.reciprocal, (y,), {})), {})
-    jet = _first_alone((x, y))
-    out = jet.evaluate(torch.div, jet.value, y)
-    _check_rows(out, jet)
-    tangents: Tensor = x.tangents / _beside(y, out)
-    return jet.then(out, _like(out, tangents))
+    jet = x if isinstance(x, Jet) else y
+    out = jet.evaluate(torch.div, _value(x), _value(y), **kwargs)
+    _check_rows(out, x, y)
+    if not isinstance(y, Jet):
+        constant: Tensor = x.tangents / _beside(y, out)
+        return jet.then(out, _like(out, constant))
+    dx = _like(out, x.tangents) if isinstance(x, Jet) else 0.0
+    dy, below = _like(out, y.tangents), y.value.detach().unsqueeze(1)
+    pushed = (dx - out.detach().unsqueeze(1) * dy) / below
+    if jet.is_curved:
+        pushed[:, -1] -= 2 * pushed[:, -2] * dy[:, -2] / below.squeeze(1)
+    if jet.bends is not None:
+
+        def share(adjoint: Tensor) -> Tensor:
+            one_way = _gram(-adjoint / below.squeeze(1), pushed, dy)
+            return one_way + one_way.mT
+
+        jet.bends.append(Bend(out, share))
+    return jet.then(out, pushed)
 
 
 def _added(func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Jet:
