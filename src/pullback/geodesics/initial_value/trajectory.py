@@ -152,17 +152,21 @@ class Trajectory(Batch):
         d = self.knots.shape[-1]
         return jacobian(lambda v: self.replay(self.start, v)[:, :d], self.velocities[:, 0])[1]
 
-    def quotients(self, step: float) -> MetricMatrix:
+    def quotients(self, step: float, *, by_start: bool = False) -> MetricMatrix:
         """Approximate `differential` by quotients of differences: (exp(a, v + h e_i) - c(1)) / h.
 
-        For who needs no more than a few digits, at a fraction of the price: d + 1 geodesics are
+        For who needs no more than a few digits, at a fraction of the price: all geodesics are
         followed at once, without derivatives of the metric's derivatives.
 
         Args:
             step: h > 0, relative to |v| in the coordinates.
+            by_start: differentiate (c(1), c'(1)) by (a, v), rather than c(1) by v alone.
 
         Returns:
-            Matrices, shape `(*batch, d, d)`: NaN if t = 1 was not reached.
+            Matrices, shape `(*batch, d, d)`, or `(*batch, 2 d, 2 d)`: NaN if t = 1 was not reached.
+
+        Raises:
+            InvalidParameterError: `step` is not positive.
 
         Example:
             >>> from pullback.geodesics import shoot
@@ -174,19 +178,20 @@ class Trajectory(Batch):
         check_number("step", step, 0, open_low=True)
         d = self.knots.shape[-1]
         flat = self.with_batch_shape(self.status.numel())
-        result = flat.knots.new_full((len(flat.status), d, d), torch.nan)
+        axes = torch.eye(2 * d).to(self.knots)[0 if by_start else d :]
+        k, rows = len(axes), slice(None) if by_start else slice(d)
+        result = flat.knots.new_full((len(flat.status), k, k), torch.nan)
         order = flat.n_steps.argsort(descending=True)
-        order = order[flat.converged[order]].repeat_interleave(d + 1)
+        order = order[flat.converged[order]]
         with torch.no_grad():
-            chosen = flat.where(order)
-            velocity = chosen.velocities[:, 0]
-            h = step * velocity.norm(dim=-1, keepdim=True)
-            axes = torch.cat([velocity.new_zeros(1, d), torch.eye(d).to(velocity)])
-            tried = velocity + h * axes.repeat(len(order) // (d + 1), 1)
-            ends = chosen.replay(chosen.start, tried)[:, :d].reshape(-1, d + 1, d)
-            h = h.reshape(-1, d + 1, 1)[:, 1:]
-            result[order[:: d + 1]] = ((ends[:, 1:] - ends[:, :1]) / h).mT
-        return result.reshape(*self.status.shape, d, d)
+            chosen = flat.where(order.repeat_interleave(k + 1))
+            y = torch.cat([chosen.start, chosen.velocities[:, 0]], -1)
+            h = step * y[:, d:].norm(dim=-1, keepdim=True)
+            moves = torch.cat([torch.zeros_like(axes[:1]), axes]).repeat(len(order), 1)
+            ends = chosen.replay(*(y + h * moves).chunk(2, -1)).reshape(-1, k + 1, 2 * d)
+            h = h.reshape(-1, k + 1, 1)[:, 1:]
+            result[order] = ((ends[:, 1:] - ends[:, :1]) / h).mT[:, rows]
+        return result.reshape(*self.status.shape, k, k)
 
     def replay(self, start: Latent, velocity: Tangent) -> Tensor:
         """Follow geodesics from other starts by the steps of these: a smooth function of the start.

@@ -190,16 +190,9 @@ class _Problem(NamedTuple):
         """Differentiate the ends of arcs by their starts, by quotients of differences."""
         _, k, width = shape
         arcs = (rows.unsqueeze(-1) * k + torch.arange(k, device=rows.device)).flatten()
-        arcs = arcs[flight.n_steps[arcs].argsort(descending=True, stable=True)]
-        chosen = flight.where(arcs.repeat_interleave(width + 1))
-        start = torch.cat([chosen.start, chosen.velocities[:, 0]], -1)
-        reach = start[:, width // 2 :].norm(dim=-1, keepdim=True)  # how long the arc is
-        h = torch.finfo(start.dtype).eps ** 0.5 * reach
-        axes = torch.cat([start.new_zeros(1, width), torch.eye(width).to(start)])
-        moved = start + h * axes.repeat(len(arcs), 1)
-        ends = chosen.replay(*moved.chunk(2, -1)).reshape(len(arcs), width + 1, width)
-        quotients: Tensor = (ends[:, 1:] - ends[:, :1]) / h.reshape(-1, width + 1, 1)[:, 1:]
-        return quotients[arcs.argsort()].mT.reshape(len(rows), k, width, width)
+        step = torch.finfo(flight.knots.dtype).eps ** 0.5
+        quotients = flight.where(arcs).quotients(step, by_start=True)
+        return quotients.reshape(len(rows), k, width, width)
 
     def _newton(self, now: _Arcs) -> Tensor:
         """Solve for the moves of all arcs of a curve together."""
