@@ -9,6 +9,7 @@ from torch import Tensor
 from pullback.curves import graded_durations
 from pullback.errors import check_integer, check_number
 from pullback.geodesics.base import Solver, Status, rounding_of
+from pullback.geodesics.solvers.line_search import backtrack
 from pullback.geodesics.solvers.preconditioner import gauss_newton_factor, mean_metric_factor
 from pullback.metrics import Metric
 from pullback.shapes import Points
@@ -120,10 +121,8 @@ class GaussNewtonLBFGS(Solver):
         value, gradient = metric.weighted_chord_gradient(nodes, weights)
         slope = _dot(state.gradient, move)
         finite = value.isfinite() & gradient.isfinite().flatten(1).all(-1)
-        accepted = finite & (value <= state.value + _ARMIJO * slope)
+        accepted, shorter = backtrack(state.value, value, slope, finite)
         state = _remember(state, move, gradient - state.gradient, accepted)
-        # The minimum of the parabola through S, its slope, and S at the end of the refused step.
-        shorter = (-slope / (2 * (value - state.value - slope))).nan_to_num(0).clamp(0.1, 0.5)
         state = state._replace(
             nodes=torch.where(accepted[:, None, None], nodes, state.nodes),
             value=torch.where(accepted, value, state.value),
@@ -177,7 +176,6 @@ class GaussNewtonLBFGS(Solver):
         return state._replace(status=torch.where(finite, status, int(Status.NOT_FINITE)))
 
 
-_ARMIJO = 1e-4  # the share of the decrease promised by the slope that a step must keep
 _SHORTEST = 1e-8  # share of a step below which a search along it is given up
 _CURVED = 1e-10  # curvature of a remembered step, as a share of the slope along it, at least
 # With more damping than this, a small promise may only mean that steps were held back.

@@ -9,6 +9,7 @@ from torch import Tensor
 from pullback import linalg
 from pullback.errors import check_integer
 from pullback.geodesics.base import Solver, Status, rounding_of
+from pullback.geodesics.solvers.line_search import backtrack
 from pullback.metrics import Metric
 from pullback.shapes import Points
 
@@ -103,10 +104,8 @@ class LBFGS(Solver):
 
         slope = (state.gradient * move).sum(-1)
         finite = value.isfinite() & gradient.isfinite().all(-1)
-        accepted = finite & (value <= state.value + _ARMIJO * slope)
+        accepted, shorter = backtrack(state.value, value, slope, finite)
         state = _remember(state, move, gradient - state.gradient, accepted)
-        # The minimum of the parabola through S, its slope, and S at the end of the refused step.
-        shorter = (-slope / (2 * (value - state.value - slope))).nan_to_num(0).clamp(0.1, 0.5)
         state = state._replace(
             nodes=torch.where(accepted[:, None, None], nodes, state.nodes),
             value=torch.where(accepted, value, state.value),
@@ -117,9 +116,6 @@ class LBFGS(Solver):
         return _judge(state._replace(direction=direction), tol)
 
 
-# The share of the decrease promised by the slope that a step must keep (Armijo's rule, with the
-# constant of Nocedal and Wright).
-_ARMIJO = 1e-4
 # The share of a step below which a line search is given up: after 26 halvings no energy decreases
 # by more than rounding.
 _SHORTEST = 1e-8
