@@ -26,6 +26,7 @@ WORDS = {
     "search/measure.py",
     "search/search.py",
     "search/thresholds.py",
+    "solvers/line_search.py",
 }
 MOST = 12
 
