@@ -98,6 +98,16 @@ def test_singular_and_broken_matrices_are_told_apart(dtype):
     torch.testing.assert_close(value[4].item(), -45 * 2.302585092994046, rtol=1e-6, atol=0)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_pivot_below_rounding_is_no_pivot(dtype):
+    # Both have a factor with a positive diagonal, so that only its size tells them apart.
+    eps = torch.finfo(dtype).eps
+    A = torch.stack([torch.diag(torch.tensor([1.0, s], dtype=dtype)) for s in (eps, 8 * eps)])
+    assert (torch.linalg.cholesky_ex(A)[1] == 0).all()
+    assert cholesky(A)[1].tolist() == [False, True]
+    assert half_log_det(A)[0] == -torch.inf
+
+
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 7, 8])
 def test_a_factor_solves_as_the_whole_matrix_does(n):
     generator = torch.Generator().manual_seed(n)
