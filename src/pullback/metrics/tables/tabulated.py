@@ -3,16 +3,14 @@
 import os
 import warnings
 from collections.abc import Callable
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from pullback import linalg
-from pullback.autodiff import gradient
 from pullback.errors import (
     ConvergenceWarning,
-    InvalidDataError,
     InvalidParameterError,
     StorageError,
     check_data,
@@ -22,6 +20,10 @@ from pullback.errors import (
 from pullback.files import FileKind
 from pullback.metrics.base import EndExpansion, Metric
 from pullback.metrics.tables.bspline import BSpline
+from pullback.metrics.tables.chain_derivatives import FEWEST_NODES, derivatives_of_chains
+from pullback.metrics.tables.edge import Edge
+from pullback.metrics.tables.factors import read_matrix, tabulate
+from pullback.metrics.tables.quadratic_form import quadratic_form
 from pullback.shapes import Codes, Latent, Mask, MetricMatrix, Nodes, Points, Scalars, Tangent
 
 __all__ = ["TabulatedMetric"]
@@ -76,7 +78,7 @@ class TabulatedMetric(Metric):
         self._spline = spline
         self._margin = margin
         self.errors = errors
-        self._edge = _Blend(self)
+        self._edge = Edge(metric, spline, margin)
         self._single: TabulatedMetric | None = None
 
     @classmethod
@@ -123,8 +125,8 @@ class TabulatedMetric(Metric):
             exact = metric.metric_matrix(probes)
             n_cells = _FIRST[d]
             while True:
-                spline = _tabulate(metric, low, high, n_cells)
-                errors = _relative_errors(_read_matrix(spline, probes), exact)
+                spline = tabulate(metric, low, high, n_cells)
+                errors = _relative_errors(read_matrix(spline, probes), exact)
                 table = cls(metric, spline, _BAND * width, errors)
                 if table.error() <= rtol or n_cells >= _MOST[d]:
                     break
@@ -213,7 +215,7 @@ class TabulatedMetric(Metric):
         """Read M(z), shape `(*batch, d, d)`, see `Metric.metric_matrix`."""
 
         def read(z: Tensor) -> tuple[Tensor]:
-            return (_read_matrix(self._spline, z),)
+            return (read_matrix(self._spline, z),)
 
         flat = z.reshape(-1, z.shape[-1])
         (matrix,) = self._route(flat, flat, read, lambda z: (self._edge.metric_matrix(z),))
@@ -224,7 +226,7 @@ class TabulatedMetric(Metric):
 
         def read(pair: Tensor) -> tuple[Tensor]:
             z, v = pair.unbind(1)
-            q = _quadratic_form(self._spline, z, v, order=1)
+            q = quadratic_form(self._spline, z, v, order=1)
             force = q.dz / 2 - (q.dv_dz * v.T).sum(1) / 2
             a, positive = linalg.solve(q.matrix.movedim(-1, 0), force.T)
             return (torch.where(positive.unsqueeze(-1), a, torch.nan),)
@@ -241,7 +243,7 @@ class TabulatedMetric(Metric):
 
         def read(ends: Tensor) -> tuple[Tensor, Tensor]:
             a, b = ends.chunk(2, -1)
-            q = _quadratic_form(self._spline, (a + b) / 2, b - a, order=1)
+            q = quadratic_form(self._spline, (a + b) / 2, b - a, order=1)
             return q.value, torch.cat([q.dz / 2 - q.dv, q.dz / 2 + q.dv]).T
 
         ends = torch.cat([nodes[:, :-1], nodes[:, 1:]], -1).reshape(-1, 2 * d)
@@ -257,12 +259,12 @@ class TabulatedMetric(Metric):
         The gradient of q(c, c') is q_z - (q_v)', with c' and c'' by differences of fourth order.
         """
         n, d = nodes.shape[1] - 2, nodes.shape[2]
-        if n + 2 < len(_BEND_AT_END):
+        if n + 2 < FEWEST_NODES:
             return super().energy_gradient(nodes)
 
         def read(moving: Tensor) -> tuple[Tensor, Tensor]:
             z, v, bend = moving.unbind(1)
-            q = _quadratic_form(self._spline, z, v, order=1)
+            q = quadratic_form(self._spline, z, v, order=1)
             turn = (q.matrix * bend.T).sum(1)
             return q.value, (q.dz - (q.dv_dz * v.T).sum(1) - 2 * turn).T
 
@@ -273,7 +275,7 @@ class TabulatedMetric(Metric):
             force = -2 * (matrix @ turn.unsqueeze(-1)).squeeze(-1)
             return torch.einsum("bi,bij,bj->b", v, matrix, v), force
 
-        moving = torch.stack([nodes[:, 1:-1], *_derivatives(nodes)], 2).reshape(-1, 3, d)
+        moving = torch.stack([nodes[:, 1:-1], *derivatives_of_chains(nodes)], 2).reshape(-1, 3, d)
         value, force = self._route(moving[:, 0], moving, read, exact)
         return value.reshape(-1, n).mean(-1) * (n + 1), force.reshape(-1, n, d)
 
@@ -283,7 +285,7 @@ class TabulatedMetric(Metric):
 
         def read(ends: Tensor) -> EndExpansion:
             a, b = ends.chunk(2, -1)
-            q = _quadratic_form(self._spline, (a + b) / 2, b - a, order=2)
+            q = quadratic_form(self._spline, (a + b) / 2, b - a, order=2)
             mixed = (q.dv_dz + q.dv_dz.transpose(0, 1)) / 2
             skew = (q.dv_dz.transpose(0, 1) - q.dv_dz) / 2
             outer, square = q.dz_dz / 4, 2 * q.matrix
@@ -382,169 +384,6 @@ class TabulatedMetric(Metric):
     def _probes(self) -> Tensor:
         t = torch.linspace(0, 1, 7, dtype=self.low.dtype, device=self.low.device).unsqueeze(-1)
         return self.low + t * (self.high - self.low)
-
-
-class _Blend(Metric):
-    """What a table does near its edge and beyond, written so that it can be differentiated."""
-
-    def __init__(self, table: TabulatedMetric) -> None:
-        super().__init__(table.dim)
-        self._table = table
-
-    def metric_matrix(self, z: Latent) -> MetricMatrix:
-        """Pass from the table to the exact metric, see `Metric.metric_matrix`."""
-        table = self._table
-        spline, width = table._spline, table._margin
-        room = torch.minimum(z - spline.low, spline.high - z) / width
-        t = room.clamp(0, 1)
-        share = (t**3 * (10 - t * (15 - 6 * t))).prod(-1)[..., None, None]
-        within = torch.minimum(torch.maximum(z, spline.low), spline.high)
-        flat = within.reshape(-1, z.shape[-1])
-        read = _read_matrix(spline, flat).reshape(*z.shape, z.shape[-1])
-        return share * read + (1 - share) * table._metric.metric_matrix(z)
-
-    def acceleration(self, z: Latent, v: Tangent) -> Tangent:
-        """Ask the exact metric itself where no table is left, see `Metric.acceleration`."""
-        spline, at = self._table._spline, z.detach()
-        far = ((at < spline.low) | (at > spline.high)).any(-1)
-        if not bool(far.any()):
-            return super().acceleration(z, v)
-        outer = self._table._metric.acceleration(z[far], v[far])
-        if bool(far.all()):
-            return outer
-        a = outer.new_empty(z.shape)
-        a[far], a[~far] = outer, super().acceleration(z[~far], v[~far])
-        return a
-
-    def chord_of_ends(self, ends: Latent) -> tuple[Tensor, Tensor]:
-        """Differentiate squared chords once by both their ends `(*batch, 2 d)`.
-
-        Returns:
-            The squared chords, shape `(*batch,)`, and their gradients, `(*batch, 2 d)`.
-        """
-        value, pull = gradient(self._squared_chord_of_ends, ends)
-        return value.squeeze(-1), pull
-
-
-class _Form(NamedTuple):
-    """The quadratic form q(z, v) = v^T M(z) v and its derivatives, points last."""
-
-    value: Tensor
-    matrix: Tensor
-    dv: Tensor
-    dz: Tensor
-    dv_dz: Tensor
-    dz_dz: Tensor
-
-
-def _quadratic_form(spline: BSpline, z: Tensor, v: Tensor, *, order: int) -> _Form:
-    """Differentiate q = sum_k e^(p_k) y_k^2 with y = L^T v, for p and L read off the spline."""
-    d = z.shape[-1]
-    partial = spline(z, order=order)
-    v = v.T
-    components, axes = partial[(0,) * d], range(d)
-    first = torch.stack([partial[_orders(d, a)] for a in axes], 1)
-    p_a, y_a = first[:d], _lower_product(first[d:], v.unsqueeze(1), transpose=True)
-    scale, low = components[:d].exp(), components[d:]
-    y = v + _lower_product(low, v, transpose=True)
-    g = scale * y
-    r = p_a * y.unsqueeze(1) + 2 * y_a
-    h = scale.unsqueeze(1) * (r - y_a)
-    dv_dz = h + _lower_product(low.unsqueeze(1), h) + _lower_product(first[d:], g.unsqueeze(1))
-    dz_dz = z.new_zeros(0)
-    if order > 1:
-        second = torch.stack([partial[_orders(d, a, b)] for a in axes for b in axes], 1)
-        second = second.reshape(len(second), d, d, z.shape[0])
-        y_ab = _lower_product(second[d:], v[:, None, None], transpose=True)
-        bend = r.unsqueeze(2) * r.unsqueeze(1) - 2 * y_a.unsqueeze(2) * y_a.unsqueeze(1)
-        inner = g[:, None, None] * (y[:, None, None] * second[:d] + 2 * y_ab)
-        dz_dz = (inner + scale[:, None, None] * bend).sum(0)
-    return _Form(
-        value=(g * y).sum(0),
-        matrix=_assemble(scale, low),
-        dv=2 * (g + _lower_product(low, g)),
-        dz=(g.unsqueeze(1) * r).sum(0),
-        dv_dz=2 * dv_dz,
-        dz_dz=dz_dz,
-    )
-
-
-# Differences of fourth order next to the end of a row of points at unit steps, times 12.
-_SLOPE_AT_END = (-3.0, -10.0, 18.0, -6.0, 1.0)
-# The second differences there: of fourth order, of unit steps, times 12 too.
-_BEND_AT_END = (10.0, -15.0, -4.0, 14.0, -6.0, 1.0)
-
-
-def _derivatives(nodes: Tensor) -> tuple[Tensor, Tensor]:
-    """First and second derivatives to fourth order at the interior nodes of chains, unit steps."""
-    slope, bend = torch.empty_like(nodes[:, 1:-1]), torch.empty_like(nodes[:, 1:-1])
-    far, near = nodes[:, 4:] - nodes[:, :-4], nodes[:, 3:-1] - nodes[:, 1:-3]
-    slope[:, 1:-1] = (8 * near - far) / 12
-    far, near = nodes[:, 4:] + nodes[:, :-4], nodes[:, 3:-1] + nodes[:, 1:-3]
-    bend[:, 1:-1] = (16 * near - far - 30 * nodes[:, 2:-2]) / 12
-    for row, chain, sign in ((0, nodes, 1), (-1, nodes.flip(1), -1)):
-        for into, weights, scale in ((slope, _SLOPE_AT_END, sign), (bend, _BEND_AT_END, 1)):
-            weight = nodes.new_tensor(weights) * (scale / 12)
-            into[:, row] = torch.einsum("n,bnd->bd", weight, chain[:, : len(weight)])
-    return slope, bend
-
-
-def _orders(d: int, *axes: int) -> tuple[int, ...]:
-    return tuple(axes.count(axis) for axis in range(d))
-
-
-def _lower_product(low: Tensor, x: Tensor, *, transpose: bool = False) -> Tensor:
-    """Multiply the strictly lower triangular matrix of the entries `(d (d - 1) / 2, ...)` by x."""
-    if len(x) == 2:  # the plane: one entry
-        product = low[0] * x[0 if not transpose else 1]
-        zero = torch.zeros_like(product)
-        return torch.stack([product, zero] if transpose else [zero, product])
-    row, column = torch.tril_indices(len(x), len(x), offset=-1, device=x.device)
-    into, out = (column, row) if transpose else (row, column)
-    terms = low * x[out]
-    return terms.new_zeros(len(x), *terms.shape[1:]).index_add(0, into, terms)
-
-
-def _assemble(scale: Tensor, low: Tensor) -> Tensor:
-    """Multiply L D L^T out, points last: `(d, d, points)`."""
-    if len(scale) == 2:
-        a, b = scale[0], scale[0] * low[0]
-        return torch.stack([torch.stack([a, b]), torch.stack([b, b * low[0] + scale[1]])])
-    d = len(scale)
-    L = torch.eye(d, dtype=scale.dtype, device=scale.device).unsqueeze(-1)
-    L = L.repeat(1, 1, scale.shape[-1])
-    row, column = torch.tril_indices(d, d, offset=-1, device=scale.device)
-    L[row, column] = low
-    return ((L * scale).unsqueeze(1) * L.unsqueeze(0)).sum(2)
-
-
-def _read_matrix(spline: BSpline, z: Tensor) -> Tensor:
-    d = z.shape[-1]
-    components = spline(z)[(0,) * d]
-    return _assemble(components[:d].exp(), components[d:]).movedim(-1, 0)
-
-
-def _tabulate(metric: Metric, low: Tensor, high: Tensor, n_cells: int) -> BSpline:
-    d = len(low)
-    axes = [
-        torch.linspace(float(a), float(b), n_cells + 1, dtype=low.dtype, device=low.device)
-        for a, b in zip(low, high, strict=True)
-    ]
-    grid = torch.cartesian_prod(*axes).reshape(-1, d)
-    factor, positive = linalg.cholesky(metric.metric_matrix(grid))
-    if not bool(positive.all()):
-        where = grid[~positive][0].tolist()
-        raise InvalidDataError(
-            f"`codes` must span a region where the metric is positive definite, but it is singular "
-            f"or not finite at {int((~positive).sum())} of {len(grid)} nodes of the table (the "
-            f"first at {[round(x, 4) for x in where]}). A latent axis may have collapsed; or "
-            "give a smaller `margin`."
-        )
-    pivots = factor.diagonal(dim1=-2, dim2=-1)
-    unit = factor / pivots.unsqueeze(-2)
-    row, column = torch.tril_indices(d, d, offset=-1)
-    values = torch.cat([2 * pivots.log(), unit[:, row, column]], -1)
-    return BSpline.through(values.T.reshape(-1, *[n_cells + 1] * d), low, high)
 
 
 def _relative_errors(read: Tensor, exact: Tensor) -> Tensor:
