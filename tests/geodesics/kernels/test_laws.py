@@ -1,4 +1,4 @@
-"""Laws of distances on tables, in one, two and three dimensions, by kernels and by PyTorch alike."""
+"""Laws of distances on tables, for d = 1, 2 and 3, by kernels and by PyTorch alike."""
 
 import sys
 
