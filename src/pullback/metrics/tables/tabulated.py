@@ -12,29 +12,22 @@ from pullback import linalg
 from pullback.errors import (
     ConvergenceWarning,
     InvalidParameterError,
-    StorageError,
     check_data,
     check_number,
     check_path,
 )
-from pullback.files import FileKind
 from pullback.metrics.base import EndExpansion, Metric
 from pullback.metrics.tables.bspline import BSpline
 from pullback.metrics.tables.chain_derivatives import FEWEST_NODES, derivatives_of_chains
 from pullback.metrics.tables.edge import Edge
-from pullback.metrics.tables.factors import read_matrix, tabulate
+from pullback.metrics.tables.factors import read_matrix
+from pullback.metrics.tables.fit import error_kept_by, fit_spline
 from pullback.metrics.tables.quadratic_form import quadratic_form
+from pullback.metrics.tables.storage import TableParts, file_in, read_table, write_table
 from pullback.shapes import Codes, Latent, Mask, MetricMatrix, Nodes, Points, Scalars, Tangent
 
 __all__ = ["TabulatedMetric"]
 
-_FILE = "table.safetensors"
-_CURE = "Delete it, and build and save the table again."
-_TABLE = FileKind("table of a metric", absent="save a table first.", cure=_CURE)
-_FIRST = {1: 128, 2: 64, 3: 16}  # cells along each axis that are tried first
-# The most cells along each axis: 16,384, 262,144 in the plane, 262,144 in space.
-_MOST = {1: 16384, 2: 512, 3: 64}
-_GROWTH = 1.2  # more cells than the order of the error asks for, so that one more try will do
 # Random points of the table at which its error against the exact metric is measured.
 _PROBES = 1024
 _BEYOND = 512  # points beyond the table that are asked of the exact metric at once
@@ -121,22 +114,13 @@ class TabulatedMetric(Metric):
         kind: Any = {"dtype": torch.float64, "device": generator.device}
         draws = torch.rand(_PROBES, d, generator=generator, **kind).to(codes)
         probes = low + (high - low) * draws
-        with torch.no_grad():
-            exact = metric.metric_matrix(probes)
-            n_cells = _FIRST[d]
-            while True:
-                spline = tabulate(metric, low, high, n_cells)
-                errors = _relative_errors(read_matrix(spline, probes), exact)
-                table = cls(metric, spline, _BAND * width, errors)
-                if table.error() <= rtol or n_cells >= _MOST[d]:
-                    break
-                growth = min(max(_GROWTH * (table.error() / rtol) ** 0.25, 1.25), 4)
-                n_cells = min(int(n_cells * growth) + 1, _MOST[d])
+        spline, errors = fit_spline(metric, low, high, probes, rtol=rtol)
+        table = cls(metric, spline, _BAND * width, errors)
         if table.error() > rtol:
             warnings.warn(
                 f"the table's error is {table.error():.2g} with the largest number of cells, "
-                f"{n_cells} along each axis, where `rtol` = {rtol:g} was asked for. Cover a "
-                "smaller region, or `polish` the answers.",
+                f"{table.n_cells[0]} along each axis, where `rtol` = {rtol:g} was asked for. Cover "
+                "a smaller region, or `polish` the answers.",
                 ConvergenceWarning,
                 stacklevel=2,
             )
@@ -192,7 +176,7 @@ class TabulatedMetric(Metric):
 
     def error(self, share: float = 0.95) -> float:
         """Return the relative error of v^T M v that this share of the domain keeps to."""
-        return float(self.errors.quantile(share))
+        return error_kept_by(self.errors, share)
 
     def covers(self, z: Latent) -> Mask:
         """Say which points `(*batch, d)` are read off the table alone."""
@@ -329,22 +313,13 @@ class TabulatedMetric(Metric):
         Raises:
             StorageError: the folder cannot be written.
         """
-        folder = check_path("folder", folder)
-        probes = self._probes()
-        tensors = {
-            "coefficients": self._spline.coefficients,
-            "low": self.low,
-            "high": self.high,
-            "margin": self._margin,
-            "errors": self.errors,
-            "exact": self._metric.metric_matrix(probes),
-        }
-        _TABLE.write(folder / _FILE, tensors)
+        parts = TableParts(self._spline, self._margin, self.errors)
+        write_table(check_path("folder", folder), parts, self._metric)
 
     @staticmethod
     def is_saved(folder: str | os.PathLike[str]) -> bool:
         """Say whether a folder holds a table."""
-        return (check_path("folder", folder) / _FILE).is_file()
+        return file_in(check_path("folder", folder)).is_file()
 
     @classmethod
     def load(
@@ -364,32 +339,5 @@ class TabulatedMetric(Metric):
         Raises:
             StorageError: there is no table, it is damaged, or it was made from another metric.
         """
-        path = check_path("folder", folder) / _FILE
-        stored = _TABLE.read(path).tensors
-        tensors = {name: value.to(device or "cpu") for name, value in stored.items()}
-        try:
-            spline = BSpline(tensors["coefficients"], tensors["low"], tensors["high"])
-            table = cls(metric, spline, tensors["margin"], tensors["errors"])
-            exact = tensors["exact"]
-        except KeyError as error:
-            raise _TABLE.damaged(path, f"it lacks {error}") from error
-        now = metric.metric_matrix(table._probes())
-        if now.shape != exact.shape or not torch.allclose(now.to(exact), exact, rtol=1e-4, atol=0):
-            raise StorageError(
-                f"{path} was made from another metric: the model has changed since. Delete the "
-                "file, and build the table again."
-            )
-        return table
-
-    def _probes(self) -> Tensor:
-        t = torch.linspace(0, 1, 7, dtype=self.low.dtype, device=self.low.device).unsqueeze(-1)
-        return self.low + t * (self.high - self.low)
-
-
-def _relative_errors(read: Tensor, exact: Tensor) -> Tensor:
-    """The largest relative error of v^T M v over all directions v, at each point."""
-    factor, _ = linalg.cholesky(exact)
-    half = torch.linalg.solve_triangular(factor, read - exact, upper=False)
-    whole = torch.linalg.solve_triangular(factor, half.mT, upper=False)
-    errors: Tensor = torch.linalg.eigvalsh((whole + whole.mT) / 2).abs().amax(-1)
-    return errors
+        parts = read_table(check_path("folder", folder), metric, device=device)
+        return cls(metric, *parts)

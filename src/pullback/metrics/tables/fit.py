@@ -1,0 +1,80 @@
+"""How fine a table has to be: grids that are made finer until the error at random points is met."""
+
+import torch
+from torch import Tensor
+
+from pullback import linalg
+from pullback.metrics.base import Metric
+from pullback.metrics.tables.bspline import BSpline
+from pullback.metrics.tables.factors import read_matrix, tabulate
+
+__all__ = ["error_kept_by", "fit_spline"]
+
+_FIRST = {1: 128, 2: 64, 3: 16}  # cells along each axis that are tried first
+# The most cells along each axis: 16,384, 262,144 in the plane, 262,144 in space.
+_MOST = {1: 16384, 2: 512, 3: 64}
+_GROWTH = 1.2  # more cells than the order of the error asks for, so that one more try will do
+
+
+def error_kept_by(errors: Tensor, share: float = 0.95) -> float:
+    """Return the error that this share of the points keeps to.
+
+    Args:
+        errors: errors at points that were drawn evenly, shape `(n,)`.
+        share: between 0 and 1.
+
+    Example:
+        >>> error_kept_by(torch.tensor([1.0, 2.0, 3.0]), share=0.5)
+        2.0
+    """
+    return float(errors.quantile(share))
+
+
+def fit_spline(
+    metric: Metric, low: Tensor, high: Tensor, probes: Tensor, *, rtol: float
+) -> tuple[BSpline, Tensor]:
+    """Lay a spline through the factors of a metric, as fine as an error bound asks for.
+
+    Args:
+        metric: the exact metric, in at most three dimensions.
+        low: the lowest corner of the grid, shape `(d,)`.
+        high: the highest corner, shape `(d,)`.
+        probes: points at which the error is measured, shape `(n, d)`.
+        rtol: the relative error of v^T M v that 95 % of these must keep to.
+
+    Returns:
+        The spline, and the relative errors at the probes, shape `(n,)`: above `rtol` where the
+        finest grid did not reach it.
+
+    Raises:
+        InvalidDataError: the metric is singular or not finite somewhere on the grid.
+
+    Example:
+        >>> from pullback.manifolds.reference import HalfPlane
+        >>> low, high = torch.tensor([[0.0, 1.0], [1.0, 2.0]], dtype=torch.float64)
+        >>> probes = low + (high - low) * torch.rand(50, 2, dtype=torch.float64)
+        >>> spline, errors = fit_spline(HalfPlane(), low, high, probes, rtol=1e-4)
+        >>> error_kept_by(errors) < 1e-4
+        True
+    """
+    d = len(low)
+    n_cells = _FIRST[d]
+    with torch.no_grad():
+        exact = metric.metric_matrix(probes)
+        while True:
+            spline = tabulate(metric, low, high, n_cells)
+            errors = _relative_errors(read_matrix(spline, probes), exact)
+            error = error_kept_by(errors)
+            if error <= rtol or n_cells >= _MOST[d]:
+                return spline, errors
+            growth = min(max(_GROWTH * (error / rtol) ** 0.25, 1.25), 4)
+            n_cells = min(int(n_cells * growth) + 1, _MOST[d])
+
+
+def _relative_errors(read: Tensor, exact: Tensor) -> Tensor:
+    """The largest relative error of v^T M v over all directions v, at each point."""
+    factor, _ = linalg.cholesky(exact)
+    half = torch.linalg.solve_triangular(factor, read - exact, upper=False)
+    whole = torch.linalg.solve_triangular(factor, half.mT, upper=False)
+    errors: Tensor = torch.linalg.eigvalsh((whole + whole.mT) / 2).abs().amax(-1)
+    return errors
