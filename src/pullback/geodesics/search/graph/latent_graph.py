@@ -5,8 +5,6 @@ metric. A path on a graph is longer than the geodesic, by how coarse the graph i
 directions its edges have; it is a start for a solver and a distance where an estimate will do.
 """
 
-import itertools
-import math
 from functools import lru_cache
 
 import numpy as np
@@ -16,10 +14,12 @@ from torch import Tensor
 
 from pullback.curves import CubicSpline
 from pullback.errors import InvalidDataError, check_data, check_integer, check_number
+from pullback.geodesics.search.graph.grid import grid_edges, grid_nodes
+from pullback.geodesics.search.graph.nearest_nodes import NearestNodes
 from pullback.metrics import Metric
 from pullback.shapes import Codes, Nodes, Pairs, Points
 
-__all__ = ["LatentGraph", "grid_nodes", "lattice_box"]
+__all__ = ["LatentGraph"]
 
 _ENTRIES = 8  # nodes that a point is joined to
 _GROUP = 24  # points whose shortest paths are searched together
@@ -108,8 +108,8 @@ class LatentGraph:
         weights = codes.new_zeros(0)
         if d <= 3 and resolution >= 2:
             grid = grid_nodes(codes, resolution=resolution, margin=margin)
-            edges, weights = _grid_edges(metric, codes, resolution=resolution, margin=margin)
-            nodes, edges = torch.cat([codes, grid]), len(codes) + edges
+            edges, weights = grid_edges(metric, codes, resolution=resolution, margin=margin)
+            nodes, edges, weights = torch.cat([codes, grid]), len(codes) + edges, _usable(weights)
         # A code that comes many times would else be joined to nothing but itself.
         distinct = torch.cat([_first_of_each(codes), _range(len(codes), nodes)])
         neighbors = distinct[NearestNodes(nodes[distinct])(codes, n_neighbors + 1)]
@@ -243,97 +243,6 @@ class LatentGraph:
         return gap.amax(-1).sqrt()
 
 
-def lattice_box(points: Codes) -> Nodes:
-    """Cover points by a cube of a lattice: many sets of points have the same.
-
-    Its edge is twice the next power of two above the extent of the points, and its lowest corner
-    lies on multiples of that power: of 1000 random pairs of a normal prior 75 boxes cover all, and
-    a graph over a box finds ways round obstacles that a box around the points alone cuts off.
-
-    Args:
-        points: points of the latent space, shape `(n, d)`.
-
-    Returns:
-        The lowest and the highest corner, shape `(2, d)`.
-
-    Example:
-        >>> lattice_box(torch.tensor([[0.1, 0.2], [1.0, 0.9]])).tolist()
-        [[0.0, 0.0], [2.0, 2.0]]
-        >>> lattice_box(torch.tensor([[1.6, 0.1], [0.9, 0.24]])).tolist()
-        [[0.0, 0.0], [2.0, 2.0]]
-    """
-    low, high = points.amin(0), points.amax(0)
-    extent = (high - low).amax().clamp(min=1e-6)
-    half = extent.log2().ceil().exp2()
-    corner = (low / half).floor() * half
-    return torch.stack([corner, corner + 2 * half])
-
-
-def grid_nodes(codes: Codes, *, resolution: int, margin: float = 0.2) -> Nodes:
-    """Lay a regular grid over the bounding box of codes, widened by a share of its extent.
-
-    Args:
-        codes: points to cover, shape `(n, d)`.
-        resolution: nodes along each axis.
-        margin: how far the grid reaches beyond the codes, as a share of their extent.
-
-    Returns:
-        Nodes, shape `(resolution ** d, d)`, the last axis running fastest.
-
-    Example:
-        >>> grid_nodes(torch.tensor([[0.0], [1.0]]), resolution=3, margin=0.5).flatten().tolist()
-        [-0.5, 0.5, 1.5]
-    """
-    low, high = codes.amin(0), codes.amax(0)
-    extent = (high - low).amax().clamp(min=1e-6)
-    low, high = low - margin * extent, high + margin * extent
-    axes = [
-        torch.linspace(float(a), float(b), resolution, dtype=codes.dtype, device=codes.device)
-        for a, b in zip(low, high, strict=True)
-    ]
-    return torch.cartesian_prod(*axes).reshape(-1, codes.shape[1])
-
-
-def _grid_edges(
-    metric: Metric, codes: Tensor, *, resolution: int, margin: float
-) -> tuple[Tensor, Tensor]:
-    """Join each node of a grid to those near by, and measure each edge as two chords.
-
-    The middle of every edge lies on the grid of half the step, so that each point of that one is
-    decoded only a few times, however many edges meet there.
-    """
-    d = codes.shape[1]
-    fine = 2 * resolution - 1
-    points = grid_nodes(codes, resolution=fine, margin=margin)
-    place = fine ** torch.arange(d - 1, -1, -1, device=codes.device)
-    nodes = torch.cartesian_prod(*[torch.arange(resolution, device=codes.device)] * d)
-    nodes = nodes.reshape(-1, d)
-    starts, offsets = [], []
-    for offset in _offsets(d):
-        step = torch.tensor(offset, device=codes.device)
-        end = nodes + step
-        inside = ((end >= 0) & (end < resolution)).all(-1)
-        starts.append(nodes[inside])
-        offsets.append(step.expand(len(starts[-1]), d))
-    start, step = torch.cat(starts), torch.cat(offsets)
-    index = (2 * start * place).sum(-1)
-    half = torch.stack([index, index + (step * place).sum(-1)], -1)
-    halves = torch.stack([half, half + (step * place).sum(-1, keepdim=True)], 1)
-    order = halves[:, 0, 0].argsort()  # neighbours in the grid come together
-    with torch.no_grad():
-        chords = metric.chords_between(points, halves[order].reshape(-1, 2)).reshape(-1, 2)
-    coarse = resolution ** torch.arange(d - 1, -1, -1, device=codes.device)
-    edges = torch.stack([(start * coarse).sum(-1), ((start + step) * coarse).sum(-1)], -1)
-    return edges[order], _usable(chords.sum(-1))
-
-
-def _offsets(d: int) -> list[tuple[int, ...]]:
-    """The directions of edges, one of each two opposite ones and none a multiple of another."""
-    reach = 2 if d == 2 else 1
-    around = itertools.product(range(-reach, reach + 1), repeat=d)
-    return [offset for offset in around if offset > (0,) * d and math.gcd(*offset) == 1]
-
-
 def _first_of_each(codes: Tensor) -> Tensor:
     _, first = np.unique(codes.cpu().numpy(), axis=0, return_index=True)
     return torch.as_tensor(np.sort(first), device=codes.device)
@@ -341,31 +250,6 @@ def _first_of_each(codes: Tensor) -> Tensor:
 
 def _range(start: int, nodes: Tensor) -> Tensor:
     return torch.arange(start, len(nodes), device=nodes.device)
-
-
-class NearestNodes:
-    """An index over nodes that finds the nearest of them, exactly.
-
-    Args:
-        nodes: the nodes, shape `(n, d)`.
-
-    Example:
-        >>> NearestNodes(torch.tensor([[0.0], [1.0], [5.0]]))(torch.tensor([[4.0]]), 2).tolist()
-        [[2, 1]]
-    """
-
-    def __init__(self, nodes: Nodes) -> None:
-        from sklearn.neighbors import NearestNeighbors
-
-        self._n_nodes = len(nodes)
-        self._index = NearestNeighbors().fit(nodes.detach().cpu().numpy())
-
-    def __call__(self, points: Codes, n_neighbors: int) -> Tensor:
-        """Return the indices of the nearest nodes of points `(n, d)`: shape `(n, n_neighbors)`."""
-        found = self._index.kneighbors(
-            points.detach().cpu().numpy(), min(n_neighbors, self._n_nodes), return_distance=False
-        )
-        return torch.as_tensor(found, device=points.device)
 
 
 def _edge_lengths(metric: Metric, nodes: Tensor, edges: Tensor) -> Tensor:
