@@ -60,6 +60,21 @@ def image(decoder, z):
     return 2 * torch.asin(p.mean.sqrt())  # another form of the variance-stabilising map
 
 
+@pytest.mark.parametrize("likelihood", LIKELIHOODS)
+def test_a_rough_matrix_is_that_of_derivatives_in_single_precision(likelihood):
+    metric = PullbackMetric.from_decoder(build("mlp", likelihood, 2))
+    z = torch.randn(3, 4, 2, dtype=torch.float64)
+    rough, exact = metric.rough_matrix(z), metric.metric_matrix(z)
+    assert rough.dtype == torch.float64
+    assert 0 < (rough - exact).abs().max() < 1e-5 * exact.abs().max()
+
+
+def test_a_function_has_no_rougher_matrix_than_its_own():
+    metric = PullbackMetric(lambda z: torch.cat([z, z.square()], -1))
+    z = torch.randn(5, 2, dtype=torch.float64)
+    assert torch.equal(metric.rough_matrix(z), metric.metric_matrix(z))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("d", [1, 2, 8, 64])
 @pytest.mark.parametrize("likelihood", LIKELIHOODS)

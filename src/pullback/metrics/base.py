@@ -247,6 +247,19 @@ class Metric(ABC):
         """The same metric in single precision, for rough searches; None where there is none."""
         return None
 
+    def rough_matrix(self, z: Latent) -> MetricMatrix:
+        """Compute M(z) from derivatives in single precision where there are such, see `single`.
+
+        Sums are taken in the precision of z. Whoever asks has to look at how far off that is.
+
+        Args:
+            z: points, shape `(*batch, d)`.
+
+        Returns:
+            M, shape `(*batch, d, d)`: by default that of `metric_matrix`.
+        """
+        return self.metric_matrix(z)
+
     def contains(self, z: Latent) -> Mask:
         """Say which points `(*batch, d)` lie where the metric is defined: by default all."""
         return torch.ones_like(z[..., 0], dtype=torch.bool)

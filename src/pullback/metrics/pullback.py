@@ -180,13 +180,21 @@ class PullbackMetric(Metric):
 
     def metric_matrix(self, z: Latent) -> MetricMatrix:
         """Compute J^T J, shape `(*batch, d, d)`, see `Metric.metric_matrix`."""
+        return self._grams(z, z.dtype)
 
+    def rough_matrix(self, z: Latent) -> MetricMatrix:
+        """Compute J^T J of J in single precision, see `Metric.rough_matrix`."""
+        single = self.single
+        return self.metric_matrix(z) if single is None else single._grams(z.float(), z.dtype)
+
+    def _grams(self, z: Tensor, dtype: torch.dtype) -> Tensor:
         def gram(z: Tensor) -> Tensor:
             _, J = self.smooth.jacobian(z)
+            J = J.to(dtype)
             return J.mT @ J
 
-        flat = z.reshape(-1, z.shape[-1])
-        chunks = [gram(part) for part in self._chunks(flat, sweeps=1 + z.shape[-1])]
+        flat, sweeps = z.reshape(-1, z.shape[-1]), 1 + z.shape[-1]
+        chunks = [gram(part) for part in self._chunks(flat, sweeps=sweeps, held=sweeps)]
         return torch.cat(chunks).reshape(*z.shape, z.shape[-1])
 
     def inner_product(self, z: Latent, u: Tangent, v: Tangent) -> Scalars:
@@ -333,18 +341,21 @@ class PullbackMetric(Metric):
         chords = torch.cat([squared(part) for part in self._chunks(flat, sweeps=2)])
         return chords.reshape(*points.shape[:-2], points.shape[-2] - 1)
 
-    def _chunks(self, items: Tensor, *, sweeps: int) -> tuple[Tensor, ...]:
-        """Split items along their first axis so that their images fit where they are computed."""
+    def _chunks(self, items: Tensor, *, sweeps: int, held: int = 1) -> tuple[Tensor, ...]:
+        """Split items along their first axis so that their images fit where they are computed.
+
+        On an accelerator all sweeps have to fit, on a CPU those that are held at the same time.
+        """
         if items.numel() == 0:
             return (items,)
-        return torch.split(items, self._n_rows(items, sweeps=sweeps))
+        return torch.split(items, self._n_rows(items, sweeps=sweeps, held=held))
 
-    def _n_rows(self, items: Tensor, *, sweeps: int) -> int:
+    def _n_rows(self, items: Tensor, *, sweeps: int, held: int = 1) -> int:
         if self._ambient_dim is None:
             with torch.no_grad():
                 self._ambient_dim = self.immersion(items.reshape(-1, items.shape[-1])[:1]).shape[-1]
         on_cpu = items.device.type == "cpu"
-        budget = _IMAGE_BYTES if on_cpu else _ACCELERATOR_BYTES // sweeps
+        budget = _IMAGE_BYTES // held if on_cpu else _ACCELERATOR_BYTES // sweeps
         item_bytes = self._ambient_dim * items.element_size() * math.prod(items.shape[1:-1])
         return max(1, budget // max(1, item_bytes))
 

@@ -185,8 +185,8 @@ class FieldMetric(PullbackMetric):
         M = self.field.apply(image.unsqueeze(-2), J.mT) @ J
         return (M + M.mT) / 2
 
-    def _n_rows(self, items: Tensor, *, sweeps: int) -> int:
-        rows = super()._n_rows(items, sweeps=sweeps)
+    def _n_rows(self, items: Tensor, *, sweeps: int, held: int = 1) -> int:
+        rows = super()._n_rows(items, sweeps=sweeps, held=held)
         m = self._ambient_dim or 1
         return max(1, rows * m // self.field.n_entries(m))
 

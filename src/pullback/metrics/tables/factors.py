@@ -11,7 +11,9 @@ from pullback.metrics.tables.bspline import BSpline
 __all__ = ["assemble", "lower_product", "read_matrix", "tabulate"]
 
 
-def tabulate(metric: Metric, low: Tensor, high: Tensor, n_cells: int) -> BSpline:
+def tabulate(
+    metric: Metric, low: Tensor, high: Tensor, n_cells: int, *, rough: bool = False
+) -> BSpline:
     """Lay a spline through the factors of a metric on a grid of so many cells along each axis.
 
     Args:
@@ -19,6 +21,7 @@ def tabulate(metric: Metric, low: Tensor, high: Tensor, n_cells: int) -> BSpline
         low: the lowest corner of the grid, shape `(d,)`.
         high: the highest corner, shape `(d,)`.
         n_cells: cells of the grid along each axis, at least four.
+        rough: take derivatives in single precision, wherever that finds the metric regular.
 
     Returns:
         The spline of log D and of the entries of L below its diagonal, row by row.
@@ -38,8 +41,11 @@ def tabulate(metric: Metric, low: Tensor, high: Tensor, n_cells: int) -> BSpline
         for a, b in zip(low, high, strict=True)
     ]
     grid = torch.cartesian_prod(*axes).reshape(-1, d)
-    factor, positive = linalg.cholesky(metric.metric_matrix(grid))
+    matrix = metric.rough_matrix(grid) if rough else metric.metric_matrix(grid)
+    factor, positive = linalg.cholesky(matrix)
     if not bool(positive.all()):
+        if rough:
+            return tabulate(metric, low, high, n_cells)
         where = grid[~positive][0].tolist()
         raise InvalidDataError(
             f"`codes` must span a region where the metric is positive definite, but it is singular "
