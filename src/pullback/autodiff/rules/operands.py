@@ -28,6 +28,7 @@ def first_alone(args: Iterable[Any]) -> Jet:
         UnknownOperationError: another is a jet, or the first is none.
 
     Example:
+        >>> import torch
         >>> jet = Jet.of(torch.ones(1, 1), torch.ones(1, 1, 1))
         >>> first_alone((jet, 2.0)) is jet
         True
@@ -59,6 +60,7 @@ def check_rows(out: Tensor, *parts: Any) -> None:
         UnknownOperationError: it has.
 
     Example:
+        >>> import torch
         >>> jet = Jet.of(torch.ones(1, 1), torch.ones(1, 1, 1))
         >>> check_rows(torch.ones(3, 1, 1), jet)
         Traceback (most recent call last):
@@ -79,6 +81,7 @@ def check_type(out: Tensor, value: Tensor) -> None:
         UnknownOperationError: it has not.
 
     Example:
+        >>> import torch
         >>> check_type(torch.ones(1).double(), torch.ones(1))
         Traceback (most recent call last):
         pullback.autodiff.jet.UnknownOperationError: a change of precision or place
@@ -95,6 +98,7 @@ def tangents_like(out: Tensor, tangents: Tensor) -> Tensor:
         tangents: `(n, k, ...)`, their last axes broadcast against those of the value.
 
     Example:
+        >>> import torch
         >>> tangents_like(torch.ones(2, 5), torch.ones(2, 3, 1)).shape
         torch.Size([2, 3, 5])
     """
@@ -113,6 +117,7 @@ def apply_linear(func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Jet:
         UnknownOperationError: there is another jet, or type or device change.
 
     Example:
+        >>> import torch
         >>> jet = Jet.of(torch.ones(1, 2), torch.ones(1, 3, 2))
         >>> apply_linear(torch.sum, (jet, 1), {}).tangents
         tensor([[2., 2., 2.]])
@@ -136,6 +141,7 @@ def by_rows(func: Any, tangents: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         What it made of them, shape `(n, k, ...)`.
 
     Example:
+        >>> import torch
         >>> by_rows(torch.sum, torch.ones(2, 3, 5), 1).shape
         torch.Size([2, 3])
     """
