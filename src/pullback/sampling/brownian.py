@@ -7,9 +7,9 @@ from torch import Tensor
 
 from pullback import linalg
 from pullback.errors import check_choice, check_number
+from pullback.geodesics.initial_value.flow import geodesic_flow
 from pullback.geodesics.initial_value.initial_value import follow
 from pullback.geodesics.initial_value.runge_kutta import runge_kutta_step
-from pullback.geodesics.initial_value.trajectory import geodesic_flow
 from pullback.manifolds import Manifold
 from pullback.metrics import Metric
 from pullback.sampling.base import ChainState, Sampler

@@ -8,13 +8,14 @@ from torch import Tensor
 from pullback import linalg
 from pullback.errors import InvalidDataError, check_integer, check_number, check_points
 from pullback.geodesics.base import Status, select
+from pullback.geodesics.initial_value.flow import geodesic_flow
 from pullback.geodesics.initial_value.runge_kutta import (
     N_EVALUATIONS,
     ORDER,
     Stages,
     runge_kutta_step,
 )
-from pullback.geodesics.initial_value.trajectory import Trajectory, geodesic_flow
+from pullback.geodesics.initial_value.trajectory import Trajectory
 from pullback.metrics import Metric
 from pullback.shapes import Latent, Tangent
 

@@ -1,6 +1,5 @@
 """The answer of an initial value problem: geodesics that were followed from their start."""
 
-import math
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
@@ -18,11 +17,13 @@ from pullback.errors import (
 )
 from pullback.geodesics.base import Status
 from pullback.geodesics.batch import Batch
+from pullback.geodesics.initial_value.flow import geodesic_flow
+from pullback.geodesics.initial_value.hermite import hermite, shifted
 from pullback.geodesics.initial_value.runge_kutta import runge_kutta_step
 from pullback.metrics import Metric
 from pullback.shapes import Latent, Mask, MetricMatrix, Points, Scalars, Tangent
 
-__all__ = ["Trajectory", "geodesic_flow"]
+__all__ = ["Trajectory"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +49,7 @@ class Trajectory(Batch):
         status: `Status` codes, shape `(*batch,)`.
 
     Example:
+        >>> import math
         >>> from pullback.geodesics import shoot
         >>> from pullback.manifolds.reference import HalfPlane
         >>> up = shoot(HalfPlane(), [0.0, 1.0], [0.0, math.log(4)])
@@ -102,14 +104,14 @@ class Trajectory(Batch):
         # Differences to the nearer end are interpolated, so that the ends themselves, and a curve
         # that stays at one point, are not rounded.
         nearer = torch.where(s < 0.5, ends[..., 0, 0, :], ends[..., 1, 0, :])
-        bend = _hermite(s, h, _shifted(ends, nearer))
+        bend = hermite(s, h, shifted(ends, nearer))
         return self._reaching(t, nearer + torch.where(h == 0, 0, bend))
 
     def velocity(self, t: Tensor) -> Points:
         """Evaluate c'(t) at times t of shape `(n,)`: tangent vectors `(*batch, n, d)`, see `at`."""
         s, h, ends = self._between(t)
-        ends = _shifted(ends, ends[..., 0, 0, :])
-        _, slope = jvp(lambda s: _hermite(s, h, ends), s, torch.ones_like(s))
+        ends = shifted(ends, ends[..., 0, 0, :])
+        _, slope = jvp(lambda s: hermite(s, h, ends), s, torch.ones_like(s))
         return self._reaching(t, torch.where(h == 0, ends[..., 0, 1, :], slope / h))
 
     def points(self, n: int) -> Points:
@@ -327,52 +329,8 @@ class Trajectory(Batch):
         return torch.stack([self.knots, self.velocities, self.accelerations, third], -2)
 
 
-def geodesic_flow(metric: Metric) -> Any:
-    """Return the right side of y' = f(y) for y = (c, c'): f(y) = (c', acceleration(c, c')).
-
-    Example:
-        >>> from pullback.metrics import PullbackMetric
-        >>> flow = geodesic_flow(PullbackMetric(lambda z: z))
-        >>> flow(torch.tensor([[1.0, 2.0, 3.0, 4.0]])).tolist()
-        [[3.0, 4.0, 0.0, 0.0]]
-    """
-
-    def flow(y: Tensor) -> Tensor:
-        z, v = y.chunk(2, -1)
-        return torch.cat([v, metric.acceleration(z, v)], -1)
-
-    return flow
-
-
 def _span(values: Tensor) -> str:
     if values.numel() == 0:
         return "none"
     low, high = (f"{float(x):.3g}" for x in values.aminmax())
     return low if low == high else f"{low} to {high}"
-
-
-def _shifted(ends: Tensor, origin: Tensor) -> Tensor:
-    """Take an origin `(*batch, n, d)` from the points among `ends`, see `_hermite`."""
-    shifted = ends.clone()
-    shifted[..., 0, :] -= origin.unsqueeze(-2)
-    return shifted
-
-
-def _hermite(s: Tensor, h: Tensor, ends: Tensor) -> Tensor:
-    """Evaluate the polynomials of degree 7 with given derivatives at s = 0 and s = 1.
-
-    The sum over both ends of c^(k) u^k / k! (1 - u)^4 sum_l (3 + l choose l) u^l, l <= 3 - k, where
-    u is the way from that end: s, or 1 - s and backwards.
-
-    Args:
-        s: where to evaluate, in [0, 1], shape `(*batch, n, 1)`.
-        h: the time from s = 0 to s = 1, shape `(*batch, n, 1)`.
-        ends: c, c', c'', c''' at both ends, shape `(*batch, n, 2, 4, d)`.
-    """
-    total = torch.zeros_like(ends[..., 0, 0, :])
-    for end, (u, step) in enumerate([(s, h), (1 - s, -h)]):
-        for k in range(4):
-            bend = sum(math.comb(3 + i, i) * u**i for i in range(4 - k))
-            weight = (u * step) ** k / math.factorial(k) * (1 - u) ** 4 * bend
-            total = total + weight * ends[..., end, k, :]
-    return total

@@ -9,8 +9,8 @@ from pullback import linalg
 from pullback.autodiff import jacobian
 from pullback.display import as_html, as_line
 from pullback.geodesics import Status, Trajectory, shoot
+from pullback.geodesics.initial_value.flow import geodesic_flow
 from pullback.geodesics.initial_value.runge_kutta import runge_kutta_step
-from pullback.geodesics.initial_value.trajectory import geodesic_flow
 from pullback.manifolds.spreading.jacobi import JacobiLift, broadcast_points
 from pullback.metrics import Metric
 from pullback.shapes import Mask, Scalars, StatusCodes

@@ -8,8 +8,8 @@ from torch import Tensor
 from pullback.autodiff import jacobian
 from pullback.errors import check_integer
 from pullback.geodesics import Status
+from pullback.geodesics.initial_value.flow import geodesic_flow
 from pullback.geodesics.initial_value.runge_kutta import runge_kutta_step
-from pullback.geodesics.initial_value.trajectory import geodesic_flow
 from pullback.manifolds.transport.path import Path
 from pullback.manifolds.transport.transport import Transport, check_vectors, isometry_defect
 from pullback.metrics import Metric
