@@ -9,7 +9,8 @@ from pullback.geodesics.distances import (
     refine_sample,
     warn_of_failures,
 )
-from pullback.geodesics.fields.distance_field import DistanceField, DistancesFrom
+from pullback.geodesics.fields.distance_field import DistanceField
+from pullback.geodesics.fields.distances_from import DistancesFrom
 from pullback.geodesics.first_variation import differentiable_length
 from pullback.geodesics.initial_value.initial_value import shoot
 from pullback.geodesics.initial_value.trajectory import Trajectory

@@ -2,7 +2,6 @@
 
 import importlib.util
 import warnings
-import weakref
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -20,15 +19,15 @@ from pullback.errors import (
     check_integer,
     check_points,
 )
-from pullback.exclusive import exclusive
 from pullback.geodesics.fields.descents import descend
-from pullback.geodesics.fields.grid import FieldGrid
+from pullback.geodesics.fields.distances_from import DistancesFrom
+from pullback.geodesics.fields.grid import FieldGrid, grid_over
 from pullback.geodesics.fields.refinement import Refined
 from pullback.geodesics.fields.spreading import Spread, spread
 from pullback.metrics import Metric, TabulatedMetric
 from pullback.shapes import Codes, Latent, Mask, Points, Scalars, Tangent
 
-__all__ = ["DistanceField", "DistancesFrom"]
+__all__ = ["DistanceField"]
 
 # Cells of the grid along each axis. In the plane 256 take 0.1 s and err by 0.17 % (median) and
 # 0.65 % (95 %) on a decoder of digits whose metric spans five decades; 128 take 0.03 s, and err by
@@ -36,33 +35,6 @@ __all__ = ["DistanceField", "DistancesFrom"]
 _CELLS = {1: 1024, 2: 256, 3: 64}
 _BLOCK = 1024  # ways that are refined at once: their nodes take ten megabytes
 _FEWEST = 8  # fewer cells than these hold no march worth its name
-
-
-class DistancesFrom(NamedTuple):
-    """Distances from a point to others.
-
-    Attributes:
-        distance: shape `(n,)`; NaN beyond the field.
-        error: an estimate of its error on the table, in the same unit, shape `(n,)`.
-        refined: where the distance is the length of a geodesic, shape `(n,)`; elsewhere it is read
-            off the field.
-
-    Example:
-        >>> found = DistancesFrom(torch.ones(2), torch.zeros(2), torch.tensor([True, False]))
-        >>> found
-        DistancesFrom(distance=(2,) float32, error=(2,) float32, refined=(2,) bool)
-    """
-
-    distance: Scalars
-    error: Scalars
-    refined: Mask
-
-    def __repr__(self) -> str:
-        """Show the tensors by their shapes."""
-        return as_line(self)
-
-    def _repr_html_(self) -> str:
-        return as_html(self)
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +115,7 @@ class DistanceField:
         n_cells = check_integer("resolution", n_cells, low=_FEWEST)
         if len(metric.low) > 1 and importlib.util.find_spec("numba") is None:
             raise MissingExtraError("numba", "fast", "a distance field for d > 1")
-        grid = _grid_over(metric, n_cells + n_cells % 2)
+        grid = grid_over(metric, n_cells + n_cells % 2)
         _check_source(grid, source)
         fine, coarse = spread(metric, grid, source), spread(metric, grid.coarser, source)
         return cls(
@@ -330,18 +302,6 @@ class _Asked(NamedTuple):
         beyond = ~self.inside.reshape(-1, *[1] * (values.ndim - 1))
         values = values.masked_fill(beyond, torch.nan)
         return values.reshape((*self.batch, *values.shape[1:])).to(like)
-
-
-def _grid_over(table: TabulatedMetric, n_cells: int) -> FieldGrid:
-    """Return the grid over a table, which is kept while the table is: marches share stencils."""
-    with exclusive():
-        grid = _grids.get(table)
-        if grid is None or grid.size[0] != n_cells + 1:
-            grid = _grids[table] = FieldGrid.over(table, n_cells)
-    return grid
-
-
-_grids: "weakref.WeakKeyDictionary[TabulatedMetric, FieldGrid]" = weakref.WeakKeyDictionary()
 
 
 def _check_source(grid: FieldGrid, source: Tensor) -> None:

@@ -1,5 +1,6 @@
 """The grid of a distance field over a table: its nodes, the metric there, and reading between."""
 
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,10 +11,11 @@ import torch
 from torch import Tensor
 
 from pullback import linalg
+from pullback.exclusive import exclusive
 from pullback.metrics import TabulatedMetric
 from pullback.shapes import Codes, Mask, MetricMatrix, Nodes
 
-__all__ = ["Cells", "FieldGrid", "corners", "inverse"]
+__all__ = ["Cells", "FieldGrid", "corners", "grid_over", "inverse"]
 
 # The share of a cell that the grid stays inside of what the table covers: rounding must not take
 # the outermost nodes to where the exact metric answers.
@@ -123,6 +125,27 @@ class FieldGrid:
         return Cells(node, share, (place.unsqueeze(1) - around) * self.step)
 
 
+def grid_over(table: TabulatedMetric, n_cells: int) -> FieldGrid:
+    """Return the grid over a table, which is kept while the table is: marches share stencils.
+
+    Args:
+        table: the table.
+        n_cells: cells along each axis; of a table one grid is kept, that of the last number.
+
+    Example:
+        >>> from pullback.metrics import PullbackMetric
+        >>> flat = PullbackMetric(lambda z: 2 * z)
+        >>> table = TabulatedMetric.build(flat, torch.tensor([[0.0], [1.0]]).double())
+        >>> grid_over(table, 8) is grid_over(table, 8)
+        True
+    """
+    with exclusive():
+        grid = _grids.get(table)
+        if grid is None or grid.size[0] != n_cells + 1:
+            grid = _grids[table] = FieldGrid.over(table, n_cells)
+    return grid
+
+
 def inverse(matrix: MetricMatrix) -> MetricMatrix:
     """Solve M X = 1, column by column.
 
@@ -146,3 +169,7 @@ def corners(d: int) -> Tensor:
 
 def _indices(size: Sequence[int]) -> Tensor:
     return torch.cartesian_prod(*[torch.arange(n) for n in size]).reshape(-1, len(size))
+
+
+# By table, the grid that was last laid over it.
+_grids: "weakref.WeakKeyDictionary[TabulatedMetric, FieldGrid]" = weakref.WeakKeyDictionary()
