@@ -27,7 +27,7 @@ from pullback.manifolds.reference import great_circle_dist, stereographic
 from pullback.metrics import Metric
 from pullback.statistics import Logarithms
 from pullback.statistics.centers.center import Limits, find_centers
-from pullback.statistics.centers.descent import Centers
+from pullback.statistics.centers.centers import Centers
 from pullback.statistics.centers.frechet_mean import SquaredDistance
 
 SEGMENTS, TOL, MOST = 100, 1e-4, 1000

@@ -1,7 +1,7 @@
 """Statistics in a curved latent space."""
 
 from pullback.statistics.base import LatentEstimator
-from pullback.statistics.centers.descent import Centers
+from pullback.statistics.centers.centers import Centers
 from pullback.statistics.centers.frechet_mean import FrechetMean, frechet_means
 from pullback.statistics.centers.geometric_median import GeometricMedian, geometric_medians
 from pullback.statistics.clustering.k_means import KMeans

@@ -22,8 +22,10 @@ from pullback.linalg import cholesky
 from pullback.manifolds import Manifold
 from pullback.shapes import Codes
 from pullback.statistics.base import LatentEstimator, to_array
-from pullback.statistics.centers.descent import Centers, Descent, Objective
+from pullback.statistics.centers.centers import Centers
+from pullback.statistics.centers.descent import Descent
 from pullback.statistics.centers.mass import Mass
+from pullback.statistics.centers.objective import Objective
 from pullback.statistics.logarithms import Logarithms, Logs
 
 __all__ = ["CenterEstimator", "Limits", "centers_of_groups", "find_centers"]

@@ -1,21 +1,21 @@
 """Centres of groups of points: descent along the logs of all groups, as one batch."""
 
-from abc import ABC, abstractmethod
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from pullback.display import as_html, as_line
 from pullback.errors import ConvergenceError
 from pullback.geodesics.search.measure import resample
 from pullback.manifolds import Manifold
 from pullback.shapes import Codes
+from pullback.statistics.centers.centers import Centers
 from pullback.statistics.centers.leap import Leap, can_leap, leap
 from pullback.statistics.centers.mass import Mass
-from pullback.statistics.logarithms import Logarithms, Logs
+from pullback.statistics.centers.objective import Objective
+from pullback.statistics.logarithms import Logarithms
 
-__all__ = ["Centers", "Descent", "Objective", "Settled"]
+__all__ = ["Descent", "Settled"]
 
 # The tolerance of the first phase, on short searches, as a share of the spread: they are off by
 # about as much, and exact geodesics go on from there.
@@ -36,74 +36,6 @@ _APART = 0.25
 # The share by which two objectives may differ and count as equal: data with two such minima have no
 # one centre.
 _EQUAL = 1e-2
-
-
-class Centers(NamedTuple):
-    """What a descent found for each of k groups.
-
-    Attributes:
-        points: the centres c, shape `(k, d)`.
-        values: the objectives F(c), shape `(k,)`.
-        spread: the typical distance to the centre, in which steps are measured, shape `(k,)`.
-        n_failed: data whose geodesic to the centre was not found, shape `(k,)`: one without a
-            finite curve is left out, the length of any other is an upper bound.
-        n_iter: steps taken, shape `(k,)`.
-        converged: where the last step was short enough, shape `(k,)`.
-        unique: False where another start ended elsewhere with an equal objective, shape `(k,)`.
-        joint: True where curves and centre that were relaxed together led to it; False where steps
-            along logs did, because these found better, or because there is no joint relaxation,
-            shape `(k,)`.
-
-    Example:
-        >>> from pullback.statistics import frechet_means
-        >>> M = Manifold(lambda z: 2 * z, dim=1)
-        >>> frechet_means(M, [[1.0], [3.0], [8.0]], [0, 0, 1]).points.flatten().tolist()
-        [2.0, 8.0]
-    """
-
-    points: Tensor
-    values: Tensor
-    spread: Tensor
-    n_failed: Tensor
-    n_iter: Tensor
-    converged: Tensor
-    unique: Tensor
-    joint: Tensor
-
-    def __repr__(self) -> str:
-        """Show the tensors by their shapes."""
-        return as_line(self)
-
-    def _repr_html_(self) -> str:
-        return as_html(self)
-
-
-class Objective(ABC):
-    """What a centre minimises, and the step towards its minimum that the logs propose.
-
-    Example:
-        >>> from pullback.statistics.centers.frechet_mean import SquaredDistance
-        >>> issubclass(SquaredDistance, Objective)
-        True
-    """
-
-    at_data: ClassVar[bool] = False
-    """Whether the minimum may lie on a point of the data, where steps would not end."""
-
-    squared: ClassVar[bool] = False
-    """Whether F is the mean of d^2: its curves are then relaxed together with the centre."""
-
-    @abstractmethod
-    def value(self, lengths: Tensor) -> Tensor:
-        """Compute the objective of each point, whose weighted mean is F, shape `(n,)`."""
-
-    @abstractmethod
-    def spread(self, value: Tensor) -> Tensor:
-        """Return the typical distance that belongs to F, shape `(k,)`."""
-
-    @abstractmethod
-    def move(self, manifold: Manifold, points: Tensor, logs: Logs, mass: Mass) -> Tensor:
-        """Propose a step for each centre, shape `(k, d)`."""
 
 
 class _State(NamedTuple):

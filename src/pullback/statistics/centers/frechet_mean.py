@@ -7,8 +7,9 @@ from torch import Tensor
 
 from pullback.manifolds import Manifold
 from pullback.statistics.centers.center import CenterEstimator, Limits, centers_of_groups
-from pullback.statistics.centers.descent import Centers, Objective
+from pullback.statistics.centers.centers import Centers
 from pullback.statistics.centers.mass import Mass
+from pullback.statistics.centers.objective import Objective
 from pullback.statistics.logarithms import Logs
 
 __all__ = ["FrechetMean", "SquaredDistance", "frechet_means"]
