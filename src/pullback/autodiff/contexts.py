@@ -11,7 +11,24 @@ from torch.distributions import Distribution
 from pullback.errors import InvalidDataError
 from pullback.exclusive import exclusive
 
-__all__ = ["differentiable", "unmoved_modules", "unvalidated_distributions"]
+__all__ = ["differentiable", "is_transformed", "unmoved_modules", "unvalidated_distributions"]
+
+
+def is_transformed() -> bool:
+    """Say whether a transform of `torch.func`, such as `vmap` or `jvp`, is being taken here.
+
+    PyTorch tells that in public by a refusal only: while a transform is taken, no tensor may ask
+    for its gradient in place. To ask takes a microsecond.
+
+    Example:
+        >>> is_transformed(), torch.func.grad(lambda z: z * is_transformed())(torch.tensor(1.0))
+        (False, tensor(1.))
+    """
+    try:
+        torch.empty(0).requires_grad_()
+    except RuntimeError:
+        return True
+    return False
 
 
 @contextmanager

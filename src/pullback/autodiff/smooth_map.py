@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from pullback.autodiff import transforms
+from pullback.autodiff.contexts import is_transformed
 from pullback.autodiff.jet import Bend, Jet, UnknownOperationError, expand
 from pullback.autodiff.rules import RULES
 from pullback.autodiff.transforms import Map, SecondOrder
@@ -170,9 +171,7 @@ def _second_order(f: Map, z: Tensor, covector: Tensor) -> SecondOrder:
 
 def _is_plain(*tensors: Tensor) -> bool:
     """Say whether no derivative of what is computed can be asked for later."""
-    if torch.is_grad_enabled() or torch.is_inference_mode_enabled():
-        return False
-    if torch._C._functorch.peek_interpreter_stack() is not None:
+    if torch.is_grad_enabled() or torch.is_inference_mode_enabled() or is_transformed():
         return False
     return all(
         type(part) is Tensor and forward_ad.unpack_dual(part).tangent is None for part in tensors
