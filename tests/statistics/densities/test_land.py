@@ -140,6 +140,21 @@ def test_draws_past_the_cut_locus_do_not_count():
     assert (counted == ~beyond).double().mean() > 0.96
 
 
+def test_behind_a_hill_draws_past_the_cut_locus_do_not_count_whatever_their_sign():
+    # Geodesics that pass the hill beside its top cross those of the other side before they meet
+    # their own neighbours: it is lengths that tell, not the sign of the determinant.
+    def hill(z):
+        return torch.cat([z, 1.5 * (-(z / 0.4).square().sum(-1, keepdim=True)).exp()], -1)
+
+    manifold, mean = Manifold(hill, dim=2), torch.tensor([-1.0, 0.0]).double()
+    eps = torch.tensor([[0.97, 0.25], [0.92, 0.39], [2.9, 0.74], [2.76, 1.17]]).double()
+    draws = draw_normal(manifold, mean, torch.eye(2).double(), eps)
+    shorter = manifold.dist(mean, draws.points) < 0.9 * manifold.norm(mean, draws.vectors)
+    assert shorter.tolist() == [False, False, True, True]
+    assert torch.equal(draws.log_weights.isfinite(), ~shorter)
+    assert draws.n_beyond == 2
+
+
 def test_standardised_draws_have_the_second_moment_of_the_law():
     eps = standardized(antithetic(11, 3))
     assert eps.shape == (12, 3)
