@@ -20,30 +20,13 @@ from pullback.geodesics.search.refinement import (
 )
 from pullback.geodesics.search.search import Search
 from pullback.geodesics.search.thresholds import THRESHOLDS
-from pullback.manifolds.reference import great_circle_dist, stereographic
+from pullback.manifolds.reference import great_circle_dist
 from pullback.metrics import PullbackMetric
 
-SPHERE = PullbackMetric(stereographic)
+from .bent_lines import HILL, SPHERE, A, B, bulge
+
 PLANE = PullbackMetric(lambda z: z)
-A, B = torch.tensor([-0.5, 0.3]).double(), torch.tensor([0.6, 0.3]).double()
 TUNNELLED = THRESHOLDS.tunnelled
-
-
-def hill(z, height=1.5, width=0.5):
-    """The graph of a bell over the plane, which short ways go round."""
-    top = height * (-(z / width).square().sum(-1, keepdim=True) / 2).exp()
-    return torch.cat([z, top], -1)
-
-
-HILL = PullbackMetric(hill)
-
-
-def bulge(a, b, share, n=65):
-    """The line from a to b with a sine added that is as high as a share of its length."""
-    line = straight_line(a[None], b[None], n - 1)[0]
-    aside = torch.stack([a[1] - b[1], b[0] - a[0]])
-    t = torch.linspace(0, torch.pi, n, dtype=a.dtype)[:, None]
-    return line + share * t.sin() * aside
 
 
 def test_a_curve_is_pushed_off_its_saddle_sideways():

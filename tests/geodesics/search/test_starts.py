@@ -5,34 +5,15 @@ from dataclasses import replace
 import pytest
 import torch
 
-from pullback.curves import straight_line
 from pullback.geodesics import LatentGraph, connect
 from pullback.geodesics.search.search import Search
 from pullback.geodesics.search.starts import choose
 from pullback.geodesics.search.thresholds import THRESHOLDS
-from pullback.manifolds.reference import stereographic
 from pullback.metrics import PullbackMetric
 
-SPHERE = PullbackMetric(stereographic)
-A, B = torch.tensor([-0.5, 0.3]).double(), torch.tensor([0.6, 0.3]).double()
+from .bent_lines import HILL, SPHERE, A, B, bulge
+
 SEARCH = Search(SPHERE, None, (32, 64), 1e-4)
-
-
-def hill(z, height=1.5, width=0.5):
-    """The graph of a bell over the plane, which short ways go round."""
-    top = height * (-(z / width).square().sum(-1, keepdim=True) / 2).exp()
-    return torch.cat([z, top], -1)
-
-
-HILL = PullbackMetric(hill)
-
-
-def bulge(a, b, share, n=65):
-    """The line from a to b with a sine added that is as high as a share of its length."""
-    line = straight_line(a[None], b[None], n - 1)[0]
-    aside = torch.stack([a[1] - b[1], b[0] - a[0]])
-    t = torch.linspace(0, torch.pi, n, dtype=a.dtype)[:, None]
-    return line + share * t.sin() * aside
 
 
 def followed(starts):
