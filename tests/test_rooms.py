@@ -28,9 +28,10 @@ ROOMS = {
         ["vae"],
     ],
     "metrics": [
-        ["base", "families"],
+        ["chords", "families"],
+        ["base"],
         ["immersions"],
-        ["composite", "midpoint", "pullback", "restricted", "tables"],
+        ["composite", "pullback", "restricted", "tables"],
         ["ambient", "ensemble"],
         ["explicit", "information"],
         ["enriched"],

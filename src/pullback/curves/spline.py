@@ -1,6 +1,6 @@
 """Twice continuously differentiable curves through their nodes."""
 
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import torch
 from torch import Tensor
@@ -29,12 +29,17 @@ class CubicSpline(Curve):
         0.027
     """
 
-    def __init__(self, nodes: Points) -> None:
-        super().__init__(nodes)
+    @cached_property
+    def _slopes(self) -> Tensor:
+        """The derivatives dc/ds at the nodes, where one segment has length one in s.
+
+        They are found when a point is first asked for: many curves are only carried along.
+        """
+        nodes = self.nodes
         slopes = _slope_matrix(nodes.shape[-2], nodes.dtype, nodes.device)
-        # dc/ds at the nodes, where one segment has length one in s. By differences to the first
-        # node, so that a curve that stays at one point has slopes of exactly zero.
-        self._slopes = slopes @ (nodes - nodes[..., :1, :])
+        # By differences to the first node, so that a curve that stays at one point has slopes of
+        # exactly zero.
+        return slopes @ (nodes - nodes[..., :1, :])
 
     def at(self, t: Tensor) -> Points:
         """Evaluate c(t): points `(*batch, n, d)`, see `Curve.at`."""

@@ -18,7 +18,7 @@ from pullback.errors import (
 from pullback.geodesics.base import Solver
 from pullback.geodesics.result import GeodesicResult
 from pullback.geodesics.search.candidates import Found
-from pullback.geodesics.search.compiled import find_compiled, may_vouch, vouch
+from pullback.geodesics.search.compiled import bounded, find_compiled, may_vouch, vouch
 from pullback.geodesics.search.graph import LatentGraph
 from pullback.geodesics.search.refinement import find
 from pullback.geodesics.search.search import Search
@@ -148,11 +148,13 @@ def _solve(search: Search, asked: _Asked) -> GeodesicResult:
 def _judge_compiled(search: Search, found: Found, asked: _Asked) -> GeodesicResult:
     """Vouch for curves of a table, and judge those with all care that cannot be vouched for."""
     if asked.polish or not may_vouch(search, asked.point_a.shape[-1]):
+        found = bounded(search, found)
         return judge(search, found, confirm=asked.confirm, polish=asked.polish)
     answers, sure = vouch(search, found)
     if bool(sure.all()):
         return answers
-    doubtful = judge(search, found.where(~sure), confirm=asked.confirm, polish=True)
+    left = bounded(search, found.where(~sure))
+    doubtful = judge(search, left, confirm=asked.confirm, polish=True)
     places = [mask.nonzero().squeeze(-1) for mask in (sure, ~sure)]
     return _in_order([answers.take(places[0]), doubtful], torch.cat(places))
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from pullback import linalg
 from pullback.autodiff import gradient, jvp, second_order
+from pullback.metrics.chords import Refine, RefinedChords, interleaved
 from pullback.shapes import (
     Codes,
     Latent,
@@ -170,6 +171,25 @@ class Metric(ABC):
             Chord lengths for each step, shapes `(*batch, (n - 1) / s)`.
         """
         return tuple(self.chords(points[..., ::step, :]) for step in steps)
+
+    def refined_chords(self, points: Points, n_steps: int, refine: Refine) -> RefinedChords:
+        """Measure chords between few points, and between more where that leaves a doubt.
+
+        Args:
+            points: n points along curves, shape `(batch, n, d)`.
+            n_steps: how many steps are measured, 1, 2, 4 and so on: the last divides n - 1.
+            refine: says which curves to measure by more points, and by which; it is asked once for
+                each curve, of some curves at a time.
+        """
+        steps = [2**k for k in range(n_steps)]
+        coarse = self.chords_by_step(points, steps)
+        ends = points[:, [0, -1]]
+        rounding = self.chord_rounding(ends).amax(-1)
+        rows, between = refine(coarse, slice(0, len(points)))
+        fine: tuple[Tensor, ...] = ()
+        if len(rows) > 0:
+            fine = self.chords_by_step(interleaved(points[rows], between.to(points)), steps)
+        return RefinedChords(coarse, rounding, self.chord_floor(*ends.unbind(1)), rows, fine)
 
     def chord_floor(self, point_a: Latent, point_b: Latent) -> Scalars:
         """Bound the length of every curve from a to b from below.

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from pullback import linalg
 from pullback.autodiff import Map, SmoothMap, differentiable, unvalidated_distributions
 from pullback.metrics.base import ChordExpansion, Metric
+from pullback.metrics.chords import Refine, RefinedChords, halved_chords, image_chords
 from pullback.metrics.immersions import immersion as immersion_of
 from pullback.models.decoding.copying import cast_module, copy_module
 from pullback.models.decoding.door import check_map, probes
@@ -233,8 +234,7 @@ class PullbackMetric(Metric):
 
     def chord_rounding(self, z: Latent) -> Scalars:
         """Take a few units in the last place of the images, see `Metric.chord_rounding`."""
-        size: Tensor = self.immersion(z).norm(dim=-1)
-        return 4 * torch.finfo(z.dtype).eps * size
+        return _rounding(self.immersion(z))
 
     def acceleration(self, z: Latent, v: Tangent) -> Tangent:
         """Solve J^T J c'' = -J^T D^2 phi[v, v], see `Metric.acceleration`."""
@@ -327,11 +327,31 @@ class PullbackMetric(Metric):
         flat = points.reshape(-1, *points.shape[-2:])
         chords: list[list[Tensor]] = [[] for _ in steps]
         for part in self._chunks(flat, sweeps=3):
-            image = self.immersion(part)
-            for step, found in zip(steps, chords, strict=True):
-                found.append(image[:, ::step].diff(dim=-2).norm(dim=-1))
+            for chord, found in zip(image_chords(self.immersion(part), steps), chords, strict=True):
+                found.append(chord)
         shape = points.shape[:-2]
         return tuple(torch.cat(found).reshape(*shape, found[0].shape[-1]) for found in chords)
+
+    def refined_chords(self, points: Points, n_steps: int, refine: Refine) -> RefinedChords:
+        """Take images of the points between alone, see `Metric.refined_chords`.
+
+        Chords of twice the step are those of the first measurement.
+        """
+        steps = [2**k for k in range(n_steps)]
+        parts, place = [], 0
+        for part in self._chunks(points, sweeps=3):
+            image = self.immersion(part)
+            coarse = image_chords(image, steps)
+            rows, between = refine(coarse, slice(place, place + len(part)))
+            fine: tuple[Tensor, ...] = ()
+            if len(rows) > 0:
+                halves = halved_chords(image[rows], self.immersion(between.to(part)))
+                fine = (halves, *(chord[rows] for chord in coarse[:-1]))
+            (floor,) = image_chords(image, [image.shape[1] - 1])
+            rounding = _rounding(image[:, :: image.shape[1] - 1]).amax(-1)
+            parts.append(RefinedChords(coarse, rounding, floor.squeeze(-1), place + rows, fine))
+            place += len(part)
+        return RefinedChords.joined(parts)
 
     def _squared_chords(self, points: Tensor) -> Tensor:
         def squared(points: Tensor) -> Tensor:
@@ -358,6 +378,11 @@ class PullbackMetric(Metric):
         budget = _IMAGE_BYTES // held if on_cpu else _ACCELERATOR_BYTES // sweeps
         item_bytes = self._ambient_dim * items.element_size() * math.prod(items.shape[1:-1])
         return max(1, budget // max(1, item_bytes))
+
+
+def _rounding(image: Tensor) -> Tensor:
+    size: Tensor = torch.linalg.vector_norm(image, dim=-1)
+    return 4 * torch.finfo(image.dtype).eps * size
 
 
 def _bend(image: Tensor) -> Tensor:

@@ -10,12 +10,12 @@ from pullback.geodesics.kernels.table_search import CurvesOnTable, table_search
 from pullback.geodesics.result import GeodesicResult, through
 from pullback.geodesics.search.candidates import Candidates, Found
 from pullback.geodesics.search.certificate import excess_on
-from pullback.geodesics.search.measure import chords_of_steps, from_chords, resample
+from pullback.geodesics.search.measure import from_chords, refined_chords_of_steps, resample
 from pullback.geodesics.search.search import Search
 from pullback.metrics import TabulatedMetric
 from pullback.shapes import Codes, Points, Scalars
 
-__all__ = ["find_compiled", "may_vouch", "vouch"]
+__all__ = ["bounded", "find_compiled", "may_vouch", "vouch"]
 
 # The levels that compiled searches take; others are PyTorch's.
 _LEVELS = (32, 64, 128, 256)
@@ -95,11 +95,31 @@ def _as_found(search: Search, curves: CurvesOnTable, a: Tensor, b: Tensor) -> Fo
     return Found(
         parts,
         straight_length=curves.straight_length.to(a),
-        lower_bound=search.metric.chord_floor(a, b),
+        lower_bound=torch.full_like(a[:, 0], torch.nan),  # for whoever measures to say
         start_lengths=curves.start_lengths.to(a),
         rival_length=curves.rival_length.to(a),
         starts=("straight", "graph")[: curves.start_lengths.shape[1]],
     )
+
+
+def bounded(search: Search, found: Found) -> Found:
+    """Bound the lengths of curves from below, which compiled searches leave to the verdict.
+
+    Args:
+        search: what the search was told.
+        found: curves, one for each pair.
+
+    Example:
+        >>> from pullback.geodesics.search.refinement import find
+        >>> from pullback.metrics import PullbackMetric
+        >>> search = Search(PullbackMetric(lambda z: 2 * z), None, (32, 64), 1e-4)
+        >>> a, b = torch.tensor([[[0.0, 0.0]], [[3.0, 4.0]]], dtype=torch.float64)
+        >>> bounded(search, find(search, a, b)).lower_bound.tolist()
+        [10.0]
+    """
+    order = torch.cat([part.pair for part in found.parts]).argsort()
+    ends = torch.cat([part.nodes[:, [0, -1]] for part in found.parts])[order]
+    return found._replace(lower_bound=search.metric.chord_floor(*ends.unbind(1)))
 
 
 def may_vouch(search: Search, dim: int) -> bool:
@@ -164,23 +184,17 @@ class _Measured(NamedTuple):
     speed_variation: Scalars
     error: Scalars  # estimated share of the length by which it is off
 
-    def off(self, curves: Candidates) -> Tensor:
+    def off(self, length: Tensor) -> Tensor:
         """By what share the lengths differ from those on the table."""
-        return (self.length / curves.length - 1).abs()
+        return (self.length / length - 1).abs()
 
 
 def _vouch(search: Search, curves: Candidates, found: Found) -> tuple[GeodesicResult, Tensor]:
     thresholds = search.thresholds
     allowed = max(thresholds.wrong, thresholds.wrong_times * search.rtol)
     points = _points(curves.nodes, _SEGMENTS)
-    measured = _measure(search, points)
-    doubtful = ~(torch.fmax(measured.off(curves), measured.error) <= search.rtol)
-    rows = doubtful.nonzero().squeeze(-1)
-    if len(rows) > 0:
-        finer = _measure(search, _points(curves.nodes[rows], 2 * _SEGMENTS))
-        parts = zip(measured, finer, strict=True)
-        measured = _Measured(*(part.index_put((rows,), new) for part, new in parts))
-    off = measured.off(curves)
+    measured, floor = _measure(search, curves, points)
+    off = measured.off(curves.length)
     sure = (off <= thresholds.inexact) & (
         torch.fmax(measured.error, curves.refinement) <= search.rtol
     )
@@ -190,10 +204,10 @@ def _vouch(search: Search, curves: Candidates, found: Found) -> tuple[GeodesicRe
         few = resample(curves.nodes[rows], thresholds.screened)
         excess = excess_on(search.metric.exact, search.metric, few, rough=True)
         sure[rows] = excess / 2 <= allowed  # what is to be gained of the length
-    return _answer(curves, found, measured), sure
+    return _answer(curves, found, measured, floor), sure
 
 
-def _points(nodes: Tensor, n: int) -> Points:
+def _points(nodes: Tensor, n: int) -> Tensor:
     """Take points at equal times along curves: nodes, where there are enough."""
     n_segments = nodes.shape[1] - 1
     if n_segments % n == 0:
@@ -201,9 +215,31 @@ def _points(nodes: Tensor, n: int) -> Points:
     return through(nodes).points(n + 1)
 
 
-def _measure(search: Search, points: Points) -> _Measured:
+def _measure(search: Search, curves: Candidates, points: Points) -> tuple[_Measured, Scalars]:
+    """Measure by some points, and by twice as many where that leaves a doubt; bound from below."""
+    seen: list[_Measured] = []
+
+    def refine(chords: tuple[Tensor, ...], at: slice | Tensor) -> tuple[Tensor, Points]:
+        seen.append(_measured(chords, points))
+        off = seen[-1].off(curves.length[at])
+        doubtful = ~(torch.fmax(off, seen[-1].error) <= search.rtol)
+        rows = doubtful.nonzero().squeeze(-1)
+        if len(rows) == 0:
+            return rows, points[:0, 1:]
+        return rows, _points(curves.nodes[at][rows], 2 * _SEGMENTS)[:, 1::2]
+
+    exact, rounding = search.metric.exact, search.thresholds.rounding
+    chords = refined_chords_of_steps(exact, points, rounding, refine)
+    measured = seen[0] if len(seen) == 1 else _measured(chords.coarse, points)
+    if len(chords.rows) > 0:
+        parts = zip(measured, _measured(chords.fine, points), strict=True)
+        measured = _Measured(*(part.index_put((chords.rows,), new) for part, new in parts))
+    return measured, chords.floor
+
+
+def _measured(chords: tuple[Tensor, ...], points: Points) -> _Measured:
     """Measure by chords of one step, of two and of four together: to sixth order in the step."""
-    narrow, wide, widest = chords_of_steps(search.metric.exact, points, search.thresholds.rounding)
+    narrow, wide, widest = (part.to(points) for part in chords)
     fourth, energy, speed_variation = from_chords(narrow, wide)
     coarser = (4 * wide.sum(-1) - widest.sum(-1)) / 3
     length = fourth + (fourth - coarser) / 15
@@ -215,14 +251,16 @@ def _measure(search: Search, points: Points) -> _Measured:
     )
 
 
-def _answer(curves: Candidates, found: Found, measured: _Measured) -> GeodesicResult:
+def _answer(
+    curves: Candidates, found: Found, measured: _Measured, floor: Scalars
+) -> GeodesicResult:
     pair = curves.pair
     return GeodesicResult(
         curve=through(curves.nodes),
         length=measured.length,
         energy=measured.energy,
         straight_length=found.straight_length[pair],
-        lower_bound=found.lower_bound[pair],
+        lower_bound=floor,
         residual=curves.residual.nan_to_num(nan=0.0),
         speed_variation=measured.speed_variation,
         refinement=torch.fmax(curves.refinement, measured.error),

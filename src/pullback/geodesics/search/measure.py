@@ -6,6 +6,7 @@ from torch import Tensor
 from pullback.curves import Curve, Polyline
 from pullback.geodesics.result import through
 from pullback.metrics import Metric
+from pullback.metrics.chords import Refine, RefinedChords
 from pullback.shapes import Points, Scalars
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "from_chords",
     "measure",
     "none_if",
+    "refined_chords_of_steps",
     "resample",
     "rough_chords",
 ]
@@ -182,6 +184,43 @@ def chords_of_steps(metric: Metric, points: Points, rounding: float) -> tuple[Te
         exact = metric.chords_by_step(points[rows], steps)
         chords = [p.index_put((rows,), new) for p, new in zip(chords, exact, strict=True)]
     return tuple(chords)
+
+
+def refined_chords_of_steps(
+    metric: Metric, points: Points, rounding: float, refine: Refine
+) -> RefinedChords:
+    """Measure chords of one step, of two and of four by few points, and by more where in doubt.
+
+    Args:
+        metric: the metric.
+        points: points along curves, shape `(batch, n, d)`, n - 1 a multiple of 4.
+        rounding: the share of a chord up to which single precision may round it.
+        refine: says which curves to measure by more points, and by which, see
+            `Metric.refined_chords`; it is asked again of curves that single precision rounds.
+
+    Example:
+        >>> from pullback.metrics import PullbackMetric
+        >>> line = torch.linspace(0, 1, 5, dtype=torch.float64).reshape(1, 5, 1)
+        >>> nobody = lambda chords, at: (torch.arange(0), line[:0, 1:])
+        >>> metric = PullbackMetric(lambda z: z)
+        >>> [c.tolist() for c in refined_chords_of_steps(metric, line, 0.01, nobody).coarse[1:]]
+        [[[0.5, 0.5]], [[1.0]]]
+    """
+    n_steps, single = 3, metric.single
+    if single is None or rounding == 0:
+        return metric.refined_chords(points, n_steps, refine)
+    rough = single.refined_chords(points.float(), n_steps, refine)
+    lost = ~(rough.rounding < rounding * rough.coarse[0].mean(-1))
+    if len(rough.rows) > 0:
+        lost[rough.rows] |= ~(rough.rounding[rough.rows] < rounding * rough.fine[0].mean(-1))
+    if not bool(lost.any()):
+        return rough.to(points)
+    rows = lost.nonzero().squeeze(-1)
+
+    def refine_lost(chords: tuple[Tensor, ...], at: slice | Tensor) -> tuple[Tensor, Points]:
+        return refine(chords, rows[at])
+
+    return rough.to(points).put(rows, metric.refined_chords(points[rows], n_steps, refine_lost))
 
 
 def fine_points(curve: Curve) -> Points:

@@ -11,8 +11,18 @@ from pullback.autodiff import Map, differentiable, gradient, jacobian, jvp, seco
 from pullback.errors import InvalidParameterError
 from pullback.metrics.ambient.base import AmbientMetric
 from pullback.metrics.base import ChordExpansion, Metric
+from pullback.metrics.chords import Refine, RefinedChords
 from pullback.metrics.pullback import PullbackMetric
-from pullback.shapes import Codes, Latent, MetricMatrix, Nodes, Pairs, Points, Scalars, Tangent
+from pullback.shapes import (
+    Codes,
+    Latent,
+    MetricMatrix,
+    Nodes,
+    Pairs,
+    Points,
+    Scalars,
+    Tangent,
+)
 
 __all__ = ["FieldMetric"]
 
@@ -119,6 +129,10 @@ class FieldMetric(PullbackMetric):
                 found.append(self._squared(image[:, ::step]).clamp(min=0).sqrt())
         shape = points.shape[:-2]
         return tuple(torch.cat(found).reshape(*shape, found[0].shape[-1]) for found in chords)
+
+    def refined_chords(self, points: Points, n_steps: int, refine: Refine) -> RefinedChords:
+        """Measure each time anew, see `Metric.refined_chords`."""
+        return Metric.refined_chords(self, points, n_steps, refine)
 
     def chords_between(self, points: Nodes, pairs: Pairs) -> Tensor:
         """Map each point of a block of pairs once, see `Metric.chords_between`."""

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from pullback.autodiff import gradient, jvp, second_order
 from pullback.metrics.base import EndExpansion, Metric
-from pullback.metrics.midpoint import from_middle
+from pullback.metrics.explicit.midpoint import from_middle
 from pullback.shapes import Latent, MetricMatrix, Points, Scalars, Tangent
 
 __all__ = ["DiagonalMetric"]

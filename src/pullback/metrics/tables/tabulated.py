@@ -71,6 +71,7 @@ class TabulatedMetric(Metric):
         self._spline = spline
         self._margin = margin
         self.errors = errors
+        self._kept: dict[float, float] = {}
         self._edge = Edge(metric, spline, margin)
         self._single: TabulatedMetric | None = None
 
@@ -176,7 +177,9 @@ class TabulatedMetric(Metric):
 
     def error(self, share: float = 0.95) -> float:
         """Return the relative error of v^T M v that this share of the domain keeps to."""
-        return error_kept_by(self.errors, share)
+        if share not in self._kept:
+            self._kept[share] = error_kept_by(self.errors, share)
+        return self._kept[share]
 
     def covers(self, z: Latent) -> Mask:
         """Say which points `(*batch, d)` are read off the table alone."""
