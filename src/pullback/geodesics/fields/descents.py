@@ -11,7 +11,10 @@ from pullback.shapes import Codes, Mask, Points
 __all__ = ["descend"]
 
 _SEGMENTS = 64  # of a way, as many as of the curves that compiled searches start from
-_FARTHEST = 8  # cells that a way may take for each node along all axes; one that turns takes more
+# Places that a descent may visit, at most, in units of the nodes along all axes added up. A step
+# goes half a cell: a way may so be four times as long as the edges of the grid together, and one
+# that turns in circles ends there.
+_FARTHEST = 8
 
 
 def descend(spread: Spread, points: Codes) -> tuple[Points, Mask]:

@@ -10,8 +10,10 @@ from pullback.shapes import Mask, Points, Scalars
 
 __all__ = ["Refined"]
 
-# What the search is told, as of `kernels.room.Settings`: the tolerances of `geodesics.connect` at
-# `rtol` = 1e-4, with twice the nodes a length may change by ten times that.
+# When the compiled search ends: the fields `steps`, `seen` and `excess` of `kernels.room.Settings`.
+# A step of Newton's method may leave 1e-4 of the energy, twice the nodes may change the length by
+# 1e-3 of it, and corrections may leave 1e-7 of the energy: as of `connect` at `rtol` = 1e-4, but
+# that the length may change by ten times as much.
 _STEPS, _SEEN, _EXCESS = 1e-4, 1e-3, 1e-7
 
 

@@ -11,14 +11,21 @@ from pullback.shapes import Codes
 
 __all__ = ["Cone", "Spread", "spread"]
 
-# The march begins from the nodes within this many cells of the point, for n nodes along an axis:
-# half the root of n, eight of 257. There distances are lengths of straight lines, whose error is of
-# third order; a fixed number of cells would leave an error of first order on a constant metric.
+# The march begins from seeds: nodes near the source, to which the distance is taken as the length
+# of the straight line, an error of third order. Of n nodes along an axis those are seeds that lie
+# within this times the root of n, in cells: eight cells where n is 257. A fixed number of cells
+# would leave an error of first order in the step, even where the metric is constant.
 _SEEDS = 0.5
-_LEAST_SEEDS = 2  # cells around the point in which all nodes are such, however the metric changes
-_STRAIGHT = 0.02  # by which share the metric may change the length of such a line, farther out
-# The metric counts as nearly constant where the mean of its d stretches against the one at the
-# source, or of their inverses, is below this. In the half-plane 2 reaches to a third of the height.
+# Cells around the source within which every node is a seed, whatever `_STRAIGHT` says: the march
+# needs neighbours on all sides to begin from.
+_LEAST_SEEDS = 2
+# Farther out a node is a seed only if its line is as long as by the metric at the source, up to
+# this share of it: where the metric changes more, the straight line is not the shortest way.
+_STRAIGHT = 0.02
+# What a step is longer in the metric somewhere than in the metric at the source, squared and on the
+# average over d directions, or the inverse of that: below this the metric counts as nearly
+# constant, and the distance is told as the cone and a rest. In the half-plane 2 reaches about a
+# third of the source's height away.
 _CONSTANT = 2.0
 # Gauss's rule of three points on [0, 1]: places and weights.
 _RULE = ((0.5 - 0.15**0.5, 5 / 18), (0.5, 8 / 18), (0.5 + 0.15**0.5, 5 / 18))
@@ -77,9 +84,10 @@ class Spread(NamedTuple):
     velocity: Tensor
 
     def value_at(self, z: Codes) -> Tensor:
-        """Read u at points of the grid's box `(n, d)`: exactly, if less the cone it is quadratic.
+        """Read u at points of the grid's box `(n, d)`: exactly where u less the cone is quadratic.
 
-        Each node around a point tells u by half of its gradient, which on the average is right.
+        Each node around a point says what u is there, by its own u and half its gradient times the
+        way; the mean of what they say, by their shares of the cell, has no error of second order.
         """
         cells = self.grid.cells(z)
         rest, slope = self._rest(cells, z)

@@ -10,6 +10,7 @@ from pullback.display import as_html, as_line
 from pullback.geodesics.result import through
 from pullback.geodesics.search.graph import LatentGraph
 from pullback.geodesics.search.measure import at_constant_speed, fine_points, measure, resample
+from pullback.geodesics.search.thresholds import THRESHOLDS
 from pullback.geodesics.solvers.newton import Newton
 from pullback.metrics import Metric
 from pullback.shapes import Codes, Points, Scalars, Tangent
@@ -17,10 +18,17 @@ from pullback.shapes import Codes, Points, Scalars, Tangent
 __all__ = ["ShortGeodesics", "search_shortly", "with_ends"]
 
 _BLOCK = 2048  # pairs that are searched at once
-_STARTED = 40  # segments of the curves that are compared as starts
-# Segments of the two levels of a short search, from coarse to fine.
+# Segments of the straight line and of the path on the graph, when the shorter of them is chosen. By
+# judgement: a fourth more than those of the first level.
+_STARTED = 40
+# Segments of the chains of the first level, and of the second, which only curves go on to that were
+# not seen well on the first.
 _LEVELS = (32, 64)
-_SEEN = 1.025  # a curve longer than its chain by more was not seen well, and takes more nodes
+# A curve was not seen well if it is longer than its chain by more than this factor: its nodes may
+# have stepped over something. By judgement, in the ratio of both lengths.
+_SEEN = 1.025
+# Newton's method, until its next step promises less than 1.5 % of the energy: it squares what is
+# left, so that lengths are right to about a thousandth. A Hessian serves for one step only.
 _SOLVER = Newton(tol=1.5e-2, max_steps=7, max_age=1)
 
 
@@ -94,7 +102,7 @@ def search_shortly(
         a, b = point_a[block], point_b[block]
         start = None if initial is None else with_ends(resample(initial[block], _STARTED + 1), a, b)
         if start is None and graph is not None:
-            limit = 1.1 * _rough(metric).chords(_line(metric, a, b)).sum(-1).to(a)
+            limit = THRESHOLDS.detour * _rough(metric).chords(_line(metric, a, b)).sum(-1).to(a)
             start = graph.paths(a, b, _STARTED, limit=limit)
         blocks.append(_search(metric, a, b, start))
     return ShortGeodesics(*(torch.cat(part) for part in zip(*blocks, strict=True)))

@@ -22,33 +22,36 @@ class Thresholds:
     # --- starts: where curves begin, and which are dropped before they cost anything
 
     steady: float = 1e-3
-    """Variation of the speed up to which a straight image is run through evenly.
+    """A line whose image is straight needs no search where its speed varies by no more than this.
 
-    Unit: standard deviation of the speed over its mean. Chosen: by judgement; a line that is as
-    long as the straight line between the images, and even, needs no search."""
+    Unit: standard deviation of the speed over its mean. Chosen: by judgement; no curve is shorter
+    than a straight image, so that all a search could still do is to even out the speed."""
 
     detour: float = 1.1
-    """The longest path that is looked for on the graph.
+    """Paths on the graph that are longer than this are not looked for.
 
-    Unit: of the straight line's length. Chosen: by judgement; in 16 directions a path on a graph
-    is up to 3 % longer than a straight one."""
+    Unit: of the straight line's length. Chosen: by judgement; with edges in 16 directions a path on
+    the graph is up to 3 % longer than the way that it stands for, so that a way which is
+    shorter than the line is hardly missed."""
 
     hopeless: float = 1.15
-    """A start that is longer than the shortest of its pair is dropped.
+    """A start that is so much longer than the shortest of its pair is dropped.
 
     Unit: of the shortest start's length. Chosen: with `arch`, so that a bend is followed where the
     metric is flat; a start that is a tenth longer may win, one that is half as long again does not
     (`tests/geodesics/search/test_starts.py`)."""
 
     on: float = 0.03
-    """A start of about the same length runs on a shorter one, and ends on the same curve.
+    """A start is dropped that runs this near to a shorter one of about the same length.
 
-    Unit: largest gap between the two, in lengths of the curve. Chosen: by judgement."""
+    Unit: largest gap between the two, in lengths of the curve. Chosen: by judgement; both would end
+    on the same curve."""
 
     beside: float = 0.15
-    """The same, of a start that is `clearly` longer: it is pulled to the shorter one from further.
+    """A start is dropped that runs this near to a shorter one and is `clearly` longer.
 
-    Unit: largest gap between the two, in lengths of the curve. Chosen: by judgement."""
+    Unit: largest gap between the two, in lengths of the curve. Chosen: by judgement; what is longer
+    is pulled to the shorter curve from further away, so that this is more than `on`."""
 
     clearly: float = 1.005
     """From which length on a start counts as longer than another one.
@@ -80,13 +83,14 @@ class Thresholds:
     # --- refinement: which curves are followed, and when one has settled
 
     seen: float = 1.1
-    """A curve whose chain is shorter was not seen well: its rivals are kept, though longer.
+    """Where a curve is so much longer than its chain, other curves of its pair are kept too.
 
     Unit: length of the curve over the sum of the chords of its chain. Chosen: by judgement; few
-    nodes step over a wall that the curve between them runs into."""
+    nodes step over a wall that the curve between them runs into. The chain is then too short to be
+    compared with others, and one that now is longer may win."""
 
     tunnelled: float = 1.3
-    """A curve whose chain is shorter still went through a wall between two nodes: begin it anew.
+    """A curve that is so much longer than its chain crosses a wall between two nodes: begin anew.
 
     Unit: length of the curve over the sum of the chords of its chain. Chosen: by judgement; without
     it the walls of `tests/geodesics/search/test_refinement.py` are tunnelled through."""
@@ -114,58 +118,64 @@ class Thresholds:
     (`tests/geodesics/search/test_refinement.py`)."""
 
     rough_tol: float = 1e-3
-    """Promised gain at which a chain is left to the corrections of fourth order that follow.
+    """A solver ends when its next step promises less gain; corrections of fourth order follow.
 
-    Unit: of the energy. Chosen: by judgement; one Newton step, as a correction is, squares it."""
+    Unit: of the energy. Chosen: by judgement; a correction is a step of Newton's method, after
+    which the square of this is left."""
 
     graded_tol: float = 0.05
-    """Promised gain at which a graded chain has converged, in more than `small_dim` dimensions.
+    """A graded chain has converged when the next step of its solver promises less gain.
 
     Unit: of the energy, over `rtol`. Chosen: by runs on RBF decoders of digits with d = 20 and 50,
     where as much remained as was promised; it leaves nearly all of the tolerance to `mismatch`."""
 
     graded_remains: float = 0.5
-    """Estimated excess with which a graded chain is solved again.
+    """A graded chain is solved again where its estimated excess is above this.
 
-    Unit: of `rtol`. Chosen: by judgement; the other half is for `mismatch`."""
+    Unit: of `rtol`. Chosen: by judgement; the other half is left to the error that comes from too
+    few nodes, see `mismatch`."""
 
     graded_finer: float = 0.1
-    """By how much less is promised when it has converged again.
+    """The factor by which `graded_tol` is made smaller each time such a chain is solved again.
 
-    Unit: of the promise before. Chosen: by runs on smooth decoders with d = 128, whose valleys are
-    so flat that 5e-6 was promised where a thousandth was estimated to remain."""
+    Unit: a ratio of promised gains. Chosen: by runs on smooth decoders with d = 128, whose valleys
+    are so flat that 5e-6 was promised where a thousandth was estimated to remain."""
 
     graded_again: int = 3
-    """Times that it is solved again with the same number of nodes.
+    """How many times such a chain is solved again, at most, with the same number of nodes.
 
-    Unit: a count. Chosen: by judgement; with `graded_finer` a thousandth of the promise is left."""
+    Unit: a count. Chosen: by judgement; at the last of them a thousandth of `graded_tol` is asked
+    for."""
 
     krylov: int = 60
-    """Conjugate gradients by which the excess of a chain is estimated in more dimensions.
+    """Steps of conjugate gradients, at most, by which the excess of a graded chain is estimated.
 
     Unit: a count. Chosen: by runs; on digits with d = 10 to 50 ten to thirty were taken."""
 
     krylov_tol: float = 1e-2
-    """What they leave of the correction when they end.
+    """These end when what they have not yet found of the correction is below this.
 
-    Unit: of its squared norm. Chosen: by calculation; the excess then errs by a hundredth."""
+    Unit: of the correction's squared norm. Chosen: by calculation; the excess then errs by a
+    hundredth."""
 
     fine_tol: float = 1e-7
-    """The same in the second solve of a chain that the corrections did not bring home.
+    """A chain that is solved a second time ends when its next step promises less gain.
 
-    Unit: of the energy. Chosen: by judgement."""
+    Unit: of the energy. Chosen: by judgement; these are the chains of which much was left after the
+    corrections, see `remains`, so that `rough_tol` was too rough."""
 
     patience: int = 60
-    """Steps of that second solve.
+    """Steps of the solver, at most, when a chain is solved a second time.
 
     Unit: a count. Chosen: raised from 20 with the estimate of errors where curves swing between
     their nodes (commit 347af7c); the run is not on record."""
 
     mismatch: float = 8.0
-    """By how much more a chain errs than the curve that is laid through its nodes.
+    """How many times less than its chain a curve through the same nodes errs.
 
-    Unit: a ratio of errors. Chosen: by judgement; what measures has at least twice as many points,
-    for which the fourth order would be 16."""
+    Unit: a ratio of errors; what the two lengths differ by is divided by it. Chosen: by judgement;
+    a curve is measured by at least twice as many points, by a formula of fourth order, which would
+    make it 16."""
 
     swinging: float = 0.004
     """Variation of the speed up to which a curve does not swing between its nodes.
@@ -174,7 +184,7 @@ class Thresholds:
     by a share s makes a curve longer by s^2 / 2, here 8e-6."""
 
     uneven: float = 2.5
-    """The same for looser `rtol`: the square of the variation.
+    """The same where `rtol` is above 6e-6, as it is by default: the square of that variation.
 
     Unit: of `rtol`. Chosen: by judgement; s^2 / 2 is then 1.25 `rtol`, of which `mismatch` lets an
     eighth count."""
@@ -242,9 +252,9 @@ class Thresholds:
     Unit: of the H1 norm. Chosen: by judgement; well below `conjugate`."""
 
     corrections: int = 3
-    """Corrections that are taken with one Hessian.
+    """Corrections of a chain, at most: all by the Hessian of the chain before the first of them.
 
-    Unit: a count. Chosen: by judgement."""
+    Unit: a count. Chosen: by judgement; a Hessian costs as much as several gradients."""
 
     largest: float = 0.1
     """The largest correction that still is a small one.
@@ -260,9 +270,10 @@ class Thresholds:
     Unit: of the straight line's length. Chosen: by judgement; ten times the default `rtol`."""
 
     enough: int = 64
-    """Segments of a chain from which on half as many points measure an answer of a table.
+    """Answers of a table on so many segments, or more, are measured by every second point only.
 
-    Unit: segments. Chosen: by judgement; half the points then are still as many as the nodes."""
+    Unit: segments. Chosen: by judgement; the points cost evaluations of the decoder, and half of
+    them still are as many as the nodes."""
 
     inexact: float = 3e-3
     """Difference between a table's length and the exact one from which a table is not trusted.
@@ -377,12 +388,13 @@ class Thresholds:
     Unit: of the energy. Chosen: by judgement; it is `rough_tol`."""
 
     shorter: float = 2e-3
-    """By how much another way is shorter that is worth a search; half of it, to be taken.
+    """Another way is searched with all care where it seems to be shorter by more than this.
 
-    Unit: of the answer's length. Chosen: by judgement; twice the 0.1 % that is promised."""
+    Unit: of the answer's length. Chosen: by judgement; twice the 0.1 % that is promised. After that
+    search it takes the answer's place if it is shorter by half as much."""
 
     another: float = 0.1
-    """How far off the answer another way runs: nearer ones may be the same, not yet relaxed.
+    """Only a curve that runs further off than this counts as another way than the answer.
 
     Unit: largest gap, in diagonals of the box around the answer. Chosen: in place of `distinct`,
     by which copies of the answer that were not yet relaxed counted as rivals (commit b395b4c)."""

@@ -10,10 +10,19 @@ from pullback.metrics.tables.factors import read_matrix, tabulate
 
 __all__ = ["error_kept_by", "fit_spline"]
 
-_FIRST = {1: 128, 2: 64, 3: 16}  # cells along each axis that are tried first
-# The most cells along each axis: 16,384, 262,144 in the plane, 262,144 in space.
+# Cells along each axis that are tried first, by dimension: up to 5,000 evaluations of the
+# metric, from whose error follows how many cells are needed.
+_FIRST = {1: 128, 2: 64, 3: 16}
+# The most cells along each axis, by dimension: 16,384 cells on a line, 262,144 in the plane and in
+# space, as many evaluations of the exact metric. The table then takes up to 15 MB.
 _MOST = {1: 16384, 2: 512, 3: 64}
-_GROWTH = 1.2  # more cells than the order of the error asks for, so that one more try will do
+# The error falls with the fourth power of the number of cells along an axis. This factor takes more
+# of them than that asks for, so that the next try has half of the error that is allowed.
+_GROWTH = 1.2
+# The next try has at least and at most so many times the cells along each axis, whatever the error
+# says: a quarter more, so that few tries do, and four times, so that one bad estimate makes no grid
+# far too fine.
+_LEAST_GROWTH, _MOST_GROWTH = 1.25, 4.0
 # The share of the error bound that derivatives in single precision may add at the worst of the
 # probes. On the common problem they add 4e-7 / 3e-6 / 2e-5 (median, 95 %, largest) where the table
 # is off by 8e-6 / 2e-3 / 1. A larger share would show in lengths, a smaller one ask for twice the
@@ -73,7 +82,7 @@ def fit_spline(
             error = error_kept_by(errors)
             if error <= rtol or n_cells >= _MOST[d]:
                 return spline, errors
-            growth = min(max(_GROWTH * (error / rtol) ** 0.25, 1.25), 4)
+            growth = min(max(_GROWTH * (error / rtol) ** 0.25, _LEAST_GROWTH), _MOST_GROWTH)
             n_cells = min(int(n_cells * growth) + 1, _MOST[d])
 
 

@@ -28,12 +28,21 @@ from pullback.shapes import Codes, Latent, Mask, MetricMatrix, Nodes, Points, Sc
 
 __all__ = ["TabulatedMetric"]
 
-# Random points of the table at which its error against the exact metric is measured.
+# Random points of the table at which its error against the exact metric is measured: the share of
+# the domain that keeps to an error, 95 %, is then known to 0.7 %.
 _PROBES = 1024
-_BEYOND = 512  # points beyond the table that are asked of the exact metric at once
-_CHUNK = 4096  # points evaluated at once: what they gather stays in the cache
-_NEAR = 0.02  # relative error of v^T M v, twice that of lengths, for ways that differ by 1 %
-_BAND = 0.5  # of the margin: there the table passes over into the exact metric
+# Points beyond the table that are asked of the exact metric at once. By judgement: few, for the
+# second derivatives of a decoder are held for all of them.
+_BEYOND = 512
+# Points that are read off the table at once. Each gathers 4^d coefficients of each component, 0.4
+# kB in the plane and 3 kB in space: 1.6 MB and 13 MB, which a processor's cache still holds.
+_CHUNK = 4096
+# A table is near the exact metric, `is_near`, up to this relative error of v^T M v. Lengths then
+# err by half as much, 1 %: ways that differ by more are told apart on the table.
+_NEAR = 0.02
+# The edge, in which the table passes over into the exact metric, as a share of the margin: the half
+# that is farther from the codes. Between the codes and the edge there is as much table alone.
+_BAND = 0.5
 
 
 class TabulatedMetric(Metric):

@@ -21,8 +21,12 @@ from pullback.shapes import Codes, Nodes, Pairs, Points
 
 __all__ = ["LatentGraph"]
 
-_ENTRIES = 8  # nodes that a point is joined to
-_GROUP = 24  # points whose shortest paths are searched together
+# Nodes of the graph, the nearest ones, that a point which is asked about is joined to. By
+# judgement: the nearest alone may lie behind the point, as seen from the other end.
+_ENTRIES = 8
+# Points whose shortest paths SciPy searches in one call. Those with like limits go together, for
+# SciPy takes one limit for all of a call; by judgement, for in larger groups limits differ more.
+_GROUP = 24
 
 
 class LatentGraph:
