@@ -47,7 +47,7 @@ ROOMS = {
         ["ruler"],
     ],
     "manifolds": [
-        ["curvature", "geodesic_space", "reference", "spreading"],
+        ["curvature", "geodesic_space", "logarithm", "reference", "spreading"],
         ["latent_space", "transport"],
         ["voronoi"],
         ["analogy", "decorrelated", "posterior"],

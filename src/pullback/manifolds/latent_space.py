@@ -25,10 +25,10 @@ from pullback.metrics import (
     AmbientMetric,
     Metric,
     PullbackMetric,
-    TabulatedMetric,
     metric_of,
     output_mean,
 )
+from pullback.metrics.tables.kept import kept_table
 from pullback.models import VAE, EnsembleDecoder
 from pullback.models.decoding.preparation import where_to_compute
 from pullback.shapes import Latent, MetricMatrix, Scalars
@@ -425,15 +425,8 @@ class LatentSpace:
         codes = self.data if data is None else check_data("data", data, dim=self.dim)
         assert codes is not None
         codes = codes.detach().to(self._like)
-        if folder is not None and TabulatedMetric.is_saved(folder):
-            table = TabulatedMetric.load(folder, self.metric.exact, device=self.device)
-            if table.error() > rtol or not bool(table.covers(codes).all()):
-                table = TabulatedMetric.build(self.metric.exact, codes, rtol=rtol, margin=margin)
-                table.save(folder)
-        else:
-            table = TabulatedMetric.build(self.metric.exact, codes, rtol=rtol, margin=margin)
-            if folder is not None:
-                table.save(folder)
+        exact, device = self.metric.exact, self.device
+        table = kept_table(exact, codes, folder, rtol=rtol, margin=margin, device=device)
         fast = copy.copy(self)
         fast.metric, fast.dim, fast._graphs = table, table.dim, {}
         fast.data = codes if self.data is None else self.data

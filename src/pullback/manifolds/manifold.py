@@ -20,13 +20,12 @@ from pullback.geodesics import (
     connect,
     differentiable_length,
     refine_sample,
-    refine_velocity,
     shoot,
     warn_of_failures,
 )
-from pullback.geodesics.solvers.multiple_shooting import fit_arcs, n_arcs
 from pullback.manifolds.analogy import Analogy, AttributeVector, analogy, attribute_vector
 from pullback.manifolds.latent_space import LatentSpace
+from pullback.manifolds.logarithm import initial_velocity
 from pullback.manifolds.posterior import GeometryPosterior
 from pullback.manifolds.spreading.balls import GeodesicBall, geodesic_ball
 from pullback.manifolds.spreading.conjugate import conjugate_points
@@ -245,17 +244,8 @@ class Manifold(LatentSpace):
             [0.0, 0.6931]
         """
         a, b = (p.detach() for p in self._broadcast(point_a=point_a, point_b=point_b))
-        result = self.geodesic(a, b, **options)
-        d = a.shape[-1]
-        t = torch.linspace(0, 1, n_arcs(d) + 1).to(a)
-        nodes = (x.reshape(-1, len(t), d) for x in (result.curve.at(t), result.curve.velocity(t)))
-        velocity, status, _ = fit_arcs(self.metric, *nodes)
-        missed = (status != 0).nonzero().squeeze(-1)
-        if len(missed) > 0:  # as where a rough curve leaves the space between its nodes
-            ends = (x.reshape(-1, d)[missed] for x in (a, b, result.curve.velocity(t[:1])))
-            velocity[missed], status[missed], _ = refine_velocity(self.metric, *ends)
-        velocity, status = velocity.reshape(a.shape), status.reshape(a.shape[:-1])
-        lost = status != 0
+        curve = self.geodesic(a, b, **options).curve
+        velocity, lost = initial_velocity(self.metric, curve, a, b)
         if bool(lost.any()):
             warnings.warn(
                 f"{int(lost.sum())} of {lost.numel()} geodesics miss their ends; their velocities "
@@ -263,7 +253,7 @@ class Manifold(LatentSpace):
                 ConvergenceWarning,
                 stacklevel=2,
             )
-        return torch.where(lost.unsqueeze(-1), torch.nan, velocity)
+        return velocity
 
     def pairwise_dist(
         self, points_a: Any, points_b: Any = None, *, method: str = "auto", progress: bool = True
