@@ -10,8 +10,9 @@ from pullback.metrics.ambient.base import (
     Weights,
 )
 from pullback.metrics.ambient.field import FieldMetric
-from pullback.metrics.base import ChordExpansion, EndExpansion, Metric
+from pullback.metrics.base import Metric
 from pullback.metrics.choice import metric_of
+from pullback.metrics.chords import ChordExpansion, EndExpansion
 from pullback.metrics.composite import ScaledMetric, SumMetric
 from pullback.metrics.enriched import with_ambient
 from pullback.metrics.ensemble import DecorrelatedEnergy, EnsembleMetric

@@ -2,14 +2,14 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from pullback import linalg
 from pullback.autodiff import gradient, jvp, second_order
-from pullback.metrics.chords import Refine, RefinedChords, interleaved
+from pullback.metrics.chords import ChordExpansion, EndExpansion, Refine, RefinedChords, interleaved
 from pullback.shapes import (
     Codes,
     Latent,
@@ -22,58 +22,10 @@ from pullback.shapes import (
     Tangent,
 )
 
-__all__ = ["ChordExpansion", "EndExpansion", "Metric"]
+__all__ = ["Metric"]
 
 _BOUNDS = 2**20  # lower bounds that are taken at once, so that memory stays at some megabytes
 _ROUNDING = 1e-7  # by which a lower bound is lowered, as a share: far above double precision's own
-
-
-class ChordExpansion(NamedTuple):
-    """The sum S of squared chords of a chain of nodes, to second order in its interior nodes.
-
-    Attributes:
-        value: S = sum_i |chord_i|^2, shape `(batch,)`.
-        gradient: dS/dz_i, shape `(batch, n, d)` for n interior nodes.
-        diagonal: d^2 S / dz_i^2, shape `(batch, n, d, d)`.
-        off_diagonal: d^2 S / dz_i dz_i+1, shape `(batch, n - 1, d, d)`.
-        metric: M(z_i), or the mean of M in the middle of the two chords that meet there, shape
-            `(batch, n, d, d)`.
-
-    Example:
-        >>> from pullback.metrics import PullbackMetric
-        >>> nodes = torch.tensor([[[0.0], [1.0], [4.0]]])
-        >>> at = PullbackMetric(lambda z: z).expand_chords(nodes)  # S = (z - 0)^2 + (4 - z)^2
-        >>> at.value.item(), at.gradient.item(), at.diagonal.item()
-        (10.0, -4.0, 4.0)
-    """
-
-    value: Tensor
-    gradient: Tensor
-    diagonal: Tensor
-    off_diagonal: Tensor
-    metric: Tensor
-
-
-class EndExpansion(NamedTuple):
-    """Squared chords to second order in both their ends.
-
-    Attributes:
-        value: |chord|^2, shape `(*batch,)`.
-        gradient: by both ends, shape `(*batch, 2 d)`.
-        hessian: by both ends, shape `(*batch, 2 d, 2 d)`.
-        metric: M half-way, shape `(*batch, d, d)`.
-
-    Example:
-        >>> from pullback.metrics import PullbackMetric
-        >>> at = PullbackMetric(lambda z: z).expand_ends(torch.tensor([1.0, 4.0]))  # (4 - 1)^2
-        >>> at.value.item(), at.gradient.tolist()
-        (9.0, [-6.0, 6.0])
-    """
-
-    value: Tensor
-    gradient: Tensor
-    hessian: Tensor
-    metric: Tensor
 
 
 class Metric(ABC):

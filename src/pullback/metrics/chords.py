@@ -1,4 +1,4 @@
-"""Chords between points of a curve: of several steps, by few points and by more."""
+"""Chords between points of a curve: of several steps, by few points or more, to second order."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -8,7 +8,15 @@ from torch import Tensor
 
 from pullback.shapes import Ambient, Points, Scalars
 
-__all__ = ["Refine", "RefinedChords", "halved_chords", "image_chords", "interleaved"]
+__all__ = [
+    "ChordExpansion",
+    "EndExpansion",
+    "Refine",
+    "RefinedChords",
+    "halved_chords",
+    "image_chords",
+    "interleaved",
+]
 
 
 Refine = Callable[[tuple[Tensor, ...], slice | Tensor], tuple[Tensor, Points]]
@@ -84,6 +92,54 @@ class RefinedChords(NamedTuple):
             torch.cat([self.rows[kept], rows[others.rows]]),
             tuple(map(torch.cat, zip(*both, strict=True))),
         )
+
+
+class ChordExpansion(NamedTuple):
+    """The sum S of squared chords of a chain of nodes, to second order in its interior nodes.
+
+    Attributes:
+        value: S = sum_i |chord_i|^2, shape `(batch,)`.
+        gradient: dS/dz_i, shape `(batch, n, d)` for n interior nodes.
+        diagonal: d^2 S / dz_i^2, shape `(batch, n, d, d)`.
+        off_diagonal: d^2 S / dz_i dz_i+1, shape `(batch, n - 1, d, d)`.
+        metric: M(z_i), or the mean of M in the middle of the two chords that meet there, shape
+            `(batch, n, d, d)`.
+
+    Example:
+        >>> from pullback.metrics import PullbackMetric
+        >>> nodes = torch.tensor([[[0.0], [1.0], [4.0]]])
+        >>> at = PullbackMetric(lambda z: z).expand_chords(nodes)  # S = (z - 0)^2 + (4 - z)^2
+        >>> at.value.item(), at.gradient.item(), at.diagonal.item()
+        (10.0, -4.0, 4.0)
+    """
+
+    value: Tensor
+    gradient: Tensor
+    diagonal: Tensor
+    off_diagonal: Tensor
+    metric: Tensor
+
+
+class EndExpansion(NamedTuple):
+    """Squared chords to second order in both their ends.
+
+    Attributes:
+        value: |chord|^2, shape `(*batch,)`.
+        gradient: by both ends, shape `(*batch, 2 d)`.
+        hessian: by both ends, shape `(*batch, 2 d, 2 d)`.
+        metric: M half-way, shape `(*batch, d, d)`.
+
+    Example:
+        >>> from pullback.metrics import PullbackMetric
+        >>> at = PullbackMetric(lambda z: z).expand_ends(torch.tensor([1.0, 4.0]))  # (4 - 1)^2
+        >>> at.value.item(), at.gradient.tolist()
+        (9.0, [-6.0, 6.0])
+    """
+
+    value: Tensor
+    gradient: Tensor
+    hessian: Tensor
+    metric: Tensor
 
 
 def image_chords(image: Ambient, steps: Sequence[int]) -> tuple[Tensor, ...]:

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from pullback.errors import InvalidParameterError, check_number
-from pullback.metrics.base import ChordExpansion, EndExpansion, Metric
+from pullback.metrics.base import Metric
+from pullback.metrics.chords import ChordExpansion, EndExpansion
 from pullback.shapes import (
     Codes,
     Latent,

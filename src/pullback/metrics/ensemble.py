@@ -8,7 +8,8 @@ from torch import Tensor
 
 from pullback.autodiff import gradient, second_order
 from pullback.errors import InvalidParameterError
-from pullback.metrics.base import ChordExpansion, Metric
+from pullback.metrics.base import Metric
+from pullback.metrics.chords import ChordExpansion
 from pullback.metrics.composite import SumMetric
 from pullback.metrics.pullback import PullbackMetric
 from pullback.shapes import Latent, MetricMatrix, Points, Scalars

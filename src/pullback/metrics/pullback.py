@@ -10,8 +10,14 @@ from torch import Tensor, nn
 
 from pullback import linalg
 from pullback.autodiff import Map, SmoothMap, differentiable, unvalidated_distributions
-from pullback.metrics.base import ChordExpansion, Metric
-from pullback.metrics.chords import Refine, RefinedChords, halved_chords, image_chords
+from pullback.metrics.base import Metric
+from pullback.metrics.chords import (
+    ChordExpansion,
+    Refine,
+    RefinedChords,
+    halved_chords,
+    image_chords,
+)
 from pullback.metrics.immersions import immersion as immersion_of
 from pullback.models.decoding.copying import cast_module, copy_module
 from pullback.models.decoding.door import check_map, probes

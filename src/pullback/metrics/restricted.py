@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from pullback.errors import InvalidParameterError, check_points
-from pullback.metrics.base import ChordExpansion, Metric
+from pullback.metrics.base import Metric
+from pullback.metrics.chords import ChordExpansion
 from pullback.shapes import (
     Ambient,
     Codes,

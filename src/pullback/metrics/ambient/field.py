@@ -10,8 +10,8 @@ from pullback import linalg
 from pullback.autodiff import Map, differentiable, gradient, jacobian, jvp, second_order
 from pullback.errors import InvalidParameterError
 from pullback.metrics.ambient.base import AmbientMetric
-from pullback.metrics.base import ChordExpansion, Metric
-from pullback.metrics.chords import Refine, RefinedChords
+from pullback.metrics.base import Metric
+from pullback.metrics.chords import ChordExpansion, Refine, RefinedChords
 from pullback.metrics.pullback import PullbackMetric
 from pullback.shapes import (
     Codes,

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from pullback.autodiff import gradient, jvp, second_order
-from pullback.metrics.base import EndExpansion, Metric
+from pullback.metrics.base import Metric
+from pullback.metrics.chords import EndExpansion
 from pullback.metrics.explicit.midpoint import from_middle
 from pullback.shapes import Latent, MetricMatrix, Points, Scalars, Tangent
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from pullback.metrics.base import EndExpansion
+from pullback.metrics.chords import EndExpansion
 from pullback.shapes import Latent, MetricMatrix, Scalars, Tangent
 
 __all__ = ["from_middle"]

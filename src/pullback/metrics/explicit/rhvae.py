@@ -8,7 +8,8 @@ from torch import Tensor
 from pullback import linalg
 from pullback.autodiff import gradient, jvp, second_order
 from pullback.errors import InvalidParameterError, check_data, check_number, check_points
-from pullback.metrics.base import EndExpansion, Metric
+from pullback.metrics.base import Metric
+from pullback.metrics.chords import EndExpansion
 from pullback.metrics.explicit.midpoint import from_middle
 from pullback.shapes import Latent, MetricMatrix, Scalars, Tangent
 

@@ -16,7 +16,8 @@ from pullback.errors import (
     check_number,
     check_path,
 )
-from pullback.metrics.base import EndExpansion, Metric
+from pullback.metrics.base import Metric
+from pullback.metrics.chords import EndExpansion
 from pullback.metrics.tables.bspline import BSpline
 from pullback.metrics.tables.chain_derivatives import FEWEST_NODES, derivatives_of_chains
 from pullback.metrics.tables.edge import Edge
