@@ -100,12 +100,17 @@ def test_chains_are_expanded_and_solved_as_by_pytorch_and_numpy(d):
 def test_paths_on_the_coarse_grid_are_those_of_scipy():
     search = table_search(half_plane_table())
     a = torch.tensor([[-0.8, 0.9], [0.3, 2.0]], dtype=torch.float64)
-    search.find(a, -a + torch.tensor([0.0, 3.0]).double())
+    b = -a + torch.tensor([0.0, 3.0]).double()
+    search.find(a, b)
     (_, _, _, stride, offset, length), known = search._grid, search._known
     u, o = np.isfinite(length).nonzero()
     graph = csr_array((length[u, o], (u, u + (offset * stride).sum(-1)[o])), [len(length)] * 2)
     rows = known.nonzero()[0]
-    assert 4 <= len(rows) <= 8  # around both points, and no others
+    # Around the first points and nearest to the second ones, and no others.
+    low, step = (np.array(part) for part in search._grid[:2])
+    near = np.rint((b.numpy() - low) / step).astype(int) @ np.array(stride)
+    around = np.concatenate([room._around(a.numpy(), search._grid).ravel(), near])
+    assert rows.tolist() == np.unique(around).tolist()
     np.testing.assert_allclose(search._paths[0][rows], dijkstra(graph, indices=rows), rtol=1e-6)
 
 

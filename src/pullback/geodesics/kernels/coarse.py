@@ -9,10 +9,18 @@ from pullback.geodesics.kernels.chains import chord, copied
 from pullback.geodesics.kernels.compiled import kernel, part
 from pullback.geodesics.kernels.forms import new_form
 
-__all__ = ["Grid", "Paths", "measured_edges", "new_paths", "rows_from", "shortest_path"]
+__all__ = [
+    "Grid",
+    "Paths",
+    "measured_edges",
+    "new_paths",
+    "path_by",
+    "rows_from",
+    "shortest_path",
+]
 
-_CHORDS = 4  # that measure an edge of the grid
-_NEAR_CHORDS = 2  # that measure the way from a point to a corner of its cell, half an edge long
+_CHORDS = 8  # that measure an edge of the grid
+_NEAR_CHORDS = 4  # that measure the way from a point to a corner of its cell, half an edge long
 _ROUNDINGS = 16  # passes that round the corners of a path, each by a quarter of both neighbours
 
 
@@ -160,7 +168,7 @@ def _rise(heap, place, distance, node, at):
 @kernel
 def new_paths(grid, m):
     """Make room to follow paths on a grid, by curves of m segments."""
-    d, n = len(grid.low), len(grid.length) + 2
+    d, n = len(grid.low), 2 * len(grid.length) + 2
     corners = 2**d
     return _Route(
         np.empty((n, d)),
@@ -168,7 +176,7 @@ def new_paths(grid, m):
         np.empty((m + 1, d)),
         np.empty((2, corners), np.int64),
         np.empty((2, corners)),
-        np.empty((3, d)),
+        np.empty((4, d)),
     )
 
 
@@ -182,11 +190,13 @@ def _corners(C, table, grid, point, side, route, f):
             cell = min(max(int((point[a] - grid.low[a]) / grid.step[a]), 0), grid.size[a] - 2)
             at = cell + (c >> a & 1)
             node += at * grid.stride[a]
-            ends[0, a], ends[2, a] = point[a], grid.low[a] + at * grid.step[a]
-            ends[1, a] = 0.5 * (ends[0, a] + ends[2, a])
+            ends[2, a], ends[3, a] = point[a], grid.low[a] + at * grid.step[a]
         route.corner[side, c], route.way[side, c] = node, 0.0
         for k in range(_NEAR_CHORDS):
-            q = chord(C, table, ends, k, ends, k + 1, 0, f)
+            for a in range(d):
+                step = (ends[3, a] - ends[2, a]) / _NEAR_CHORDS
+                ends[0, a], ends[1, a] = ends[2, a] + k * step, ends[2, a] + (k + 1) * step
+            q = chord(C, table, ends, 0, ends, 1, 0, f)
             route.way[side, c] += math.sqrt(q)
 
 
@@ -194,7 +204,7 @@ def _corners(C, table, grid, point, side, route, f):
 def shortest_path(C, table, grid, paths, a, b, curve, m, route, f):
     """Fill in a curve of m segments along the shortest path from a to b, its corners rounded.
 
-    The rows of the nodes around a must be known.
+    The rows of the nodes around a must be known. Returns the first node of the path.
     """
     _corners(C, table, grid, a, 0, route, f)
     _corners(C, table, grid, b, 1, route, f)
@@ -205,31 +215,53 @@ def shortest_path(C, table, grid, paths, a, b, curve, m, route, f):
             length = route.way[0, k] + paths.distance[u, v] + route.way[1, j]
             if length < best:
                 best, first, last = length, u, v
-    n = _trace(grid, paths, a, b, first, last, route.points)
-    _resample(route.points, n, curve, m, route.position)
-    _round_corners(curve, m, route.rounded)
-    return best
+    _placed(b, route.points, 0)
+    n = _traced(grid, paths, last, first, route.points, 1)
+    _placed(a, route.points, n)
+    _drawn(route, n + 1, curve, m)
+    return first
 
 
-@part
-def _trace(grid, paths, a, b, first, last, points):
-    """Fill in the points of the path from a by the nodes `first` to `last` to b; return how many.
+@kernel
+def path_by(grid, paths, a, b, first, last, v, curve, m, route):
+    """Fill in a curve of m segments from a to b by the nodes `first`, v and `last`.
 
-    Backwards, as the rows of `previous` lead.
+    The rows of `first` and `last` must be known.
     """
-    d, n, u = len(grid.low), 1, last
-    for k in range(d):
-        points[0, k] = b[k]
+    points = route.points
+    n = _traced(grid, paths, v, last, points, 1)
+    for k in range(1, n // 2 + 1):  # as it leads from b
+        for i in range(len(grid.low)):
+            points[k, i], points[n - k, i] = points[n - k, i], points[k, i]
+    n = _traced(grid, paths, v, first, points, n - 1)
+    _placed(b, points, 0)
+    _placed(a, points, n)
+    _drawn(route, n + 1, curve, m)
+
+
+@kernel
+def _placed(point, points, n):
+    for k in range(len(point)):
+        points[n, k] = point[k]
+
+
+@kernel
+def _traced(grid, paths, u, source, points, n):
+    """Put the nodes from u back to a source into points from the n-th on; return where they end."""
     while True:
-        for k in range(d):
+        for k in range(len(grid.low)):
             points[n, k] = grid.low[k] + u // grid.stride[k] % grid.size[k] * grid.step[k]
         n += 1
-        if u == first:
-            break
-        u = int(paths.previous[first, u])
-    for k in range(d):
-        points[n, k] = a[k]
-    return n + 1
+        if u == source:
+            return n
+        u = int(paths.previous[source, u])
+
+
+@kernel
+def _drawn(route, n, curve, m):
+    """Draw a curve through n points, from the last of them on."""
+    _resample(route.points, n, curve, m, route.position)
+    _round_corners(curve, m, route.rounded)
 
 
 @part

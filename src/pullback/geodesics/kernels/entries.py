@@ -11,11 +11,13 @@ from pullback.geodesics.kernels.coarse import (
     Paths,
     measured_edges,
     new_paths,
+    path_by,
     rows_from,
     shortest_path,
 )
 from pullback.geodesics.kernels.compiled import entry, sources
-from pullback.geodesics.kernels.pairs import solve_pair, straight_start
+from pullback.geodesics.kernels.detours import find_detours, new_detours
+from pullback.geodesics.kernels.pairs import is_apart, solve_pair, straight_start
 from pullback.geodesics.kernels.room import STARTED, Answer, Settings, new_room
 from pullback.geodesics.kernels.splines import Table
 
@@ -52,21 +54,33 @@ def _entries(source: str) -> Entries:
         rows_from(Grid(*grid), rows, Paths(*paths))
 
     @entry
-    def search(C, table, grid, paths, ends, n_starts, settings, answers):
-        """Search the geodesics between pairs of `ends`, shape `(pairs, 2, d)`."""
+    def search(C, table, grid, paths, ends, last, n_starts, settings, answers):
+        """Search the geodesics between pairs of `ends`, shape `(pairs, 2, d)`.
+
+        The nodes nearest to their second points are `last`, shape `(pairs,)`.
+        """
         source  # noqa: B018
         table, grid, paths = Table(*table), Grid(*grid), Paths(*paths)
         nodes, numbers, counts = answers
-        room, route = new_room(table), new_paths(grid, STARTED)
+        room, route, detours = new_room(table), new_paths(grid, STARTED), new_detours(grid)
         for p in range(len(ends)):
-            a, b = ends[p, 0], ends[p, 1]
+            a, b, n = ends[p, 0], ends[p, 1], 1
             straight_start(a, b, room.starts[0])
             if n_starts > 1:
-                shortest_path(
+                first = shortest_path(
                     C, table, grid, paths, a, b, room.starts[1], STARTED, route, room.form
                 )
+                found = find_detours(grid, paths, first, last[p], detours)
+                n = 2
+                for k in range(found):
+                    if n < n_starts:
+                        v = detours.found[k]
+                        path_by(
+                            grid, paths, a, b, first, last[p], v, room.starts[n], STARTED, route
+                        )
+                        n += is_apart(C, table, room.starts, n, room.form)
             answer = Answer(nodes[p], numbers[p], counts[p])
-            solve_pair(C, table, n_starts, Settings(*settings), room, answer)
+            solve_pair(C, table, n, Settings(*settings), room, answer)
 
     return Entries(measure_edges, trace_rows, search)
 

@@ -13,7 +13,7 @@ from pullback.geodesics.kernels.chains import (
 from pullback.geodesics.kernels.compiled import kernel, part
 from pullback.geodesics.kernels.newton import relax
 
-__all__ = ["solve_pair", "straight_start"]
+__all__ = ["is_apart", "solve_pair", "straight_start"]
 
 # On the coarse chain a search ends when the next step promises to lower the energy by less than
 # this share: the finer chains go on from there. As `Thresholds.rough_tol` without kernels.
@@ -24,6 +24,7 @@ _ROUGH_DAMPING, _FINE_DAMPING = 1e-2, 1e-3
 _STEPS = 40  # of Newton's method on one chain: four times what nearly all take
 _HOPELESS = 1.15  # a start that is longer than another by more hardly ends on the shorter curve
 _BESIDE = 0.03  # of its length, within which a start runs beside the shortest, and ends as it does
+_ASIDE = 0.1  # of its length, by which a detour leads aside of the path that it is another way to
 _TUNNELLED = 1.2  # a curve longer than its chain by more stepped over a wall: more nodes, again
 _CLOSE = 1.01  # a rival that is longer by less may still turn out to be the shorter one
 _DISTINCT = 0.02  # of the extent, within which two curves are one
@@ -37,6 +38,17 @@ def straight_start(a, b, curve):
         for i in range(m):
             curve[i, k] = a[k] + i / m * (b[k] - a[k])
         curve[m, k] = b[k]
+
+
+@kernel
+def is_apart(C, table, starts, s, f):
+    """Say whether a start from a grid runs apart from the others from there, as 1 or 0."""
+    n = starts.shape[1] - 1
+    _, length = energy_and_length(C, table, starts[s], n, f)
+    for k in range(1, s):
+        if _runs_beside(C, table, starts[s], starts[k], n, _ASIDE * length, f):
+            return 0
+    return 1
 
 
 @part
@@ -54,80 +66,95 @@ def solve_pair(C, table, n_starts, settings, room, answer):
     numbers[5] = lengths[0]
     if not (math.isfinite(lengths[shortest]) and lengths[shortest] > 0):
         return
-    best, second, segments = _relaxed_starts(C, table, n_starts, shortest, settings, room, answer)
-    if best < 0:
+    _choose(C, table, n_starts, lengths, settings.coarsest, room)
+    _relax_starts(C, table, n_starts, settings, room, answer)
+    best = room.leader[_smallest(lengths, n_starts)]
+    if not (best >= 0 and math.isfinite(lengths[best])):
         return
+    rival = _rival(n_starts, best, lengths, room)
+    if rival >= 0:
+        numbers[6] = lengths[rival]
     counts[2] = best
-    _refine(C, table, room.chains[best], segments[best], settings, room, answer)
-    if second >= 0 and lengths[second] <= _CLOSE * lengths[best]:
-        _refine_rival(C, table, second, segments[second], settings, room, answer)
+    rough = lengths[best]
+    _refine(C, table, room.chains[best], room.segments[best], settings, room, answer)
+    room.segments[best] = counts[0]
+    for _ in range(n_starts - 1):
+        room.leader[best] = -1  # it has been refined
+        rival = _rival(n_starts, counts[2], lengths, room)
+        if rival < 0 or not (counts[3] == 0 or lengths[rival] <= max(_CLOSE * rough, numbers[0])):
+            return
+        _refine_rival(C, table, rival, settings, room, answer)
+        best = rival
 
 
 @kernel
 def _smallest(values, n):
     least = 0
     for k in range(n):
-        if values[k] < values[least]:
+        if values[k] < values[least] or math.isnan(values[least]):
             least = k
     return least
 
 
 @part
-def _relaxed_starts(C, table, n_starts, shortest, settings, room, answer):
-    """Relax the starts on few nodes; return the best, its rival if there is one, and the nodes."""
-    lengths, coarsest, finest = answer.numbers[7:], settings.coarsest, settings.finest
-    segments = (coarsest, coarsest)
-    beside = other = -1
-    if n_starts > 1:
-        other = 1 - shortest
-        if not lengths[other] <= _HOPELESS * lengths[shortest]:
-            other = -1
-        elif _runs_beside(
-            C,
-            table,
-            room.chains[other],
-            room.chains[shortest],
-            coarsest,
-            lengths[shortest],
-            room.form,
-        ):
-            beside, other = other, -1
-    first_length, first = _relax_start(C, table, shortest, coarsest, finest, room, answer)
-    second_length, second = math.nan, coarsest
-    if other >= 0:
-        second_length, second = _relax_start(C, table, other, coarsest, finest, room, answer)
+def _choose(C, table, n_starts, lengths, n, room):
+    """Say which starts are followed, and which run beside a shorter one or are without hope."""
+    leader = room.leader
     for s in range(n_starts):
-        lengths[s] = math.nan
-    lengths[shortest] = first_length
-    if beside >= 0:
-        lengths[beside] = first_length
-    if other >= 0:
-        lengths[other] = second_length
-    segments = (first, second) if shortest == 0 else (second, first)
-    best, rival = shortest, other
-    if other >= 0 and (second_length < first_length or not math.isfinite(first_length)):
-        best, rival = other, shortest
-    if not math.isfinite(lengths[best]):
-        return -1, -1, segments
-    if rival >= 0:
-        if _apart(room.chains[rival], segments[rival], room.chains[best], segments[best]):
-            answer.numbers[6] = lengths[rival]
-        else:
-            rival = -1
-    return best, rival, segments
+        leader[s] = -2
+    shortest = _smallest(lengths, n_starts)
+    near = _BESIDE * lengths[shortest]
+    for _ in range(n_starts):
+        s = -1
+        for k in range(n_starts):
+            if leader[k] == -2 and (s < 0 or lengths[k] < lengths[s]):
+                s = k
+        leader[s] = s if lengths[s] <= _HOPELESS * lengths[shortest] else -1
+        for k in range(n_starts):
+            followed = leader[s] == s and k != s and leader[k] == k and lengths[k] <= lengths[s]
+            if followed and _runs_beside(
+                C, table, room.chains[s], room.chains[k], n, near, room.form
+            ):
+                leader[s] = k
 
 
 @part
-def _runs_beside(C, table, chain, other, n, length, f):
-    """Say whether a curve of n segments runs beside another, as the metric measures."""
-    limit = (_BESIDE * length) ** 2
+def _relax_starts(C, table, n_starts, settings, room, answer):
+    """Relax the starts that are followed on few nodes, and fill in their lengths."""
+    lengths, coarsest, finest = answer.numbers[7:], settings.coarsest, settings.finest
+    for s in range(n_starts):
+        lengths[s] = math.nan
+        if room.leader[s] == s:
+            lengths[s], room.segments[s] = _relax_start(C, table, s, coarsest, finest, room, answer)
+    for s in range(n_starts):
+        if room.leader[s] >= 0:
+            lengths[s] = lengths[room.leader[s]]
+
+
+@kernel
+def _rival(n_starts, best, lengths, room):
+    """Return the shortest other curve that a start led to, or -1."""
+    rival = -1
+    for s in range(n_starts):
+        if room.leader[s] != s or s == best or not math.isfinite(lengths[s]):
+            continue
+        if rival >= 0 and lengths[s] >= lengths[rival]:
+            continue
+        if _apart(room.chains[s], room.segments[s], room.chains[best], room.segments[best]):
+            rival = s
+    return rival
+
+
+@kernel
+def _runs_beside(C, table, chain, other, n, limit, f):
+    """Say whether a curve of n segments runs within a distance beside another."""
     for i in range(2, n, 2):  # noqa: SIM110 - numba has no generators
-        if chord(C, table, chain, i, other, i, 0, f) > limit:
+        if chord(C, table, chain, i, other, i, 0, f) > limit * limit:
             return False
     return True
 
 
-@part
+@kernel
 def _apart(chain, n, other, m):
     """Say whether two curves run apart, by more than a share of the extent of the other."""
     gap = extent = 0.0
@@ -191,18 +218,18 @@ def _is_settled(settings, numbers):
     return numbers[1] <= settings.steps and numbers[3] <= 0.1
 
 
-@part
-def _refine_rival(C, table, rival, n, settings, room, answer):
-    """Refine a second curve that is about as long, and keep the shorter one."""
-    fine = room.chains[1 - rival]
+@kernel
+def _refine_rival(C, table, rival, settings, room, answer):
+    """Refine another curve that may turn out to be the shorter one, and keep that."""
     numbers, counts = answer.numbers, answer.counts
     kept = (numbers[0], numbers[1], numbers[2], numbers[3], numbers[4])
-    segments, start, done = counts[0], counts[2], counts[3]
-    _refine(C, table, room.chains[rival], n, settings, room, answer)
+    segments, best, done = counts[0], counts[2], counts[3]
+    _refine(C, table, room.chains[rival], room.segments[rival], settings, room, answer)
+    room.segments[rival] = counts[0]
     if counts[3] == 1 and (done == 0 or numbers[0] < kept[0]):
         counts[2] = rival
         return
     for k in range(5):
         numbers[k] = kept[k]
-    counts[0], counts[2], counts[3] = segments, start, done
-    copied(fine, answer.nodes, segments)
+    counts[0], counts[2], counts[3] = segments, best, done
+    copied(room.chains[best], answer.nodes, segments)

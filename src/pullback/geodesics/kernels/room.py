@@ -5,13 +5,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pullback.geodesics.kernels.compiled import kernel
+from pullback.geodesics.kernels.detours import N_DETOURS
 from pullback.geodesics.kernels.forms import new_form
 from pullback.geodesics.kernels.newton import Work, new_work
 
 __all__ = ["FINEST", "N_STARTS", "STARTED", "Answer", "Room", "Settings", "new_room"]
 
-N_STARTS = 2
-"""The straight line, and the path on the coarse grid."""
+N_STARTS = 2 + N_DETOURS
+"""The straight line, the path on the coarse grid, and a detour from it where there is one."""
 STARTED = 64
 """Segments of the curves that a search starts from."""
 FINEST = 256
@@ -57,6 +58,8 @@ class Room(NamedTuple):
     Attributes:
         starts: curves to start from, shape `(starts, STARTED + 1, d)`.
         chains: a chain of each start, shape `(starts, 2 FINEST + 1, d)`.
+        segments: how many each chain has, shape `(starts,)`.
+        leader: the start that each runs beside, or itself, or -1 without hope, shape `(starts,)`.
         fine: a chain with more nodes, or the one before a correction, shape `(2 FINEST + 1, d)`.
         position: places along a curve.
         force: the gradient of the energy, shape `(FINEST, d)`.
@@ -66,6 +69,8 @@ class Room(NamedTuple):
 
     starts: Any
     chains: Any
+    segments: Any
+    leader: Any
     fine: Any
     position: Any
     force: Any
@@ -80,6 +85,8 @@ def new_room(table):
     return Room(
         np.zeros((N_STARTS, STARTED + 1, d)),
         np.zeros((N_STARTS, most, d)),
+        np.zeros(N_STARTS, np.int64),
+        np.zeros(N_STARTS, np.int64),
         np.zeros((most, d)),
         np.zeros(most),
         np.zeros((FINEST, d)),
