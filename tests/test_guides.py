@@ -209,6 +209,8 @@ def test_what_was_followed_is_taken_back(name, tmp_path):
     ours = [(more, path) for more, path in blocks if path.startswith("src/")]
     for more, path in ours:
         importlib.import_module(name_of(path) if more else name_of(path).rpartition(".")[0])
+    from pullback import Manifold, testing  # noqa: F401 - what tests of guides load for good
+
     before = state()
     with following(name, tmp_path):
         assert state() != before
