@@ -15,20 +15,23 @@ __all__ = ["METHODS", "Ruler", "build_graph"]
 METHODS = ("auto", "graph", "newton", "table")
 """How distances can be measured."""
 
-# Pairs from which on speed comes before accuracy. Of a VAE of 784 pixels a table took 1 s to make
-# and a careful search 30 ms a pair on one core: 2000 pairs take a minute with care, right to 1e-6,
-# and 2 s on a table, right to 2e-3. 64 points have 2016 pairs.
+# Pairs from which on `"auto"` makes a table, that is, prefers speed to accuracy. For a VAE of 784
+# pixels it took 1 s to make one, and a careful search 30 ms a pair on one core: 2000 pairs take a
+# minute with care, right to 1e-6, and 2 s on a table, right to 2e-3. 64 points have 2016 pairs.
 _MANY = 2000
-_CHEAP_RESOLUTION = 96  # nodes along each axis of the plane where edges cost little; else 64
+# Nodes of a graph along each axis of the plane, where the metric is cheap; else `LatentGraph.build`
+# takes 64. By judgement: more than twice the nodes, whose edges cost little on a table.
+_CHEAP_RESOLUTION = 96
 
 
 class Ruler:
     """Measures from any points to given ones: the one policy of all who ask for many distances.
 
     Searches start from the straight line and from a graph over the given points and the data, which
-    is made once: a distance does not depend on what else is measured with it. But where 440 or more
-    points of the plane are measured from one, on a table, geodesics start from the ways down a
-    distance field: these are the same but where the other search missed a shorter way.
+    is made once: a distance does not depend on what else is measured with it. There is one
+    exception, for speed: from a point of the plane to 440 others or more, on a table, searches
+    start from the ways down a distance field instead. Both find the same geodesics, but where the
+    search from the line and the graph misses a shorter one.
 
     `"auto"` is short searches on the metric itself where it is cheap, as a table is; and on a table
     that is made here where there are many pairs, d <= 3 and the metric is finite all around the
@@ -39,8 +42,8 @@ class Ruler:
         Z: the given points, shape `(n, d)`.
         method: `"newton"` solves every pair as `Manifold.dist` does; `"table"` (d <= 3) makes a
             table of the metric, unless it is cheap, and takes a short search on it, right to about
-            0.2 %, or of two ways of nearly the same length the longer; `"graph"` takes shortest
-            paths on the graph, a few per cent longer for d <= 2; `"auto"` see above.
+            0.2 %; where two ways are nearly as long it may measure the longer; `"graph"` takes
+            shortest paths on the graph, a few per cent longer for d <= 2; `"auto"` see above.
         data: more points that the graph and the table shall cover, shape `(m, d)`.
         n_pairs: how many pairs are to be measured; None for those between the given points.
 

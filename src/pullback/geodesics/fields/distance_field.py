@@ -34,7 +34,9 @@ __all__ = ["DistanceField"]
 # 0.33 % and 1.7 %. In space 64 take 2 s, and 32 take 0.2 s.
 _CELLS = {1: 1024, 2: 256, 3: 64}
 _BLOCK = 1024  # ways that are refined at once: their nodes take ten megabytes
-_FEWEST = 8  # fewer cells than these hold no march worth its name
+# The fewest cells along each axis. By judgement: with fewer, most nodes are seeds that a march only
+# begins from.
+_FEWEST = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +53,7 @@ class DistanceField:
     It is the cheap way from one point to thousands, and to pictures. For more than three digits let
     the ways down become geodesics, by `to(points, refined=True)`. Of 3992 pairs of codes of digits,
     whose metric spans five decades, these were more than 0.1 % too long in 15, and geodesics that
-    compiled searches find from a straight line and a coarse path in 116: the field has seen all
+    compiled searches find from a straight line and a coarse path in 116: the field compares all
     ways. `Manifold.pairwise` so takes fields where there are many targets to a source. Within some
     cells of the edge distances may be too long: ways and neighbours beyond it are not seen.
 

@@ -77,7 +77,8 @@ def search_shortly(
     """Search geodesics from each a to its b, by a few Newton steps on few nodes.
 
     Of the straight line and the shortest path on the graph, or the given curve, the shorter is
-    followed; only what was not seen well takes more nodes. There is no certificate.
+    followed; only curves that are longer than their chains, and so may have something between two
+    nodes, take more of them. There is no certificate.
 
     Args:
         metric: the metric, best one that is cheap to evaluate, such as a table.
