@@ -18,6 +18,9 @@ _STALE = 0.5
 # The same share, below which they are drawn anew before a mixture counts as converged: the
 # normalising constants that are told belong to fresh draws.
 _NEAR = 0.98
+# They are also drawn anew where the variance has grown by this factor in some direction, which is
+# well before they cease to be trusted (`land_component._WIDEST`). Set by judgement.
+_WIDER = 1.2
 
 
 class Mixture(NamedTuple):
@@ -29,6 +32,8 @@ class Mixture(NamedTuple):
         history: the mean log-likelihood of the data before the first turn and after each.
         renewed: the turns, from 1, after which draws were renewed.
         converged: whether the tolerance was met.
+        lost: whether it stopped as a covariance had grown past all that geodesics can be followed
+            to, see `Component.renew`.
         log_prob: log pi_k p_k(z_i) at the end, shape `(K, n)`.
 
     Example:
@@ -41,6 +46,7 @@ class Mixture(NamedTuple):
     history: list[float]
     renewed: list[int]
     converged: bool
+    lost: bool
     log_prob: Tensor
 
 
@@ -84,8 +90,8 @@ def fit_mixture(
     log_prob = _log_prob(components, weights)
     before = _mean(log_prob, sample_weight)
     history, renewed = [before], list[int]()
-    careful = converged = False
-    while len(history) <= max_iter and not converged:
+    careful = converged = lost = False
+    while len(history) <= max_iter and not (converged or lost):
         share = responsibilities(log_prob) * sample_weight
         weights = share.sum(-1) / share.sum()
         for component, own in zip(components, share, strict=True):
@@ -94,12 +100,16 @@ def fit_mixture(
         history.append(_mean(log_prob, sample_weight))
         little = history[-1] - before < tol
         converged = little and careful and all(part.freshness() > _NEAR for part in components)
-        if not converged and _renew(components, every=little):
+        stale = [] if converged else _stale(components, every=little)
+        if stale:
+            lost = not all(component.renew() for component in stale)
             renewed.append(len(history) - 1)
             log_prob = _log_prob(components, weights)
+        if lost:
+            history[-1] = _mean(log_prob, sample_weight)
         before = _mean(log_prob, sample_weight)
         careful = careful or little
-    return Mixture(components, weights, history, renewed, converged, log_prob)
+    return Mixture(components, weights, history, renewed, converged, lost, log_prob)
 
 
 def responsibilities(log_prob: Tensor) -> Tensor:
@@ -123,12 +133,13 @@ def _log_prob(components: Sequence[Component], weights: Tensor) -> Tensor:
     return weights.log()[:, None] + torch.stack([part.log_prob() for part in components])
 
 
-def _renew(components: Sequence[Component], *, every: bool) -> bool:
-    """Renew the draws of those components where they count for too little, or of all."""
-    chosen = [component for component in components if every or component.freshness() < _STALE]
-    for component in chosen:
-        component.renew()
-    return len(chosen) > 0
+def _stale(components: Sequence[Component], *, every: bool) -> list[Component]:
+    """Choose the components where draws count for too little, or lie too close, or all."""
+    return [
+        component
+        for component in components
+        if every or component.freshness() < _STALE or component.widening() > _WIDER
+    ]
 
 
 def _mean(log_prob: Tensor, sample_weight: Tensor) -> float:

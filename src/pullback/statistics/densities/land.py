@@ -255,7 +255,7 @@ class LAND(RiemannianMixture):
         self._normalize(rng)
         relative = self.normalizer_standard_error_ / self.normalizer_
         self.log_likelihood_standard_error_ = float(np.linalg.norm(self.weights_ * relative))
-        self._warn(best.log_prob.shape[1])
+        self._warn(best)
 
     def _normalize(self, rng: Any) -> None:
         eps = antithetic(self.n_samples, self.means_.shape[1], rng, like=self.means_)
@@ -271,14 +271,17 @@ class LAND(RiemannianMixture):
         self.n_lost_ = [part.n_lost for part in draws]
         self.n_beyond_ = [part.n_beyond for part in draws]
 
-    def _warn(self, n: int) -> None:
+    def _warn(self, best: Mixture) -> None:
         if not self.converged_:
-            warnings.warn(
-                f"LAND did not converge in `max_iter` = {self.max_iter} turns: raise it, or loosen "
-                "`tol`.",
-                ConvergenceWarning,
-                stacklevel=4,
-            )
+            why = f"in `max_iter` = {self.max_iter} turns: raise it, or loosen `tol`."
+            if best.lost:
+                why = (
+                    f"but stopped after {self.n_iter_} turns: the covariance of a component grew "
+                    "until no geodesic from its mean could be followed, and is that of the turn "
+                    "before. Ask for more components, or start from other means (`init`, "
+                    "`random_state`)."
+                )
+            warnings.warn(f"LAND did not converge {why}", ConvergenceWarning, stacklevel=4)
         if max(self.n_lost_) > _MANY_LOST * self.n_samples:
             warnings.warn(
                 f"{max(self.n_lost_)} of {self.n_samples} geodesics from a mean could not be "
@@ -287,4 +290,4 @@ class LAND(RiemannianMixture):
                 ConvergenceWarning,
                 stacklevel=4,
             )
-        warn_of_unreached(self.n_failed_, n)
+        warn_of_unreached(self.n_failed_, best.log_prob.shape[1])

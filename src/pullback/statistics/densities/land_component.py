@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from pullback import linalg
+from pullback.errors import ConvergenceError
 from pullback.manifolds import Manifold
 from pullback.shapes import Codes, Latent, MetricMatrix, Nodes, Scalars
 from pullback.statistics.densities.riemannian_normal import (
@@ -33,6 +34,10 @@ _GAIN = 1e-9
 # A covariance is trusted only while the effective share of draws is at least this share of that at
 # first: with fewer, a few draws would decide the normalising constant.
 _FEWEST = 0.2
+# The largest variance in any direction, as a multiple of that of the draws, up to which they are
+# trusted: from 2 on the variance of their weights is infinite (Owen, Monte Carlo theory, methods
+# and examples, 2013, section 9.3), and the normalising constant is that of where they lie.
+_WIDEST = 1.5
 
 
 class _Place(NamedTuple):
@@ -81,6 +86,9 @@ class Component:
     """
 
     _place: _Place
+    # Where, and from which covariance, the draws were made.
+    _drawn_at: _Place
+    _drawn: MetricMatrix
     draws: NormalDraws
 
     def __init__(
@@ -145,13 +153,28 @@ class Component:
         """Compare how many draws count where the component is now with how many did at first."""
         return float(_effective_share(self._place, self.covariance)) / self._fresh_share
 
-    def renew(self) -> None:
-        """Make the draws anew where the component is now, from the same random numbers."""
-        self._draw(self.mean, self._place.logs, self._place.reached)
+    def widening(self) -> float:
+        """Compare the largest variance with that of the draws: at most `_WIDEST`."""
+        return float(_widening(self.covariance, self._drawn))
+
+    def renew(self) -> bool:
+        """Make the draws anew where the component is now, from the same random numbers.
+
+        Returns:
+            Whether any of them could be followed. If none could, the component is back where the
+            draws that it has were made: its covariance had grown past every wall.
+        """
+        try:
+            self._draw(self.mean, self._place.logs, self._place.reached)
+        except ConvergenceError:
+            self._place, self.covariance = self._drawn_at, self._drawn
+            return False
+        return True
 
     def _draw(self, mean: Tensor, logs: Tensor, reached: Tensor) -> None:
-        self.draws = draw_normal(self.manifold, mean, self.covariance, self.eps, exact=self.exact)
-        self.draws.normalizer()  # raises if there is none
+        draws = draw_normal(self.manifold, mean, self.covariance, self.eps, exact=self.exact)
+        draws.normalizer()  # raises if there is none
+        self.draws, self._drawn = draws, self.covariance
         d, n = len(mean), len(self.eps)
         self.n_followed += n * (2 * d + 1 if self.exact else 1)
         self.n_geodesics += n
@@ -160,6 +183,7 @@ class Component:
         self._both = Logarithms(self.manifold, both, exact=self.exact_logs)
         log_weights = self.draws.log_weights + self.eps.square().sum(-1) / 2 - math.log(n)
         self._place = _Place(mean, logs, reached, self.draws.vectors[kept], log_weights[kept])
+        self._drawn_at = self._place
         self._fresh_share = float(_effective_share(self._place, self.covariance))
 
     def _measure(self, mean: Tensor) -> _Place:
@@ -200,7 +224,8 @@ class Component:
 
     def _refit(self, place: _Place, weights: Tensor) -> Tensor:
         target = self._target(place.logs, weights)
-        return matched_covariance(self.covariance, target, place.draw_logs, place.log_weights)
+        covariance, logs = self.covariance, place.draw_logs
+        return matched_covariance(covariance, target, logs, place.log_weights, drawn=self._drawn)
 
     def _target(self, logs: Tensor, weights: Tensor) -> Tensor:
         """Compute the second moment of the logs, with `reg_covar` on the diagonal."""
@@ -211,19 +236,26 @@ class Component:
 
 
 def matched_covariance(
-    covariance: MetricMatrix, target: MetricMatrix, logs: Codes, log_weights: Tensor
+    covariance: MetricMatrix,
+    target: MetricMatrix,
+    logs: Codes,
+    log_weights: Tensor,
+    *,
+    drawn: MetricMatrix | None = None,
 ) -> MetricMatrix:
     r"""Find the Sigma whose density, on weighted points, has the second moment S.
 
     Maximises -1/2 tr(Sigma^-1 S) - log sum_s c_s exp(-1/2 l_s^T Sigma^-1 l_s), which is concave in
     Sigma^-1: with V the second moment of the l_s under the density, Sigma + t (S - V) goes up for
-    small t, and t is halved until it does. Where few of the points would count, it stops before.
+    small t, and t is halved until it does. Where few of the points would count, or the density
+    would be much wider than that which they were drawn from, it stops before.
 
     Args:
         covariance: where to begin, shape `(d, d)`.
         target: S, shape `(d, d)`.
         logs: l_s, shape `(s, d)`.
         log_weights: log c_s, shape `(s,)`.
+        drawn: the covariance that the points were drawn from, shape `(d, d)`, if they were.
 
     Returns:
         Sigma, shape `(d, d)`.
@@ -245,6 +277,8 @@ def matched_covariance(
     def value(covariance: Tensor) -> Tensor:
         enough = _effective_share(place, covariance) >= fewest
         usable = linalg.cholesky(covariance)[1] & enough
+        if drawn is not None:
+            usable = usable & (_widening(covariance, drawn) <= _WIDEST)
         return torch.where(usable, _log_likelihood(place, covariance, target), -torch.inf)
 
     now, t = value(covariance), 1.0
@@ -259,6 +293,15 @@ def matched_covariance(
         else:
             t /= 2
     return covariance
+
+
+def _widening(covariance: Tensor, drawn: Tensor) -> Tensor:
+    """Compute the largest eigenvalue of drawn^-1 covariance."""
+    A = linalg.cholesky(drawn)[0]
+    half = torch.linalg.solve_triangular(A, covariance, upper=False)
+    whitened = torch.linalg.solve_triangular(A, half.mT, upper=False)
+    largest: Tensor = torch.linalg.eigvalsh(whitened).amax()
+    return largest
 
 
 def _log_likelihood(place: _Place, covariance: Tensor, target: Tensor) -> Tensor:
