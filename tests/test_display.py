@@ -8,7 +8,7 @@ import sklearn
 import torch
 
 import pullback as pb
-from pullback.display import drawn, html_table, scattered, summary
+from pullback.display import charted, drawn, html_table, scattered, summary
 
 
 def paraboloid(z):
@@ -219,3 +219,26 @@ def test_a_manifold_shows_its_data():
     html = pb.Manifold(paraboloid, dim=2, data=CODES)._repr_html_()
     assert html.count("<circle") == 12
     assert "<svg" not in M._repr_html_()
+
+
+def test_a_series_is_drawn_over_its_places_and_its_beginning_does_not_flatten_the_rest():
+    picture = ElementTree.fromstring(charted("a < b", [-1e9, *range(11)], [None] * 2 + [0.0] * 10))
+    assert picture.find("title").text == "a < b"
+    grey, other = picture.findall("polyline")
+    places = [tuple(map(float, place.split(","))) for place in grey.get("points").split()]
+    assert places[0] == (6.0, 154.0)  # far below all others: at the lower edge
+    assert (places[1], places[-1]) == ((19.5, 154.0), (154.0, 6.0))
+    assert len(other.get("points").split()) == 10
+    assert grey.get("stroke") != other.get("stroke")
+    assert len(charted("long", np.random.RandomState(0).rand(100_000).tolist())) < 20_000
+    assert charted("none", [None, float("nan"), 1.0], []) == charted("none") == ""
+    assert "polyline" in charted("flat", [1.0, 1.0])
+
+
+def test_a_model_shows_how_its_training_went():
+    vae = pb.models.VAE(3, 1, std="constant")
+    assert not _pictures(vae._repr_html_())
+    X = torch.rand(40, 3, generator=torch.Generator().manual_seed(0))
+    (picture,) = svg_of(vae.fit(X, epochs=3, progress=False)._repr_html_())
+    assert [len(line.get("points").split()) for line in picture.findall("polyline")] == [3, 3]
+    assert "ELBO" in picture.find("title").text

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["as_html", "as_line", "drawn", "html_table", "scattered", "summary"]
+__all__ = ["as_html", "as_line", "charted", "drawn", "html_table", "scattered", "summary"]
 
 # The most characters of a value that a one-line description shows, before it is cut.
 _LONGEST = 60
@@ -23,6 +23,9 @@ _MOST_CURVES, _MOST_POINTS = 60, 64
 _SIZE, _EDGE = 160, 6
 # The most points that are drawn, so that a picture stays below 20 kilobytes.
 _MOST_DOTS = 250
+# The share of a series that does not count where the height of its picture is chosen: a training
+# begins far below all that follows. What lies below is drawn at the lower edge. Set by judgement.
+_BEGINNING = 0.1
 _GREY, _MARK = "#999999", "#d55e00"
 # Colours that the colour-blind can tell apart, of Okabe and Ito; that of marks is left out.
 _COLORS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#f0e442")
@@ -173,6 +176,39 @@ def scattered(
         for x, y in centred[len(dots) :][finite[len(dots) :]][:_MOST_DOTS]
     ]
     return f'<svg width="{_SIZE}" height="{_SIZE}">{"".join(shapes)}</svg>'
+
+
+def charted(title: str, *series: Sequence[float | None]) -> str:
+    """Draw series over their places as lines of a small SVG picture; nothing if there are no two.
+
+    Args:
+        title: what is drawn, for those who hear the page.
+        series: numbers, the first series in grey; None and what is not finite are left out.
+
+    Example:
+        >>> charted("ELBO by epoch", [-9.0, -2.0, -1.0], [-9.0, None, -2.0]).count("<polyline")
+        2
+        >>> charted("ELBO by epoch", [-9.0])
+        ''
+    """
+    values = [np.array(one, dtype=float) for one in series]  # None becomes NaN
+    most = max((len(one) for one in values), default=0)
+    late = [one[int(_BEGINNING * len(one)) :] for one in values]
+    seen = np.concatenate([one[np.isfinite(one)] for one in late]) if late else np.zeros(0)
+    if len(seen) < 2 or most < 2:
+        return ""
+    low, height = float(seen.min()), float(np.ptp(seen)) or 1.0
+    lines = []
+    for one, color in zip(values, (_GREY, _MARK, *_COLORS), strict=False):
+        at = np.arange(len(one))[np.isfinite(one)]
+        at = at[:: -(-len(at) // _MOST_DOTS) or 1]
+        x = _EDGE + at / (most - 1) * (_SIZE - 2 * _EDGE)
+        y = np.clip((one[at] - low) / height, 0, 1)
+        y = _SIZE - _EDGE - y * (_SIZE - 2 * _EDGE)
+        places = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
+        lines.append(f'<polyline points="{places}" stroke="{color}"/>' if len(at) > 1 else "")
+    head = f'<svg width="{_SIZE}" height="{_SIZE}" fill="none"><title>{escape(title)}</title>'
+    return f"{head}{''.join(lines)}</svg>"
 
 
 def _in_plane(points: Tensor | None) -> NDArray[Any]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from pullback.display import html_table, summary
+from pullback.display import charted, html_table, summary
 from pullback.errors import (
     InvalidDataError,
     InvalidParameterError,
@@ -81,7 +81,9 @@ class LatentVariableModel(nn.Module):
         n_weights = sum(weights.numel() for weights in self.parameters())
         rows = [(name, summary(value)) for name, value in shown.items()]
         rows += [("parameters", str(n_weights)), ("epochs trained", str(len(self.history)))]
-        return html_table(type(self).__name__, rows)
+        elbos = [[row.get(name) for row in self.history] for name in ("elbo", "validation_elbo")]
+        picture = charted("ELBO by epoch, of training (grey) and validation data", *elbos)
+        return html_table(type(self).__name__, rows, after=picture)
 
     @property
     def like(self) -> Tensor:
