@@ -174,6 +174,7 @@ def _confirmed(search: Search, result: GeodesicResult) -> GeodesicResult:
         if attempt == search.thresholds.again:
             status = torch.where(unseen, int(Status.UNRESOLVED), int(Status.STALLED))
             return result.replace(status=result.status.index_put((rows[failed],), status[failed]))
+        failed |= look.spoiled
         rows = rows[failed]
         result = _search_again(search, result, rows, look.nodes[failed])
         rows = rows[result.converged[rows]]
@@ -192,7 +193,8 @@ def _confirmed_on_a_line(search: Search, result: GeodesicResult) -> GeodesicResu
     agrees = before.converged & ((measured.length / before.length - 1).abs() <= rtol)
     settled = (measured.error <= rtol) | agrees
     status = torch.where(settled, int(Status.CONVERGED), int(Status.UNRESOLVED))
-    look = SecondLook(measured, before.curve.nodes, measured.length)
+    none = torch.zeros_like(settled)
+    look = SecondLook(measured, before.curve.nodes, measured.length, none)
     error = torch.where(agrees, before.refinement, measured.error)
     result = _remeasured(search, result, rows, look)
     return result.replace(

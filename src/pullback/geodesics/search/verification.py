@@ -13,7 +13,7 @@ from pullback.geodesics.search.search import Search
 from pullback.geodesics.search.thresholds import THRESHOLDS, Thresholds
 from pullback.geodesics.solvers.lbfgs import LBFGS
 from pullback.metrics import Metric
-from pullback.shapes import Points, Scalars
+from pullback.shapes import Mask, Points, Scalars
 
 __all__ = ["Measurement", "SecondLook", "attacked", "look_again", "measure_densely"]
 
@@ -25,6 +25,8 @@ class SecondLook(NamedTuple):
         measured: what many points say of them.
         nodes: the curves that a descent from them led to, shape `(n, nodes, d)`.
         descended: the lengths of these, shape `(n,)`.
+        spoiled: where the exact equation says that the approximate metric has led astray, so that
+            the answer is to be relaxed on the exact one, shape `(n,)`.
 
     Example:
         >>> from pullback.metrics import PullbackMetric
@@ -37,6 +39,7 @@ class SecondLook(NamedTuple):
     measured: "Measurement"
     nodes: Points
     descended: Scalars
+    spoiled: Mask
 
 
 class Measurement(NamedTuple):
@@ -88,7 +91,8 @@ def look_again(search: Search, nodes: Points) -> SecondLook:
     measured = measure_densely(
         exact, nodes, rtol=search.rtol, n_segments=n_segments, thresholds=thresholds
     )
-    look = SecondLook(measured, nodes, measured.length.clone())
+    none = torch.zeros_like(measured.length, dtype=torch.bool)
+    look = SecondLook(measured, nodes, measured.length.clone(), none)
     rows, excess = _spoiled(search, nodes)
     if len(rows) == 0:
         return look
@@ -99,7 +103,8 @@ def look_again(search: Search, nodes: Points) -> SecondLook:
     led = (attack.descended <= promised)[:, None, None]
     start = resample(nodes, attack.nodes.shape[1])
     moved = start.index_put((rows,), torch.where(led, attack.nodes, start[rows]))
-    return SecondLook(measured, moved, look.descended.index_put((rows,), descended))
+    spoiled = none.index_put((rows,), excess > thresholds.misled)
+    return SecondLook(measured, moved, look.descended.index_put((rows,), descended), spoiled)
 
 
 def _spoiled(search: Search, nodes: Tensor) -> tuple[Tensor, Tensor]:
@@ -158,7 +163,7 @@ def attacked(
     found = attack.relax(rough, start).nodes.to(nodes)
     found = torch.cat([nodes[:, :1], found[:, 1:-1], nodes[:, -1:]], 1)
     descended = _measure(metric, found, thresholds.dense, thresholds.rounding).length
-    return SecondLook(measured, found, descended)
+    return SecondLook(measured, found, descended, torch.zeros_like(descended, dtype=torch.bool))
 
 
 def measure_densely(
