@@ -73,7 +73,7 @@ def connect(
         polish: relax all answers on the exact metric, where `metric` approximates it; else only
             those along which it is off by more than 0.3 %.
         confirm: look again at what converged: measure it by more points, attack it by L-BFGS, and
-            in more than two dimensions look for other ways; what does not stand is searched again.
+            where there may be many look for other ways; what does not stand is searched again.
             False trusts the solver with the given starts, as to judge it.
         throw: raise if a pair does not converge, rather than say so in the result.
 

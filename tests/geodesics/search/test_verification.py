@@ -162,3 +162,19 @@ def test_ways_of_nearly_the_same_length_are_warned_of():
     assert found.ambiguous.tolist() == [True, False]
     assert found.rival_length[0].item() == pytest.approx(found.length[0].item(), rel=0.05)
     assert "nearly as short (pair 0)" in str(found) or "conjugate ends (pair 0)" in str(found)
+
+
+def test_in_the_plane_other_ways_are_looked_for_where_starts_part():
+    """Three hills: the line and the way below are followed, and the way above is the shortest."""
+    centres = torch.tensor([[-1.0, 0.05], [0.0, 0.05], [1.0, 0.05]], dtype=torch.float64)
+    heights = torch.full((3,), 3.0, dtype=torch.float64)
+    metric = PullbackMetric(lambda z: hills(z, centres.to(z), heights.to(z), 0.3), dim=2)
+    a, b = torch.tensor([[-2.0, 0.1]]).double(), torch.tensor([[2.0, 0.1]]).double()
+    t = torch.linspace(0, 1, 65, dtype=torch.float64)[:, None]
+    below = (a + t * (b - a) - torch.tensor([0.0, 1.2]) * (torch.pi * t).sin()).unsqueeze(0)
+    first = connect(metric, a, b, initial=below, confirm=False)
+    assert first.start_margin.item() > 2e-3
+    found = connect(metric, a, b, initial=below)
+    assert found.converged.all()
+    assert found.length.item() < 0.98 * first.length.item()
+    assert found.ambiguous.all()

@@ -1,4 +1,4 @@
-"""Other ways than the one that was found: in more than two dimensions no graph sees them all."""
+"""Other ways than the one that was found: beyond the plane no graph sees them all."""
 
 from typing import NamedTuple
 
@@ -46,7 +46,7 @@ def other_ways(search: Search, nodes: Points) -> OtherWays:
 
     Args:
         search: what the search was told.
-        nodes: nodes of the answers, shape `(n, nodes, d)`, d > 2.
+        nodes: nodes of the answers, shape `(n, nodes, d)`, d >= 2.
 
     Returns:
         The shortest curve of each pair, and how long the shortest is that runs apart.

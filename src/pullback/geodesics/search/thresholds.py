@@ -362,7 +362,7 @@ class Thresholds:
     3968 answers (`benchmarks/honesty.py --pairs 31`, eight kinds) one that promised 2.7e-4 was too
     long by 1.7e-3. Of 217 answers on tables 7 promise more than this."""
 
-    # --- exploration: other ways, in more than two dimensions
+    # --- exploration: other ways, in more than two dimensions or where starts part
 
     turns: int = 2
     """Times that another way is looked for from an answer that became better.

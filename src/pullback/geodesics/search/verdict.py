@@ -159,9 +159,8 @@ def _confirmed(search: Search, result: GeodesicResult) -> GeodesicResult:
     d = result.curve.nodes.shape[-1]
     if d == 1:
         return _confirmed_on_a_line(search, result)
-    if d > 2:
-        near = search if search.metric.is_near else search._replace(metric=search.metric.exact)
-        result = _explored(near, result)
+    near = search if search.metric.is_near else search._replace(metric=search.metric.exact)
+    result = _explored(near, result)
     rows = (result.converged & ~_is_certain(search, result)).nonzero().squeeze(-1)
     for attempt in range(search.thresholds.again + 1):
         if len(rows) == 0:
@@ -204,8 +203,14 @@ def _confirmed_on_a_line(search: Search, result: GeodesicResult) -> GeodesicResu
 
 
 def _explored(search: Search, result: GeodesicResult) -> GeodesicResult:
-    """Look for other ways, take those that are shorter, and say how long the shortest other is."""
-    thresholds, rows = search.thresholds, result.converged.nonzero().squeeze(-1)
+    """Look for other ways, take those that are shorter, and say how long the shortest other is.
+
+    In the plane a graph sees the ways, unless there are so many that starts end on unlike curves.
+    """
+    thresholds, asked = search.thresholds, result.converged
+    if result.curve.nodes.shape[-1] == 2:
+        asked = asked & (result.start_margin > thresholds.shorter)
+    rows = asked.nonzero().squeeze(-1)
     for _ in range(thresholds.turns):
         if len(rows) == 0:
             break
