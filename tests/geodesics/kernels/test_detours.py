@@ -74,8 +74,37 @@ def test_shorter_ways_round_hills_are_found_by_detours_alone():
     # The straight line and the shortest path on the grid lead to a curve that is longer by 7 %.
     others = found.start_lengths[:, :2].nan_to_num(nan=torch.inf).amin(-1)
     assert bool((others / found.length > 1.05).all())
-    assert torch.equal(found.rival_length, others)
+    rivals = found.start_lengths[:, [0, 1, 3]].nan_to_num(nan=torch.inf).amin(-1)
+    assert torch.equal(found.rival_length, rivals)
     for length, n, nodes in zip(found.length, found.n_segments, found.nodes, strict=True):
         chords = table.chords_by_step(nodes[None, : int(n) + 1])
         measured = (4 * chords[0].sum() - chords[1].sum()) / 3
         assert abs(float(length / measured) - 1) < 1e-4
+
+
+@pytest.mark.slow
+def test_where_starts_part_bends_of_the_best_find_shorter_ways():
+    table, codes = hills(1)
+    found = TableSearch(table).find(codes[[0]], codes[[52]])
+    assert found.resolved.tolist() == [True]
+    assert found.start.tolist() == [3]
+    others = found.start_lengths[:, :3].nan_to_num(nan=torch.inf).amin(-1)
+    assert float(others / found.length) > 1.15
+    assert float(found.rival_length) <= float(others)
+
+
+def test_a_bend_is_an_arch_at_right_angles_to_the_chord():
+    from pullback.geodesics.kernels.detours import bent
+
+    @numba.njit
+    def fill(chain, n, height, curve):
+        bent(chain, n, height, curve)
+
+    chain, curve = np.full((9, 2), np.nan), np.empty((17, 2))
+    t = np.linspace(0, 1, 5)[:, None]
+    chain[:5] = [1.0, 2.0] + t * [3.0, 4.0]
+    fill(chain, 4, 0.2, curve)
+    t = np.linspace(0, 1, 17)[:, None]
+    arch = 0.2 * np.sin(np.pi * t) * [-4.0, 3.0]
+    np.testing.assert_allclose(curve, [1.0, 2.0] + t * [3.0, 4.0] + arch, atol=1e-12)
+    assert np.array_equal(curve[[0, -1]], chain[[0, 4]])

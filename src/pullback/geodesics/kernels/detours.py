@@ -1,4 +1,4 @@
-"""Other starts for a pair of points: ways on a coarse grid that are nearly as short as the best."""
+"""Other starts for a pair of points: ways on a coarse grid beside the shortest, and bends."""
 
 import math
 from typing import Any, NamedTuple
@@ -7,13 +7,19 @@ import numpy as np
 
 from pullback.geodesics.kernels.compiled import kernel
 
-__all__ = ["N_DETOURS", "Detours", "find_detours", "new_detours"]
+__all__ = ["BENDS", "N_DETOURS", "Detours", "bent", "find_detours", "new_detours"]
 
 N_DETOURS = 1
 """Ways that are followed beside the straight line and the best path, at most.
 
 On four decoders of digits, of 2880 pairs, 13 answers are too long by more than 1 % without, and 6
 with one, which takes 1.2 to 1.3 times as long.
+"""
+
+BENDS = (0.15, -0.15, 0.3, -0.3)
+"""Heights of the arches by which the best curve is bent, as shares of its chord.
+
+To both sides; as high as those of `Thresholds.scout_arch`, and half as high.
 """
 
 # Share of the best path by which a detour on the grid may be longer: paths on the grid are too long
@@ -171,3 +177,17 @@ def _noted(room, v, n_found):
     if at < n:
         room.found[at] = v
     return n
+
+
+@kernel
+def bent(chain, n, height, curve):
+    """Fill in a chain of n segments with a sine arch added, at right angles to its chord."""
+    m = len(curve) - 1
+    dx, dy = chain[n, 0] - chain[0, 0], chain[n, 1] - chain[0, 1]
+    for i in range(m + 1):
+        k = min(i * n // m, n - 1)
+        share, arch = i * n / m - k, height * math.sin(math.pi * i / m)
+        curve[i, 0] = chain[k, 0] + share * (chain[k + 1, 0] - chain[k, 0]) - arch * dy
+        curve[i, 1] = chain[k, 1] + share * (chain[k + 1, 1] - chain[k, 1]) + arch * dx
+    for a in range(2):
+        curve[0, a], curve[m, a] = chain[0, a], chain[n, a]

@@ -73,7 +73,7 @@ def _entries(source: str) -> Entries:
                 found = find_detours(grid, paths, first, last[p], detours)
                 n = 2
                 for k in range(found):
-                    if n < n_starts:
+                    if n < n_starts - 1:
                         v = detours.found[k]
                         path_by(
                             grid, paths, a, b, first, last[p], v, room.starts[n], STARTED, route

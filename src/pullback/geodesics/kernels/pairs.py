@@ -11,6 +11,7 @@ from pullback.geodesics.kernels.chains import (
     spaced_evenly,
 )
 from pullback.geodesics.kernels.compiled import kernel, part
+from pullback.geodesics.kernels.detours import BENDS, bent
 from pullback.geodesics.kernels.newton import relax
 
 __all__ = ["is_apart", "solve_pair", "straight_start"]
@@ -53,7 +54,11 @@ def is_apart(C, table, starts, s, f):
 
 @part
 def solve_pair(C, table, n_starts, settings, room, answer):
-    """Follow the starts in `room.starts`, refine the best curve, and fill in the answer."""
+    """Follow the starts in `room.starts`, refine the best curve, and fill in the answer.
+
+    In the plane, where starts end on unlike curves, bends of the best are followed too: a place for
+    what they lead to is the last in the answer, if there is one beside those of the starts.
+    """
     numbers, counts = answer.numbers, answer.counts
     numbers[:] = math.nan
     counts[:] = 0
@@ -72,6 +77,11 @@ def solve_pair(C, table, n_starts, settings, room, answer):
     if not (best >= 0 and math.isfinite(lengths[best])):
         return
     rival = _rival(n_starts, best, lengths, room)
+    if rival >= 0 and len(lengths) > n_starts and len(table.low) == 2:
+        _follow_bends(C, table, best, n_starts, settings, room, answer)
+        n_starts = len(lengths)
+        best = room.leader[_smallest(lengths, n_starts)]
+        rival = _rival(n_starts, best, lengths, room)
     if rival >= 0:
         numbers[6] = lengths[rival]
     counts[2] = best
@@ -129,6 +139,27 @@ def _relax_starts(C, table, n_starts, settings, room, answer):
     for s in range(n_starts):
         if room.leader[s] >= 0:
             lengths[s] = lengths[room.leader[s]]
+
+
+@part
+def _follow_bends(C, table, best, n_starts, settings, room, answer):
+    """Relax bends of the best curve, and keep the shortest that lies apart from it as a start."""
+    lengths, last, tried = answer.numbers[7:], len(answer.numbers) - 8, len(room.chains) - 1
+    for s in range(n_starts, last + 1):
+        room.leader[s] = -1
+    for height in BENDS:
+        bent(room.chains[best], room.segments[best], height, room.starts[tried])
+        start, chain = room.starts[tried], room.chains[tried]
+        if not math.isfinite(
+            spaced_evenly(C, table, start, chain, settings.coarsest, room.position, room.form)
+        ):
+            continue
+        length, n = _relax_start(C, table, tried, settings.coarsest, settings.finest, room, answer)
+        if room.leader[last] == last and not length < lengths[last]:
+            continue
+        if _apart(chain, n, room.chains[best], room.segments[best]):
+            copied(chain, room.chains[last], n)
+            lengths[last], room.segments[last], room.leader[last] = length, n, last
 
 
 @kernel

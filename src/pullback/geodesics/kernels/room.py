@@ -11,8 +11,11 @@ from pullback.geodesics.kernels.newton import Work, new_work
 
 __all__ = ["FINEST", "N_STARTS", "STARTED", "Answer", "Room", "Settings", "new_room"]
 
-N_STARTS = 2 + N_DETOURS
-"""The straight line, the path on the coarse grid, and a detour from it where there is one."""
+N_STARTS = 3 + N_DETOURS
+"""The straight line, the path on the coarse grid, a detour from it where there is one, and a bend.
+
+The last is a bend of what the others led to, in the plane, where they part.
+"""
 STARTED = 64
 """Segments of the curves that a search starts from."""
 FINEST = 256
@@ -56,9 +59,9 @@ class Room(NamedTuple):
     """Room for the search of one pair.
 
     Attributes:
-        starts: curves to start from, shape `(starts, STARTED + 1, d)`.
-        chains: a chain of each start, shape `(starts, 2 FINEST + 1, d)`.
-        segments: how many each chain has, shape `(starts,)`.
+        starts: curves to start from, and one that is tried, shape `(starts + 1, STARTED + 1, d)`.
+        chains: a chain of each start, shape `(starts + 1, 2 FINEST + 1, d)`.
+        segments: how many each chain has, shape `(starts + 1,)`.
         leader: the start that each runs beside, or itself, or -1 without hope, shape `(starts,)`.
         fine: a chain with more nodes, or the one before a correction, shape `(2 FINEST + 1, d)`.
         position: places along a curve.
@@ -83,9 +86,9 @@ def new_room(table):
     """Make room for the search of one pair."""
     d, most = len(table.low), 2 * FINEST + 1
     return Room(
-        np.zeros((N_STARTS, STARTED + 1, d)),
-        np.zeros((N_STARTS, most, d)),
-        np.zeros(N_STARTS, np.int64),
+        np.zeros((N_STARTS + 1, STARTED + 1, d)),
+        np.zeros((N_STARTS + 1, most, d)),
+        np.zeros(N_STARTS + 1, np.int64),
         np.zeros(N_STARTS, np.int64),
         np.zeros((most, d)),
         np.zeros(most),

@@ -19,7 +19,7 @@ __all__ = ["bounded", "find_compiled", "may_vouch", "vouch"]
 
 # The levels that compiled searches take; others are PyTorch's.
 _LEVELS = (32, 64, 128, 256)
-_STARTS = ("straight", "graph", "detour")
+_STARTS = ("straight", "graph", "detour", "bent")
 # Segments that measure an answer on the decoder first; twice as many where that leaves a doubt. On
 # the common problem, of 200 answers, the error of the length was 8e-7 / 1.8e-4 / 6.4e-4 (median,
 # 95 %, largest) with 64, and 1e-7 / 7e-6 / 2e-5 with 128, but for one pair that the table spoils.
