@@ -4,8 +4,9 @@
 
 Every answer is measured again with 4097 points by an evaluator that does not use the package
 (`decoder_kinds.py`), and attacked (`attack.py`): by L-BFGS from the answer, from bends of it to
-both sides, from the straight line and, where d = 2, from the shortest path on a fine grid. Of the
-answers that say "converged" it counts, by kind,
+both sides, from the straight line and, where d = 2, from the shortest path on a fine grid. On a line,
+d = 1, there is one way, and only its length is judged. Of the answers that say "converged" it
+counts, by kind,
 
     length   the length is off by more than 0.1 %
     local    a descent from the answer itself is shorter by more than 0.1 %
@@ -86,7 +87,8 @@ def judge(kind: str, dim: int, data: bool, table: bool, seed: int, pairs: int) -
     points = path.points(_POINTS)
     true, speed_variation = measure(case.squared_chords, points)
     descended, shortest = None, true.clone()
-    for curve in attacks(case, a, b, points, seed):
+    # On a line, what seems shorter has stepped over a wall between the points that measure it.
+    for curve in attacks(case, a, b, points, seed) if dim > 1 else ():
         length = measure(case.squared_chords, along(curve, _ROUGH)).length
         length = length.nan_to_num(nan=torch.inf)
         rows = (length < true).nonzero().squeeze(-1)
@@ -94,6 +96,7 @@ def judge(kind: str, dim: int, data: bool, table: bool, seed: int, pairs: int) -
             length[rows] = measure(case.squared_chords, along(curve[rows], _POINTS)).length
         descended = length if descended is None else descended
         shortest = torch.minimum(shortest, length)
+    descended = true if descended is None else descended
     attack_seconds = time.process_time() - started - seconds
     kept = path.converged
     missed = kept & (shortest < (1 - _GLOBAL) * true)
