@@ -4,9 +4,9 @@
 
 Every answer is measured again with 4097 points by an evaluator that does not use the package
 (`decoder_kinds.py`), and attacked (`attack.py`): by L-BFGS from the answer, from bends of it to
-both sides, from the straight line and, where d = 2, from the shortest path on a fine grid. On a line,
-d = 1, there is one way, and only its length is judged. Of the answers that say "converged" it
-counts, by kind,
+both sides, from the straight line and, where d = 2, from the shortest path on a fine grid. On a
+line, d = 1, there is one way, and only its length is judged. Of the answers that say "converged"
+it counts, by kind,
 
     length   the length is off by more than 0.1 %
     local    a descent from the answer itself is shorter by more than 0.1 %
