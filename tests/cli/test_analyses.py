@@ -117,6 +117,16 @@ def test_every_clustering_names_a_cluster_for_each_sample(run, ask, method):
     assert is_png(picture)
 
 
+def test_dbscan_reaches_as_far_as_to_the_fifth_sample_of_most():
+    from pullback.cli.analyses.clustering import _reach
+
+    # Two rows of samples at equal distances: of nearly all the fifth, itself counted, is 2 away.
+    x = np.concatenate([np.arange(60.0), 100 + np.arange(60.0)])
+    distances = np.abs(x[:, None] - x)
+    assert _reach(distances) == 2
+    assert _reach(distances[:3, :3]) == pytest.approx(2)  # of so few the last
+
+
 @pytest.mark.thorough
 def test_densities_are_those_of_the_estimator_that_is_kept(run, subject, ask):
     from pullback.statistics import LAND

@@ -117,13 +117,17 @@ def _spectral(subject: Subject, k: int) -> _Clusters:
 
 def _dbscan(subject: Subject, eps: float | None) -> _Clusters:
     distances = GeodesicDistances(subject.manifold).fit_transform(subject.Z)
-    if eps is None:
-        fifth = np.sort(distances, 1)[:, min(_NEIGHBORS, len(distances)) - 1]
-        eps = float(np.quantile(fifth, _SHARE))
+    eps = _reach(distances) if eps is None else eps
     check_number("--eps", eps, 0, open_low=True)
     model = cluster.DBSCAN(eps=eps, min_samples=_NEIGHBORS, metric="precomputed")
     labels = model.fit_predict(distances)
     return _Clusters(labels, note=f"; eps = {eps:.4g}, {int((labels < 0).sum())} in none")
+
+
+def _reach(distances: NDArray[np.float64]) -> float:
+    """Return the distance within which most samples have enough neighbours, themselves counted."""
+    farthest = np.sort(distances, 1)[:, min(_NEIGHBORS, len(distances)) - 1]
+    return float(np.quantile(farthest, _SHARE))
 
 
 _FIND: dict[str, Callable[[Subject, int], _Clusters]] = {
