@@ -1,12 +1,12 @@
 """Fast marching: distances from a point to all nodes of a grid, each told by nearer ones."""
 
-import heapq
 import math
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from pullback.geodesics.kernels.compiled import kernel
+from pullback.geodesics.kernels.compiled import inlined, kernel
+from pullback.geodesics.kernels.fields.queue import new_queue, next_node, tell
 from pullback.geodesics.kernels.fields.stencils import STEPS
 
 __all__ = ["Front", "Stencils", "march"]
@@ -72,16 +72,13 @@ def march(stencils, front, size):
     seed = np.zeros(n, np.bool_)
     terms = np.empty((m, 3))
     signs = np.zeros(m, np.int64)
-    heap: list[tuple[Any, Any]] = [(0.0, -1)]
+    queue = new_queue(n)
     for u in range(n):
         if front.distance[u] < math.inf:
             seed[u] = True
-            heapq.heappush(heap, (front.distance[u], u))
-    heapq.heappop(heap)
-    while len(heap) > 0:
-        _, u = heapq.heappop(heap)
-        if done[u]:
-            continue
+            tell(queue, u, front.distance[u])
+    while queue.size[0] > 0:
+        u = next_node(queue)
         if not seed[u]:
             front.distance[u] = _update(stencils, front, done, u, terms, signs)
             _velocity(stencils, front, u, terms, signs)
@@ -93,7 +90,7 @@ def march(stencils, front, size):
             through = _update(stencils, front, done, v, terms, signs)
             if through < front.distance[v]:
                 front.distance[v] = through
-                heapq.heappush(heap, (through, v))
+                tell(queue, v, through)
     _reach_rest(front, done, size)
 
 
@@ -121,17 +118,18 @@ def _reach_rest(front, done, size):
                 stride *= size[a]
 
 
-@kernel
+@inlined
 def _update(stencils, front, done, u, terms, signs):
     """Return the u of sum_i w_i max(0, u - u(x - e_i), u - u(x + e_i))^2 = 1."""
-    m, d = stencils.weight.shape[1], front.slope.shape[1]
+    m, d, modelled = stencils.weight.shape[1], front.slope.shape[1], front.modelled[u]
     for i in range(m):
         terms[i, 0], terms[i, 1], signs[i] = 0.0, math.inf, 0
         if not stencils.weight[u, i] > 0:
             continue
         along, jump, inside = 0.0, stencils.jump[u, i], stencils.inside[u, i]
-        for a in range(d):
-            along += front.slope[u, a] * stencils.offset[u, i, a]
+        if modelled:
+            for a in range(d):
+                along += front.slope[u, a] * stencils.offset[u, i, a]
         for k in range(2):
             v = u + STEPS[k] * jump
             if not (inside >> k & 1 and done[v]):
@@ -139,17 +137,17 @@ def _update(stencils, front, done, u, terms, signs):
             scale, value, w = 1.0, front.distance[v], u + STEPS[k + 2] * jump
             if inside >> (k + 2) & 1 and done[w] and front.distance[w] <= value:
                 scale, value = 1.5, (4 * value - front.distance[w]) / 3
-            if front.modelled[u]:
+            if modelled:
                 value += STEPS[k] * along / scale + front.model[u] - front.model[v]
                 if scale > 1.0:
                     value -= (front.model[v] - front.model[w]) / 3
             if signs[i] == 0 or value < terms[i, 1]:
                 terms[i, 0], terms[i, 1], signs[i] = scale, value, STEPS[k]
-    return _solve(stencils.weight[u], terms)
+    return _solve(stencils.weight, u, terms)
 
 
-@kernel
-def _solve(weight, terms):
+@inlined
+def _solve(weight, node, terms):
     """Solve sum_i w_i (s_i max(0, u - m_i))^2 = 1, adding terms from the least m_i on."""
     least = math.inf
     for i in range(len(terms)):
@@ -171,7 +169,7 @@ def _solve(weight, terms):
         if best < 0:
             return u
         terms[best, 2] = 1.0
-        w = weight[best] * terms[best, 0] ** 2
+        w = weight[node, best] * terms[best, 0] ** 2
         m = terms[best, 1] - least
         square += w
         linear += w * m
@@ -182,7 +180,7 @@ def _solve(weight, terms):
         )
 
 
-@kernel
+@inlined
 def _velocity(stencils, front, u, terms, signs):
     """Fill in D grad u = sum_i w_i (e_i grad u) e_i."""
     for a in range(front.slope.shape[1]):
