@@ -21,8 +21,8 @@ def half_plane(n):
 @pytest.mark.slow
 def test_fields_are_asked_for_many_targets_in_the_plane_only():
     table, _ = half_plane(20)
-    assert rows.table_to_march(table, 439) is None
-    assert rows.table_to_march(table, 440) is table
+    assert rows.table_to_march(table, 99) is None
+    assert rows.table_to_march(table, 100) is table
 
 
 @pytest.mark.thorough
@@ -42,3 +42,27 @@ def test_rulers_measure_by_fields_to_the_closed_form_and_leave_the_rest_to_searc
     points = torch.cat([Z[:2], torch.tensor([[0.0, 5.0]], dtype=torch.float64)])
     truth = HalfPlane().dist(points[:, None].expand(3, 12, 2), Z.expand(3, 12, 2))
     torch.testing.assert_close(ruler.to(points).length, truth, rtol=1e-3, atol=1e-9)
+
+
+@pytest.mark.slow
+def test_pairs_from_the_same_points_are_measured_from_there_in_the_order_asked(monkeypatch):
+    table, Z = half_plane(12)
+    ruler = Ruler(table, Z)
+    generator = torch.Generator().manual_seed(1)
+    i, j = torch.randint(0, 12, (2, 90), generator=generator)
+    a, b = Z[i], Z[j]
+    # Points from which little is asked, one beyond the table, and a way from a point to itself.
+    a = torch.cat([a, Z[:1] + 0.01, torch.tensor([[0.0, 5.0]], dtype=torch.float64), Z[:1]])
+    b = torch.cat([b, Z[1:3], Z[:1]])
+    monkeypatch.setattr(rows, "_TARGETS", 5)
+    asked = []
+    measure = rows._row
+    monkeypatch.setattr(rows, "_row", lambda *x: asked.append(len(x[2])) or measure(*x))
+    found = ruler.pairs(a, b)
+    _, counts = a.unique(dim=0, return_counts=True)
+    assert sorted(asked) == sorted(n for n in counts.tolist() if n >= 5)
+    torch.testing.assert_close(found.length, HalfPlane().dist(a, b), rtol=1e-3, atol=1e-9)
+    assert found.n_failed == 0
+    curves = ruler.pairs(a[:9], b[:9], curves=True)  # which fields have none of
+    assert curves.nodes is not None
+    torch.testing.assert_close(curves.length, found.length[:9], rtol=1e-4, atol=1e-9)
