@@ -8,9 +8,15 @@ measured in a process of its own, on one thread: the best CPU time of some runs,
 first one raised the highest resident memory (`ru_maxrss`). A search on a tiny decoder has run
 before, so neither PyTorch nor the weights are counted; less than 1 MiB counts as 1. Exponents are
 fitted to the upper half of the values. Draws `images/scaling.png`, and takes some minutes.
+
+Many distances on the table of the common problem are measured likewise: all between some codes,
+random pairs of codes, and pairs of points none of which comes twice. Their time and memory are
+those of the distances alone: table, graph and compiled kernels are ready. The distances between
+the first codes are held against careful solutions, on the table and on the decoder.
 """
 
 import argparse
+import itertools
 import resource
 import sys
 import time
@@ -22,12 +28,16 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from common_problem import CommonProblem
 from many_dimensions import end_points, smooth_decoder
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
+from numpy.typing import NDArray
 
 from pullback import Manifold
+from pullback.geodesics import Ruler
+from pullback.geodesics.kernels.table_search import table_search
 from pullback.plots.style import EUCLIDEAN, RIEMANNIAN, theme, to_png
 
 
@@ -67,6 +77,9 @@ AXES = (
 )
 QUANTITIES = {"seconds": "time, CPU s", "memory": "memory, MiB"}
 _ENOUGH = 1.0  # seconds after which a run is not repeated
+_CHECKED = 40  # codes, all distances between which are held against careful solutions
+_FEW = 200  # pairs of points that are held against the decoder, which takes some 20 ms each
+_SOURCES = 150  # codes that warm what many pairs of codes need
 _LEAST = 1.0  # MiB: less is lost among the pages that a process holds anyway
 
 
@@ -129,12 +142,109 @@ def series(axis: Axis, costs: dict[Setting, Cost], quantity: str) -> list[float]
     return [getattr(costs[setting], quantity) for setting in axis.settings()]
 
 
+class Many(NamedTuple):
+    """Many distances, and what they cost."""
+
+    lengths: NDArray[np.float64]  # tensors would end with the process that made them
+    cost: Cost
+
+
+def common_codes() -> tuple[Manifold, torch.Tensor]:
+    """Return the manifold of the common problem over its table, and its codes, shuffled."""
+    torch.set_num_threads(1)
+    problem = CommonProblem()
+    order = torch.randperm(len(problem.codes), generator=torch.Generator().manual_seed(0))
+    M = Manifold(problem.decoder(), data=problem.codes).tabulated(problem.codes)
+    return M, problem.codes[order]
+
+
+def measure_many(kind: str, n: int) -> Many:
+    """Measure all pairs of n codes, n pairs of codes, or of n points of their own."""
+    M, codes = common_codes()
+    generator = torch.Generator().manual_seed(1)
+    i, j = torch.randint(len(codes), (2, n), generator=generator)
+    Z = codes[:n] if kind == "all" else codes
+    ruler = Ruler(M.metric, Z, "table", data=codes)
+    few = codes[:_SOURCES]
+    ruler.pairs(few[:1].expand_as(few), few)
+    ruler.pairs(few, few.flip(0))
+    a, b = codes[i], codes[j]
+    if kind == "points":
+        a = a + 1e-6 * torch.rand(n, 2, generator=generator, dtype=torch.float64)
+    before, begin = _highest_memory(), time.process_time()
+    lengths = ruler.among().length if kind == "all" else ruler.pairs(a, b).length
+    seconds = time.process_time() - begin
+    return Many(lengths.numpy(), Cost(seconds, max(_highest_memory() - before, _LEAST)))
+
+
+def careful(M: Manifold, Z: torch.Tensor) -> torch.Tensor:
+    """Return the shortest of what fine fields from both ends and a strict search find."""
+    i, j = torch.tensor(list(itertools.combinations(range(len(Z)), 2))).T
+    found = [M.dist_field(a, resolution=256).to(Z, refined=True) for a in Z]
+    rows = torch.stack([one.distance.where(one.refined, torch.inf) for one in found])
+    search = table_search(M.metric)
+    assert search is not None
+    strict = search.find(Z[i], Z[j], rtol=1e-6)
+    return torch.stack(
+        [rows[i, j], rows[j, i], strict.length.where(strict.resolved, torch.inf)]
+    ).amin(0)
+
+
+def accuracy(lengths: NDArray[np.float64]) -> dict[str, torch.Tensor]:
+    """Return relative errors between the first codes, on the table and on the decoder."""
+    M, codes = common_codes()
+    Z = codes[: min(_CHECKED, len(lengths))]
+    i, j = torch.tensor(list(itertools.combinations(range(len(Z)), 2))).T
+    found = torch.from_numpy(lengths)[i, j]
+    some = torch.arange(0, len(i), max(1, len(i) // _FEW))
+    exact = M.geodesic(Z[i[some]], Z[j[some]])
+    return {
+        "careful ones on the table": found / careful(M, Z) - 1,
+        "careful ones on the decoder": (found[some] / exact.length - 1)[exact.converged],
+    }
+
+
+def print_many(n_codes: int, n_pairs: int) -> None:
+    """Measure many distances, each kind in a process of its own, and print two tables."""
+    n_points = max(1, n_pairs // 50)
+    asked = {
+        f"all of {n_codes} codes": ("all", n_codes),
+        f"{n_pairs // 4} pairs of codes": ("codes", n_pairs // 4),
+        f"{n_pairs} pairs of codes": ("codes", n_pairs),
+        f"{n_points} pairs of points": ("points", n_points),
+    }
+    context = get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context, max_tasks_per_child=1) as pool:
+        tasks = {name: pool.submit(measure_many, *what) for name, what in asked.items()}
+        found = {name: task.result() for name, task in tasks.items()}
+    print("\n| distances | pairs | CPU s | us a pair | memory, MiB | none found |")
+    print("|---" * 6 + "|")
+    for name, (lengths, cost) in found.items():
+        n = n_codes * (n_codes - 1) // 2 if asked[name][0] == "all" else lengths.size
+        cells = [f"{cost.seconds:.3g}", f"{1e6 * cost.seconds / n:.0f}", f"{cost.memory:.0f}"]
+        print(f"| {name} | {n} | {' | '.join(cells)} | {int((~np.isfinite(lengths)).sum())} |")
+    print("\n| beside | pairs | within 0.01 % | beyond 0.1 % | 95 % | largest |")
+    print("|---" * 6 + "|")
+    for name, errors in accuracy(found[next(iter(found))].lengths).items():
+        off = errors.abs()
+        within, beyond = (100 * float(share.double().mean()) for share in (off <= 1e-4, off > 1e-3))
+        cells = [f"{within:.1f} %", f"{beyond:.2f} %", f"{off.quantile(0.95):.1e}"]
+        print(f"| {name} | {len(off)} | {' | '.join(cells)} | {off.max():.1e} |")
+
+
 def main() -> None:
-    """Measure, print the table and draw the figure."""
+    """Measure, print the tables and draw the figure."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--values", type=int, default=99, help="how many values of each, at most")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "images")
+    parser.add_argument("--codes", type=int, default=1000, help="between which all is measured")
+    parser.add_argument("--pairs", type=int, default=10**6, help="random pairs; 0 for no table")
+    parser.add_argument("--only-many", action="store_true", help="leave out the varied settings")
     options = parser.parse_args()
+    if options.pairs:
+        print_many(options.codes, options.pairs)
+    if options.only_many:
+        return
     axes = [axis._replace(values=axis.values[: options.values]) for axis in AXES]
     costs = measure_all(axes)
     print("| varied | from | to | time, CPU s | exponent | memory, MiB | exponent |")

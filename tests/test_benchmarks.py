@@ -105,8 +105,17 @@ def test_scaling_fits_exponents_and_draws_them(scripts):
 
 
 @pytest.mark.exhaustive
+def test_scaling_measures_many_distances():
+    pytest.importorskip("numba")
+    rows = rows_of(run("scaling.py", "--only-many", "--codes", "150", "--pairs", "1000"))
+    assert rows["all of 150 codes"][0] == "11175"
+    assert rows["1000 pairs of codes"][-1] == "0"
+    assert float(rows["careful ones on the table"][1].removesuffix(" %")) >= 95
+
+
+@pytest.mark.exhaustive
 def test_scaling_runs(tmp_path):
-    rows = rows_of(run("scaling.py", "--values", "2", "--out", str(tmp_path)))
+    rows = rows_of(run("scaling.py", "--values", "2", "--pairs", "0", "--out", str(tmp_path)))
     assert len(rows) == 5
     assert (tmp_path / "scaling.png").stat().st_size > 0
 
