@@ -18,8 +18,8 @@ __all__ = ["measure_rows", "table_to_march"]
 
 # Targets of one source from which on a field is cheaper than compiled searches. On a decoder of
 # digits a field takes 15 ms and a length from the way down it 50 us, a search from a straight line
-# and a coarse path 280 us: as long with 65 targets. By judgement some more, for the grid of a table
-# is laid once: that takes as long as 20 fields.
+# and a coarse path 280 us: as long with 65 targets. By judgement some more, for the grid that all
+# fields of a table share has to be laid first.
 _TARGETS = 100
 # Cells of the field along each axis. With 96 of them 30 of 3992 geodesics between codes of digits
 # were more than 0.1 % too long, with 128 there were 15.
