@@ -23,7 +23,7 @@ from pullback.geodesics.search.graph import LatentGraph
 from pullback.geodesics.search.refinement import find
 from pullback.geodesics.search.search import Search
 from pullback.geodesics.search.thresholds import THRESHOLDS
-from pullback.geodesics.search.verdict import judge
+from pullback.geodesics.search.verdict import judge, revised
 from pullback.geodesics.solvers.gauss_newton import GaussNewtonLBFGS
 from pullback.metrics import Metric
 
@@ -153,10 +153,10 @@ def _judge_compiled(search: Search, found: Found, asked: _Asked) -> GeodesicResu
     answers, sure = vouch(search, found)
     if bool(sure.all()):
         return answers
-    left = bounded(search, found.where(~sure))
-    doubtful = judge(search, left, confirm=asked.confirm, polish=True)
     places = [mask.nonzero().squeeze(-1) for mask in (sure, ~sure)]
-    return _in_order([answers.take(places[0]), doubtful], torch.cat(places))
+    vouched, left = (answers.take(rows) for rows in places)
+    doubtful = revised(search, left, confirm=asked.confirm, polish=True)
+    return _in_order([vouched, doubtful], torch.cat(places))
 
 
 def _in_order(results: list[GeodesicResult], places: Tensor) -> GeodesicResult:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from pullback.geodesics.search.thresholds import THRESHOLDS, Thresholds
-from pullback.shapes import Mask, Scalars
+from pullback.shapes import Scalars
 
 __all__ = ["Candidates", "Found", "Starts", "apart"]
 
@@ -233,20 +233,6 @@ class Found(NamedTuple):
     start_lengths: Tensor
     rival_length: Scalars
     starts: tuple[str, ...]
-
-    def where(self, chosen: Mask) -> "Found":
-        """Keep some of the pairs, by a mask `(n_pairs,)`, and count these from zero."""
-        place = chosen.long().cumsum(0) - 1
-        parts = [part.where(chosen[part.pair]) for part in self.parts]
-        parts = [part._replace(pair=place[part.pair]) for part in parts if len(part.pair) > 0]
-        return Found(
-            parts,
-            straight_length=self.straight_length[chosen],
-            lower_bound=self.lower_bound[chosen],
-            start_lengths=self.start_lengths[chosen],
-            rival_length=self.rival_length[chosen],
-            starts=self.starts,
-        )
 
 
 def apart(nodes: Tensor, others: Tensor, share: float) -> Tensor:

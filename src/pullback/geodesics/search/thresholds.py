@@ -288,6 +288,14 @@ class Thresholds:
 
     Unit: segments. Chosen: by judgement; coarser chains would lose what was found."""
 
+    again_tol: float = 1e-5
+    """The same as `rough_tol`, where an answer is polished or searched again.
+
+    Unit: of the energy. Chosen: by a run with 1e-3 to 1e-7 on the two pairs that the table of the
+    common problem spoils; chains that are searched again are hard ones, and with 1e-3 so much was
+    left that they were solved twice. 1e-4 and 1e-5 took 0.75 of its time, 1e-7 0.8; with 1e-4 a
+    chain between walls (`benchmarks/honesty.py`) ended on a saddle."""
+
     again: int = 2
     """Times that an answer is searched again before it is given up.
 

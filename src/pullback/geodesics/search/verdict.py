@@ -1,5 +1,7 @@
 """The verdict: curves measured on the exact metric, their status and certificate, a second look."""
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -13,7 +15,7 @@ from pullback.geodesics.search.search import Search
 from pullback.geodesics.search.verification import SecondLook, look_again, measure_densely
 from pullback.metrics import Metric
 
-__all__ = ["answers", "judge"]
+__all__ = ["answers", "judge", "revised"]
 
 
 def judge(
@@ -47,7 +49,30 @@ def judge(
         >>> result.converged.item(), round(result.length.item(), 6)
         (True, 1.414214)
     """
-    result = answers(search, found)
+    return revised(search, answers(search, found), confirm=confirm, polish=polish)
+
+
+def revised(
+    search: Search, result: GeodesicResult, *, confirm: bool = True, polish: bool = False
+) -> GeodesicResult:
+    """Relax answers that an approximate metric spoils on the exact one, and look again.
+
+    Args:
+        search: what the search was told.
+        result: answers that were measured on the exact metric.
+        confirm: take the second look.
+        polish: relax all answers on the exact metric, not only those whose status is `INEXACT`.
+
+    Returns:
+        The answers of the verdict, see `judge`.
+
+    Example:
+        >>> from pullback.metrics import PullbackMetric
+        >>> search = Search(PullbackMetric(lambda z: z), None, (32, 64), 1e-4)
+        >>> a, b = torch.zeros(1, 2).double(), torch.ones(1, 2).double()
+        >>> revised(search, answers(search, find(search, a, b))).status.tolist()
+        [0]
+    """
     if search.is_approximate:
         chosen = (result.status == Status.INEXACT) | polish
         rows = chosen.nonzero().squeeze(-1)
@@ -246,7 +271,12 @@ def _search_again(
         return result
     fewest = min(search.thresholds.again_from, search.levels[-1])
     levels = tuple(level for level in search.levels if level >= fewest)
-    exact = search._replace(metric=search.metric.exact, levels=levels)
+    tol = min(search.thresholds.rough_tol, search.thresholds.again_tol)
+    exact = search._replace(
+        metric=search.metric.exact,
+        levels=levels,
+        thresholds=replace(search.thresholds, rough_tol=tol),
+    )
     return result.put(rows, _from(exact, curves).following(result.take(rows)))
 
 
