@@ -1,5 +1,6 @@
 """Compiled kernels: to the last digits what PyTorch computes on the same chains and tables."""
 
+import math
 import subprocess
 import sys
 import tracemalloc
@@ -12,6 +13,8 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import dijkstra
 
 from pullback.geodesics.distances import measure_pairs
+from pullback.geodesics.search import certificate
+from pullback.geodesics.search.certificate import excess_on
 from pullback.manifolds.reference import HalfPlane
 from pullback.metrics import PullbackMetric, TabulatedMetric
 
@@ -34,6 +37,26 @@ def table_of(d, rtol=1e-2):
 def half_plane_table():
     corners = torch.tensor([[-1.0, 0.7], [1.0, 2.5]], dtype=torch.float64)
     return TabulatedMetric.build(HalfPlane(), corners, rtol=1e-5)
+
+
+def bent_chains(a, b, n=32):
+    """Lines between points at constant coordinate speed, bent a little aside."""
+    t = torch.linspace(0, 1, n + 1, dtype=torch.float64)[:, None]
+    return a[:, None] + (b - a)[:, None] * t + 0.05 * torch.sin(torch.pi * t)
+
+
+def great_circle(angle):
+    """A table of the sphere by longitude and latitude, and a piece of the equator on it."""
+
+    def sphere(z):
+        longitude, latitude = z.unbind(-1)
+        x, y = latitude.cos() * longitude.cos(), latitude.cos() * longitude.sin()
+        return torch.stack([x, y, latitude.sin()], -1)
+
+    corners = torch.tensor([[-0.2, -0.6], [angle + 0.2, 0.6]], dtype=torch.float64)
+    table = TabulatedMetric.build(PullbackMetric(sphere, dim=2), corners, rtol=1e-4)
+    t = angle * torch.linspace(0, 1, 65, dtype=torch.float64)
+    return table, torch.stack([t, torch.zeros_like(t)], -1)[None]
 
 
 def arguments(table):
@@ -141,6 +164,35 @@ def test_lengths_in_other_dimensions_are_measured_as_by_pytorch(d):
         chords = table.chords_by_step(nodes[None, : int(n) + 1])
         measured = (4 * chords[0].sum() - chords[1].sum()) / 3
         assert abs(float(length / measured) - 1) < 1e-4
+
+
+@pytest.mark.parametrize(
+    "d", [pytest.param(d, marks=pytest.mark.thorough) for d in (1, 3)] + [2], ids=str
+)
+@pytest.mark.slow
+def test_what_a_force_promises_is_what_the_table_says_to_pytorch(d, monkeypatch):
+    table, codes = table_of(d)
+    nodes = bent_chains(codes[:12], codes[12:24])
+    by_kernels = excess_on(table.exact, table, nodes)
+    monkeypatch.setattr(certificate, "table_search", lambda metric: None)
+    by_pytorch = excess_on(table.exact, table, nodes)
+    assert bool((by_pytorch > 0).all())
+    assert bool(((by_kernels / by_pytorch - 1).abs() < 1e-2).all())
+
+
+@pytest.mark.slow
+def test_what_a_force_promises_beyond_the_table_or_on_a_saddle_is_left_to_pytorch():
+    table, codes = table_of(2)
+    inside, beyond = codes[:2], codes[:2] + 40.0
+    chains = torch.cat([bent_chains(codes[2:4], end) for end in (inside, beyond)])
+    energy, force = table.exact.energy_gradient(chains)
+    found = table_search(table).excess(chains, energy, force)
+    assert found.isnan().tolist() == [False, False, True, True]
+    assert bool(excess_on(table.exact, table, chains).isfinite().all())
+    # Beyond half of a great circle there are shorter ways near by.
+    cap, arc = great_circle(1.2 * math.pi)
+    energy, force = cap.energy_gradient(arc)
+    assert table_search(cap).excess(arc, energy, force).isnan().tolist() == [True]
 
 
 @pytest.mark.slow

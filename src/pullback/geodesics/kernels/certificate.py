@@ -6,7 +6,7 @@ from pullback.geodesics.kernels.chains import copied, doubled, energy_and_length
 from pullback.geodesics.kernels.compiled import kernel, part
 from pullback.geodesics.kernels.newton import solve, squared_size
 
-__all__ = ["certify", "measure"]
+__all__ = ["certify", "excess_of", "measure"]
 
 _CONJUGATE = 0.02  # second variations below this share of the H1 norm count as vanishing
 _CAUTION = 1e-3  # damping of the corrections, in the H1 norm
@@ -67,6 +67,20 @@ def certify(C, table, chain, n, settings, room, answer):
     length, mismatch, _ = measure(C, table, chain, n, settings.steps, room)
     numbers[0], numbers[1], numbers[2] = length, mismatch, excess
     numbers[3], numbers[4] = residual, 1.0 if minimal else 0.0
+
+
+@kernel
+def excess_of(C, table, chain, n, energy, force, work, f):
+    """Estimate how far a chain lies above a geodesic, by a force on it from elsewhere.
+
+    The Hessian is that of the table. NaN where the chain leaves it, or is not the shortest near by.
+    """
+    e, solution, m = work.here, work.solution, n - 1
+    if not math.isfinite(expand(C, table, chain, n, f, e)):
+        return math.nan
+    if solve(e, force, m, -_CONJUGATE, solution) and solve(e, force, m, _CAUTION, solution):
+        return _excess(force, solution.x, m, energy)
+    return math.nan
 
 
 @kernel

@@ -6,6 +6,7 @@ that a later version does not have any more would make that unreadable.
 
 from typing import Any, NamedTuple
 
+from pullback.geodesics.kernels.certificate import excess_of
 from pullback.geodesics.kernels.coarse import (
     Grid,
     Paths,
@@ -17,6 +18,8 @@ from pullback.geodesics.kernels.coarse import (
 )
 from pullback.geodesics.kernels.compiled import entry, sources
 from pullback.geodesics.kernels.detours import find_detours, new_detours
+from pullback.geodesics.kernels.forms import new_form
+from pullback.geodesics.kernels.newton import new_work
 from pullback.geodesics.kernels.pairs import is_apart, solve_pair, straight_start
 from pullback.geodesics.kernels.room import STARTED, Answer, Settings, new_room
 from pullback.geodesics.kernels.splines import Table
@@ -31,11 +34,13 @@ class Entries(NamedTuple):
         measure_edges: fill in the lengths of the edges of a grid.
         trace_rows: fill in the rows of the shortest paths from some nodes of a grid.
         search: fill in the answers of pairs of points.
+        excesses: fill in how far chains lie above geodesics, by forces on them from elsewhere.
     """
 
     measure_edges: Any
     trace_rows: Any
     search: Any
+    excesses: Any
 
 
 def _entries(source: str) -> Entries:
@@ -82,7 +87,19 @@ def _entries(source: str) -> Entries:
             answer = Answer(nodes[p], numbers[p], counts[p])
             solve_pair(C, table, n, Settings(*settings), room, answer)
 
-    return Entries(measure_edges, trace_rows, search)
+    @entry
+    def excesses(C, table, chains, energies, forces, found):
+        """Fill in what was found of `chains`, shape `(chains, nodes, d)`: see `excess_of`.
+
+        Of each is known its energy and the force on its inner nodes, `(chains, nodes - 2, d)`.
+        """
+        source  # noqa: B018
+        table, n = Table(*table), chains.shape[1] - 1
+        work, f = new_work(n, chains.shape[2]), new_form(table)
+        for p in range(len(chains)):
+            found[p] = excess_of(C, table, chains[p], n, energies[p], forces[p], work, f)
+
+    return Entries(measure_edges, trace_rows, search, excesses)
 
 
 SEARCH = _entries(sources())

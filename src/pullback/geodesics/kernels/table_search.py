@@ -67,6 +67,10 @@ class CurvesOnTable(NamedTuple):
     n_steps: Tensor
     resolved: Mask
 
+    def take(self, rows: Tensor) -> "CurvesOnTable":
+        """Return some of the curves, by indices `(k,)`."""
+        return CurvesOnTable(*(part[rows] for part in self))
+
     def evenly(self, n_nodes: int) -> Points:
         """Take n nodes of each curve at equal distances, n - 1 a divisor of all `n_segments`."""
         step = (self.n_segments // (n_nodes - 1)).unsqueeze(-1)
@@ -124,6 +128,7 @@ class TableSearch:
         self._grid: Any = None
         self._paths: Any = None
         self._known: Any = None
+        self._places: Any = None
 
     def find(
         self, point_a: Codes, point_b: Codes, *, rtol: float = 1e-4, only_straight: bool = False
@@ -146,9 +151,9 @@ class TableSearch:
         n_starts = 1 if only_straight or d == 1 else room.N_STARTS
         with self._lock:
             self._measure_grid()
-        last = _nearest(ends[:, 1], self._grid)
+        last = self._places.nearest(ends[:, 1])
         if n_starts > 1:
-            self._trace(np.append(_around(ends[:, 0], self._grid), last))
+            self._trace(np.append(self._places.around(ends[:, 0]), last))
         answers = (
             np.zeros((n, room.FINEST + 1, d)),
             np.zeros((n, 7 + n_starts)),
@@ -178,10 +183,36 @@ class TableSearch:
         """Find the shortest paths on the grid from around points `(n, d)`, where still unknown."""
         with self._lock:
             self._measure_grid()
-        self._trace(_around(points.detach().double().numpy(), self._grid))
+        self._trace(self._places.around(points.detach().double().numpy()))
+
+    def excess(self, nodes: Points, energy: Scalars, force: Tensor) -> Scalars:
+        """Estimate how far chains lie above geodesics of another metric, by that metric's forces.
+
+        Args:
+            nodes: chains, shape `(n, nodes, d)`.
+            energy: sums of their squared chords on the other metric, shape `(n,)`.
+            force: their gradients at the inner nodes, shape `(n, nodes - 2, d)`.
+
+        Returns:
+            The share of the energy that the table's Hessian lets be gained, shape `(n,)`: NaN where
+            a chain leaves the table, or is not the shortest near by.
+        """
+        chains, energies, forces = (
+            part.detach().double().contiguous().numpy() for part in (nodes, energy, force)
+        )
+        found = np.zeros(len(chains))
+
+        def estimate(block: slice) -> None:
+            parts = (array[block] for array in (chains, energies, forces, found))
+            self._entries.excesses(self._coefficients, self._table, *parts)
+
+        _in_threads(estimate, len(chains), _BLOCK)
+        return torch.from_numpy(found)
 
     def _trace(self, sources: Any) -> None:
         """Find the shortest paths on the grid from some nodes, where still unknown."""
+        if self._known[sources].all():  # what is marked stays so: it needs no lock to be read
+            return
         with self._lock:
             wanted = np.unique(sources)
             wanted = wanted[~self._known[wanted]]
@@ -197,6 +228,7 @@ class TableSearch:
             grid, self._paths = self._new_grid()
             self._entries.measure_edges(self._coefficients, self._table, grid)
             self._known = np.zeros(len(self._paths[0]), bool)
+            self._places = _Places.of(*grid[:4])
             self._grid = grid
 
     def _new_grid(self) -> tuple[Any, Any]:
@@ -219,6 +251,39 @@ class TableSearch:
         return grid, (np.empty((n, n), np.float32), np.empty((n, n), np.int16))
 
 
+class _Places(NamedTuple):
+    """What tells the nodes of the grid near to points, made once: it is asked for each pair."""
+
+    low: Any
+    step: Any
+    most: Any  # the number of the last node along each axis
+    stride: Any
+    corner: Any  # what the corners of a cell add to the number of its first node
+
+    @classmethod
+    def of(cls, low: Any, step: Any, size: Any, stride: Any) -> "_Places":
+        corner = np.stack(np.meshgrid(*[[0, 1]] * len(low), indexing="ij"), -1)
+        stride = np.array(stride)
+        return cls(
+            np.array(low),
+            np.array(step),
+            np.array(size) - 1,
+            stride,
+            corner.reshape(-1, len(low)) @ stride,
+        )
+
+    def around(self, points: Any) -> Any:
+        """The numbers of the nodes around points `(n, d)`."""
+        cell = ((points - self.low) / self.step).astype(np.int64)
+        cell = np.minimum(np.maximum(cell, 0), self.most - 1)
+        return (cell @ self.stride)[:, None] + self.corner
+
+    def nearest(self, points: Any) -> Any:
+        """The numbers of the nodes nearest to points `(n, d)`, in steps of the grid."""
+        at = np.rint((points - self.low) / self.step).astype(np.int64)
+        return np.minimum(np.maximum(at, 0), self.most) @ self.stride
+
+
 _searches: "weakref.WeakKeyDictionary[Metric, TableSearch]" = weakref.WeakKeyDictionary()
 
 
@@ -235,21 +300,6 @@ def _offsets(d: int, reach: int) -> Any:
     axes = np.meshgrid(*[np.arange(-reach, reach + 1)] * d, indexing="ij")
     steps = np.stack([axis.ravel() for axis in axes], -1)
     return steps[np.gcd.reduce(steps, axis=1) == 1]
-
-
-def _around(points: Any, grid: Any) -> Any:
-    """The numbers of the nodes around points `(n, d)`."""
-    low, step, size, stride = map(np.array, grid[:4])
-    cell = np.clip(((points - low) / step).astype(np.int64), 0, size - 2)
-    corner = np.stack(np.meshgrid(*[[0, 1]] * len(low), indexing="ij"), -1).reshape(-1, len(low))
-    return ((cell[:, None] + corner) * stride).sum(-1)
-
-
-def _nearest(points: Any, grid: Any) -> Any:
-    """The numbers of the nodes nearest to points `(n, d)`, in steps of the grid."""
-    low, step, size, stride = map(np.array, grid[:4])
-    at = np.clip(np.rint((points - low) / step).astype(np.int64), 0, size - 1)
-    return (at * stride).sum(-1)
 
 
 def _in_threads(work: Any, n: int, size: int) -> None:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from pullback import linalg
 from pullback.curves import graded_durations
+from pullback.geodesics.kernels.table_search import table_search
 from pullback.geodesics.search.thresholds import THRESHOLDS, Thresholds
 from pullback.geodesics.solvers.krylov import graded_excess
 from pullback.metrics import ChordExpansion, Metric
@@ -130,17 +131,33 @@ def excess_on(exact: Metric, metric: Metric, nodes: Points, *, rough: bool = Fal
         exact.energy_gradient(nodes) if single is None else single.energy_gradient(nodes.float())
     )
     value, force = value.to(nodes), force.to(nodes)
-    hessian, _ = _second_variation(metric.expand_chords(nodes))
-    excess = _excess(_correction(hessian, force), force, value)
+    kernels = table_search(metric)
+    if kernels is None:
+        excess = _excess_by_hessian(metric, nodes, value, force)
+    else:
+        excess = kernels.excess(nodes, value, force).to(nodes)
+        rows = excess.isnan().nonzero().squeeze(-1)
+        if len(rows) > 0:
+            parts = (part[rows] for part in (nodes, value, force))
+            excess[rows] = _excess_by_hessian(metric, *parts)
     return torch.where(excess.isfinite(), excess, torch.where(value > 0, torch.inf, 0.0))
 
 
-def _expand(metric: Metric, nodes: Tensor) -> tuple[ChordExpansion, Tensor]:
+def _excess_by_hessian(metric: Metric, nodes: Tensor, value: Tensor, force: Tensor) -> Tensor:
+    hessian, _ = _second_variation(_roughly_expanded(metric, nodes))
+    return _excess(_correction(hessian, force), force, value)
+
+
+def _roughly_expanded(metric: Metric, nodes: Tensor) -> ChordExpansion:
     """Expand in single precision where there is one, for a Hessian only has to be near."""
     single = metric.single
     rough = metric.expand_chords(nodes) if single is None else single.expand_chords(nodes.float())
+    return ChordExpansion(*(part.to(nodes) for part in rough))
+
+
+def _expand(metric: Metric, nodes: Tensor) -> tuple[ChordExpansion, Tensor]:
     value, force = metric.energy_gradient(nodes)
-    return ChordExpansion(*(part.to(nodes) for part in rough))._replace(value=value), force
+    return _roughly_expanded(metric, nodes)._replace(value=value), force
 
 
 class _Corrected(NamedTuple):

@@ -65,34 +65,16 @@ def find_compiled(
     rows = taken.nonzero().squeeze(-1)
     if len(rows) == len(taken):
         return _as_found(search, curves, point_a, point_b), rows
-    some = CurvesOnTable(*(part[rows] for part in curves))
-    return _as_found(search, some, point_a[rows], point_b[rows]), rows
+    return _as_found(search, curves.take(rows), point_a[rows], point_b[rows]), rows
 
 
 def _as_found(search: Search, curves: CurvesOnTable, a: Tensor, b: Tensor) -> Found:
-    parts = []
-    for n in sorted(set(curves.n_segments.tolist())):
+    parts, levels = [], sorted(set(curves.n_segments.tolist()))
+    for n in levels:
         rows = (curves.n_segments == n).nonzero().squeeze(-1)
-        nodes = curves.nodes[rows, : n + 1].to(a)
-        nodes[:, 0], nodes[:, -1] = a[rows], b[rows]  # else off by rounding in single precision
-        unknown = torch.full_like(a[rows, 0], torch.nan)
-        parts.append(
-            Candidates(
-                nodes=nodes,
-                origin=nodes,
-                pair=rows,
-                start=curves.start[rows],
-                length=curves.length[rows].to(a),
-                chain=unknown,
-                mismatch=curves.mismatch[rows].to(a),
-                excess=curves.excess[rows].to(a),
-                residual=curves.residual[rows].to(a),
-                regular=torch.ones_like(rows, dtype=torch.bool),
-                second_variation=curves.minimal[rows].to(a),
-                status=torch.full_like(rows, int(Status.CONVERGED)),
-                n_steps=curves.n_steps[rows],
-            )
-        )
+        some = curves if len(levels) == 1 else curves.take(rows)
+        ends = (a, b) if len(levels) == 1 else (a[rows], b[rows])
+        parts.append(_as_candidates(some, rows, ends, int(n)))
     return Found(
         parts,
         straight_length=curves.straight_length.to(a),
@@ -100,6 +82,30 @@ def _as_found(search: Search, curves: CurvesOnTable, a: Tensor, b: Tensor) -> Fo
         start_lengths=curves.start_lengths.to(a),
         rival_length=curves.rival_length.to(a),
         starts=_STARTS[: curves.start_lengths.shape[1]],
+    )
+
+
+def _as_candidates(
+    curves: CurvesOnTable, pair: Tensor, ends: tuple[Tensor, Tensor], n: int
+) -> Candidates:
+    """Hand on curves of n segments each."""
+    a, b = ends
+    nodes = curves.nodes[:, : n + 1].to(a, copy=True)
+    nodes[:, 0], nodes[:, -1] = a, b  # else off by rounding in single precision
+    return Candidates(
+        nodes=nodes,
+        origin=nodes,
+        pair=pair,
+        start=curves.start,
+        length=curves.length.to(a),
+        chain=torch.full_like(a[:, 0], torch.nan),
+        mismatch=curves.mismatch.to(a),
+        excess=curves.excess.to(a),
+        residual=curves.residual.to(a),
+        regular=torch.ones_like(pair, dtype=torch.bool),
+        second_variation=curves.minimal.to(a),
+        status=torch.full_like(pair, int(Status.CONVERGED)),
+        n_steps=curves.n_steps,
     )
 
 
