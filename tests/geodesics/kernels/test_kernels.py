@@ -132,7 +132,7 @@ def test_paths_on_the_coarse_grid_are_those_of_scipy():
     # Around the first points and nearest to the second ones, and no others.
     low, step = (np.array(part) for part in search._grid[:2])
     near = np.rint((b.numpy() - low) / step).astype(int) @ np.array(stride)
-    around = np.concatenate([room._around(a.numpy(), search._grid).ravel(), near])
+    around = np.concatenate([search._places.around(a.numpy()).ravel(), near])
     assert rows.tolist() == np.unique(around).tolist()
     np.testing.assert_allclose(search._paths[0][rows], dijkstra(graph, indices=rows), rtol=1e-6)
 
