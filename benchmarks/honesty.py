@@ -113,6 +113,7 @@ def judge(kind: str, dim: int, data: bool, table: bool, seed: int, pairs: int) -
         "true": true,
         "descended": descended,
         "shortest": shortest,
+        "rival": getattr(path, "rival_length", torch.full_like(true, torch.nan)),
     }
     frame = pd.DataFrame({name: value.numpy() for name, value in columns.items()})
     frame = frame.assign(kind=kind, dim=dim, data=data, table=table, seed=seed, pair=frame.index)

@@ -88,7 +88,7 @@ class LatentGraph:
         """Build a graph on data codes, and for d <= 3 on a grid around them as well.
 
         Each code is joined to its nearest neighbours, each node of the grid to those one cell away,
-        in the plane one and two: in 16 directions.
+        in the plane up to three: in 32 directions.
 
         Args:
             metric: the Riemannian metric.
