@@ -27,9 +27,10 @@ _LEVELS = (32, 64)
 # A curve was not seen well if it is longer than its chain by more than this factor: its nodes may
 # have stepped over something. By judgement, in the ratio of both lengths.
 _SEEN = 1.025
-# Newton's method, until its next step promises less than 1.5 % of the energy: it squares what is
-# left, so that lengths are right to about a thousandth. A Hessian serves for one step only.
-_SOLVER = Newton(tol=1.5e-2, max_steps=7, max_age=1)
+# Newton's method, until its next step promises less than 1 % of the energy: it squares what is
+# left, so that lengths are right to about a thousandth. Of 240 logs on the sphere the worst is off
+# by 1 %, with 1.5 % by 3 %. A Hessian serves for one step only.
+_SOLVER = Newton(tol=1e-2, max_steps=7, max_age=1)
 
 
 class ShortGeodesics(NamedTuple):
