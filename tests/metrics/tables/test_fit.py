@@ -50,8 +50,11 @@ def test_single_precision_changes_a_table_by_far_less_than_its_error(monkeypatch
     assert all(asked)
     assert spline.coefficients.dtype == torch.float64
     assert spline.coefficients.shape == exact.coefficients.shape
-    assert (spline.coefficients - exact.coefficients).abs().max() < 1e-5
-    assert (errors - truth).abs().max() < 1e-5
+    # Each entry of M is a sum of 30 products of sums of 16: how they are rounded differs by the
+    # processor. It is a thirtieth of what the table may be off by.
+    rounding = 256 * torch.finfo(torch.float32).eps
+    assert (spline.coefficients - exact.coefficients).abs().max() < rounding < 1e-3 / 30
+    assert (errors - truth).abs().max() < rounding
 
 
 @pytest.mark.parametrize(
