@@ -44,7 +44,7 @@ def fitted(metric, rtol, monkeypatch, *, rough=None):
 
 
 def test_single_precision_changes_a_table_by_far_less_than_its_error(monkeypatch):
-    # Of many outputs rounding averages out: 3e-6 with and without vector instructions, where with 30
+    # Of many outputs rounding averages out: 3e-6 with and without vector instructions, where of 30
     # it is up to 1.1e-5.
     metric = smooth_decoder(n_hidden=64, n_outputs=200)
     spline, errors, asked = fitted(metric, 1e-3, monkeypatch)
