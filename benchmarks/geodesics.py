@@ -102,7 +102,7 @@ def paths_of(table: Manifold, a: Tensor, b: Tensor) -> None:
     """Let the compiled search find the shortest paths on its grid that these pairs start from."""
     kernels = table_search(table.metric)
     if kernels is not None:
-        kernels.prepare(a)
+        kernels.prepare(torch.cat([a, b]))
 
 
 def searches(made: Manifolds, problem: CommonProblem) -> dict[str, Callable[[], GeodesicResult]]:
