@@ -23,7 +23,7 @@ CHAIN = [
     ["geodesics"],
     ["manifolds"],
     ["statistics", "sampling", "testing"],
-    ["plots", "adapters", "runs"],
+    ["plots", "adapters", "runs", "pages"],
     ["report"],
     ["cli"],
     ["__main__"],

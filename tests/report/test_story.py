@@ -3,9 +3,9 @@
 import pytest
 
 from pullback.errors import InvalidParameterError
+from pullback.pages.chapter import Chapter, Picture
 from pullback.plots import bars
 from pullback.report import RunFolder, build
-from pullback.report.chapter import Chapter, Picture
 
 
 def chapter(key, picture):

@@ -8,7 +8,7 @@ from pullback.datasets import Table
 from pullback.errors import DeviceError, InvalidDataError, InvalidParameterError
 from pullback.models import VAE
 from pullback.models.config import TrainingOptions
-from pullback.report.chapter import Verdict
+from pullback.pages.chapter import Verdict
 from pullback.report.chapters.density import supports
 from pullback.report.chapters.generation import generation
 from pullback.report.chapters.likelihood import likelihood

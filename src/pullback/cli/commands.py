@@ -23,8 +23,8 @@ from pullback.errors import (
     check_integer,
 )
 from pullback.models.likelihoods import LIKELIHOODS
+from pullback.pages.chapter import Chapter
 from pullback.report import build
-from pullback.report.chapter import Chapter
 from pullback.runs import RunFolder, Settings, prepare, refuse_unfit, train
 
 __all__ = [

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from typing import Any
 
 from pullback.errors import InvalidParameterError, StorageError
+from pullback.pages.chapter import Chapter, Picture, Pictures
+from pullback.pages.html import Image, page
 from pullback.plots import theme, to_png
-from pullback.report.chapter import Chapter, Picture, Pictures
 from pullback.report.chapters import STORY, reproduction
-from pullback.report.html import Image, page
 from pullback.report.study import Study
 from pullback.runs.folder import RunFolder
 

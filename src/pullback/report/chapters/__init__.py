@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from pullback.report.chapter import Chapter
+from pullback.pages.chapter import Chapter
 from pullback.report.chapters.clustering import clustering
 from pullback.report.chapters.curvature import curvature
 from pullback.report.chapters.density import density

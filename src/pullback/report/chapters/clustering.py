@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pullback import plots
-from pullback.report.chapter import Block, Chapter, Picture, Pictures, Table, Verdict
+from pullback.pages.chapter import Block, Chapter, Picture, Pictures, Table, Verdict
+from pullback.pages.wording import bootstrap, interval, signed
 from pullback.report.study import Study
-from pullback.report.wording import bootstrap, interval, signed
 from pullback.statistics import KMeans, clustering_scores
 
 __all__ = ["clustering", "match_clusters"]

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 
 from pullback import plots
-from pullback.report.chapter import Block, Chapter, Picture, Pictures, Verdict
+from pullback.pages.chapter import Block, Chapter, Picture, Pictures, Verdict
+from pullback.pages.wording import number
 from pullback.report.study import Study
-from pullback.report.wording import number
 
 __all__ = ["curvature"]
 

@@ -12,10 +12,10 @@ from pullback import plots
 from pullback.errors import ConvergenceWarning
 from pullback.exclusive import exclusive
 from pullback.manifolds import Manifold
+from pullback.pages.chapter import Block, Chapter, Picture, Pictures, Table, Verdict
+from pullback.pages.wording import bootstrap, count, interval, number, percent, signed
 from pullback.plots.style import EUCLIDEAN, RIEMANNIAN
-from pullback.report.chapter import Block, Chapter, Picture, Pictures, Table, Verdict
 from pullback.report.study import Study
-from pullback.report.wording import bootstrap, count, interval, number, percent, signed
 from pullback.runs import Stream
 from pullback.sampling import Support
 from pullback.statistics import LAND

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from pullback import plots
+from pullback.pages.chapter import Block, Chapter, Picture, Pictures, Verdict
 from pullback.plots import mean_log_std
-from pullback.report.chapter import Block, Chapter, Picture, Pictures, Verdict
 from pullback.report.study import Study
 from pullback.runs import Stream
 

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from pullback import plots
 from pullback.errors import InvalidDataError
-from pullback.report.chapter import Block, Chapter, Picture, Pictures, Verdict
+from pullback.pages.chapter import Block, Chapter, Picture, Pictures, Verdict
+from pullback.pages.wording import bootstrap, number, percent
 from pullback.report.study import Study
-from pullback.report.wording import bootstrap, number, percent
 
 __all__ = ["interpolation", "jerkiness"]
 

@@ -5,9 +5,9 @@ from typing import Any
 import torch
 
 from pullback import plots
-from pullback.report.chapter import Block, Chapter, Picture, Pictures, Table
+from pullback.pages.chapter import Block, Chapter, Picture, Pictures, Table
+from pullback.pages.wording import number, percent
 from pullback.report.study import Study
-from pullback.report.wording import number, percent
 
 __all__ = ["learning"]
 

@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 
 from pullback.models import log_marginal
-from pullback.report.chapter import Block, Chapter, Table, Verdict
+from pullback.pages.chapter import Block, Chapter, Table, Verdict
+from pullback.pages.wording import bootstrap, interval
 from pullback.report.study import Study
-from pullback.report.wording import bootstrap, interval
 
 __all__ = ["likelihood"]
 

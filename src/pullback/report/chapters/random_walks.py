@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from pullback import linalg, plots
-from pullback.report.chapter import Block, Chapter, Picture, Pictures, Table, Verdict
+from pullback.pages.chapter import Block, Chapter, Picture, Pictures, Table, Verdict
+from pullback.pages.wording import number, percent
 from pullback.report.chapters.density import supports
 from pullback.report.study import Study
-from pullback.report.wording import number, percent
 from pullback.runs import Stream
 from pullback.sampling import BrownianMotion
 

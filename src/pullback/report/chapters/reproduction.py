@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from pullback.report.chapter import Block, Chapter, Table
+from pullback.pages.chapter import Block, Chapter, Table
 from pullback.report.study import Study
 from pullback.version import __version__
 

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 
 from pullback.geodesics import Status
-from pullback.report.chapter import Block, Chapter, Table, Verdict
+from pullback.pages.chapter import Block, Chapter, Table, Verdict
+from pullback.pages.wording import count, number, percent
 from pullback.report.study import Study
-from pullback.report.wording import count, number, percent
 
 __all__ = ["solver"]
 

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pullback import plots
-from pullback.report.chapter import Block, Chapter, Picture, Table, Verdict
+from pullback.pages.chapter import Block, Chapter, Picture, Table, Verdict
+from pullback.pages.wording import bootstrap, interval, percent, signed
 from pullback.report.study import Study
-from pullback.report.wording import bootstrap, interval, percent, signed
 from pullback.statistics import triplet_share
 
 __all__ = ["triplets", "weighted_triplet_share"]

@@ -3,8 +3,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from pullback.report.chapter import Chapter, Picture, Pictures, Table, Verdict
-from pullback.report.html import page
+from pullback.pages.chapter import Chapter, Picture, Pictures, Table, Verdict
+from pullback.pages.html import page
 
 VOID = {"meta", "img", "source", "br", "link"}
 

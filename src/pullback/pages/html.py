@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 from importlib.resources import files
 
-from pullback.report.chapter import Block, Chapter, Picture, Pictures, Table, Verdict
+from pullback.pages.chapter import Block, Chapter, Picture, Pictures, Table, Verdict
 
 __all__ = ["Image", "page"]
 
@@ -35,7 +35,7 @@ def page(
         >>> "<h2>1. One &lt; two</h2>" in page("Report", ["Hello."], [chapter], {})
         True
     """
-    style = files("pullback.report").joinpath("report.css").read_text(encoding="utf-8")
+    style = files("pullback.pages").joinpath("page.css").read_text(encoding="utf-8")
     claims = [chapter for chapter in chapters if chapter.claim]
     body = [
         f"<header><h1>{_text(title)}</h1>",

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pullback.report.wording import bootstrap, count, interval, number, percent, signed
+from pullback.pages.wording import bootstrap, count, interval, number, percent, signed
 
 
 @pytest.mark.parametrize(
