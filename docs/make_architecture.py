@@ -10,7 +10,10 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "pullback"
 PAGE = ROOT / "docs" / "architecture.md"
-ORDERED = ["models", "metrics", "geodesics", "manifolds", "statistics", "sampling", "plots", "runs"]
+ORDERED = [
+    *("models", "metrics", "geodesics", "manifolds", "statistics", "sampling", "plots", "runs"),
+    "reproduction",
+]
 MARKS = "<!-- rooms -->", "<!-- end of rooms -->"
 
 

@@ -72,6 +72,14 @@ ROOMS = {
         ["folder"],
         ["run", "training"],
     ],
+    "reproduction": [
+        ["claim", "lab"],
+        ["claims", "judgement"],
+        ["ledger"],
+        ["telling"],
+        ["writing"],
+        ["reproduce"],
+    ],
     "plots": [
         ["style"],
         ["charts", "images", "paths"],

@@ -12,8 +12,8 @@ from sklearn.metrics import f1_score
 from pullback.curves import straight_line
 from pullback.datasets import Table
 from pullback.pages.chapter import Verdict
+from pullback.pages.wording import to_json
 from pullback.report import RunFolder, Settings, build, prepare, train
-from pullback.report.build import to_json
 from pullback.report.chapters import curvature, random_walks
 from pullback.report.chapters.clustering import _macro_f1
 from pullback.report.chapters.density import supports

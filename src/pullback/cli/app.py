@@ -170,6 +170,44 @@ def report(
     run_report(folder, out)
 
 
+@app.command()
+def reproduce(
+    claims: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[CLAIM ...]", help="Which claims; all if none is named."),
+    ] = None,
+    out: Out = Path("ledger"),
+    seeds: Annotated[int, typer.Option(min=1, help="How many seeds measure each claim.")] = 5,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A smoke run: small settings, no verdict that counts.")
+    ] = False,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes at once.")] = 1,
+    mnist: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH|openml",
+            help="All of MNIST: a folder of its four files, a .npz, or openml to download it. "
+            "Default: the 500 images of each digit that come along",
+            show_default=False,
+        ),
+    ] = None,
+    names: Annotated[bool, typer.Option("--list", help="Say which claims there are.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Measure the claims of the papers again, and write the ledger DIR/ledger.html.
+
+    What was measured before is not measured again, so the same command goes on with a run that was
+    interrupted.
+    """
+    del debug
+    from pullback.cli.ledger import list_claims, run_reproduce
+
+    if names:
+        list_claims()
+    else:
+        run_reproduce(claims or (), out, n_seeds=seeds, quick=quick, n_jobs=jobs, source=mnist)
+
+
 for command in (*latent.COMMANDS, *populations.COMMANDS):
     app.command()(command)
 

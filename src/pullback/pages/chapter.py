@@ -22,6 +22,9 @@ class Verdict(Enum):
     FAILS = "does not hold here"
     OPEN = "undecided"
     ABSENT = "not applicable"
+    REPRODUCED = "reproduced"
+    PARTLY = "partly reproduced"
+    NOT_REPRODUCED = "not reproduced"
 
     @property
     def label(self) -> str:

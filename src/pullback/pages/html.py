@@ -13,7 +13,15 @@ __all__ = ["Image", "page"]
 Image = dict[str, bytes]
 """A picture as PNG files, by theme: `light` and `dark`."""
 
-_SYMBOLS = {Verdict.HOLDS: "✓", Verdict.FAILS: "✗", Verdict.OPEN: "?", Verdict.ABSENT: "–"}
+_SYMBOLS = {
+    Verdict.HOLDS: "✓",
+    Verdict.FAILS: "✗",
+    Verdict.OPEN: "?",
+    Verdict.ABSENT: "–",
+    Verdict.REPRODUCED: "✓",
+    Verdict.PARTLY: "◐",
+    Verdict.NOT_REPRODUCED: "✗",
+}
 
 
 def page(
@@ -56,12 +64,13 @@ def page(
 
 
 def _text(text: str) -> str:
-    """Escape a text, and set what stands between back-ticks as code."""
-    return re.sub(r"`([^`]*)`", r"<code>\1</code>", escape(text, quote=False))
+    """Escape a text, and set what stands between back-ticks as code, between ** as strong."""
+    coded = re.sub(r"`([^`]*)`", r"<code>\1</code>", escape(text, quote=False))
+    return re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", coded)
 
 
 def _badge(verdict: Verdict) -> str:
-    kind, symbol = verdict.name.lower(), _SYMBOLS[verdict]
+    kind, symbol = verdict.name.lower().replace("_", "-"), _SYMBOLS[verdict]
     return (
         f'<span class="badge {kind}"><span aria-hidden="true">{symbol}</span> '
         f"{escape(verdict.label)}</span>"

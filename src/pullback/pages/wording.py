@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["bootstrap", "count", "interval", "number", "percent", "signed"]
+__all__ = ["bootstrap", "count", "interval", "number", "percent", "signed", "to_json"]
 
 
 def number(value: float) -> str:
@@ -92,3 +92,19 @@ def bootstrap(
     values = np.array([statistic(times) for times in draws])
     low, high = np.percentile(values[np.isfinite(values)], [2.5, 97.5])
     return float(low), float(high)
+
+
+def to_json(values: Any) -> Any:
+    """Return values as JSON knows them: no NaN and no infinity, but null.
+
+    Example:
+        >>> to_json({"a": [1.0, math.nan], "b": (True, None)})
+        {'a': [1.0, None], 'b': [True, None]}
+    """
+    if isinstance(values, dict):
+        return {str(key): to_json(value) for key, value in values.items()}
+    if isinstance(values, list | tuple):
+        return [to_json(value) for value in values]
+    if isinstance(values, float):
+        return values if math.isfinite(values) else None
+    return values

@@ -1,22 +1,21 @@
 """Building a report: measure every chapter, draw its pictures, write the page."""
 
 import json
-import math
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 from pullback.errors import InvalidParameterError, StorageError
 from pullback.pages.chapter import Chapter, Picture, Pictures
 from pullback.pages.html import Image, page
+from pullback.pages.wording import to_json
 from pullback.plots import theme, to_png
 from pullback.report.chapters import STORY, reproduction
 from pullback.report.study import Study
 from pullback.runs.folder import RunFolder
 
-__all__ = ["build", "to_json"]
+__all__ = ["build"]
 
 
 class _Clock:
@@ -86,22 +85,6 @@ def build(
     # same run is made again.
     target.write("timings.json", json.dumps({"seconds": clock.seconds}, indent=1).encode())
     return told
-
-
-def to_json(values: Any) -> Any:
-    """Return values as JSON knows them: no NaN and no infinity, but null.
-
-    Example:
-        >>> to_json({"a": [1.0, math.nan], "b": (True, None)})
-        {'a': [1.0, None], 'b': [True, None]}
-    """
-    if isinstance(values, dict):
-        return {str(key): to_json(value) for key, value in values.items()}
-    if isinstance(values, list | tuple):
-        return [to_json(value) for value in values]
-    if isinstance(values, float):
-        return values if math.isfinite(values) else None
-    return values
 
 
 def _refuse_twice(what: str, names: Sequence[str]) -> None:

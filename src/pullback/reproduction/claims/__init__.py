@@ -1,0 +1,17 @@
+"""The claims that can be measured again, by the name of each: a module for each kind."""
+
+from pullback.reproduction.claim import Claim
+from pullback.reproduction.claims.expectation.finsler import FINSLER
+from pullback.reproduction.claims.expectation.variance import VARIANCE
+from pullback.reproduction.claims.oddity.clustering import CLUSTERING
+
+__all__ = ["CLAIMS"]
+
+CLAIMS: dict[str, Claim] = {
+    claim.key: claim
+    for claim in [
+        *CLUSTERING,
+        VARIANCE,
+        FINSLER,
+    ]
+}

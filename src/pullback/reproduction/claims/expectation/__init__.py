@@ -1,0 +1,1 @@
+"""Claims of what a random metric is, and of what its expectation says of it."""

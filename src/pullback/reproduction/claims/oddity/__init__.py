@@ -1,0 +1,1 @@
+"""The claims of Arvanitidis, Hansen and Hauberg, "Latent Space Oddity" (2018)."""
