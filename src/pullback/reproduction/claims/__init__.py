@@ -3,6 +3,7 @@
 from pullback.reproduction.claim import Claim
 from pullback.reproduction.claims.expectation.finsler import FINSLER
 from pullback.reproduction.claims.expectation.variance import VARIANCE
+from pullback.reproduction.claims.oddity.ablation import ABLATION, BEYOND
 from pullback.reproduction.claims.oddity.clustering import CLUSTERING
 
 __all__ = ["CLAIMS"]
@@ -11,6 +12,8 @@ CLAIMS: dict[str, Claim] = {
     claim.key: claim
     for claim in [
         *CLUSTERING,
+        ABLATION,
+        BEYOND,
         VARIANCE,
         FINSLER,
     ]
