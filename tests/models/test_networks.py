@@ -89,3 +89,16 @@ def test_smooth_networks_do_not_warn():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         mlp([2, 4, 3])
+
+
+@pytest.mark.parametrize("dense_units", [None, 7])
+def test_a_dense_layer_lets_images_change_in_more_directions(dense_units):
+    """Images of 50 codes span 2 directions before the first activation without it, 7 with it."""
+    decoder = ConvolutionalDecoder(2, (1, 8, 8), channels=(4, 3), dense_units=dense_units).double()
+    z = torch.randn(50, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    with torch.no_grad():
+        features = decoder.stem(z)
+    rank = torch.linalg.matrix_rank(features - features.mean(0), rtol=1e-9)
+    assert int(rank) == (2 if dense_units is None else 7)
+    encoder = ConvolutionalEncoder((1, 8, 8), 4, dense_units=dense_units).double()
+    assert encoder(decoder(z)).shape == (50, 4)

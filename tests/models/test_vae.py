@@ -14,6 +14,7 @@ from pullback.models import (
     NetworkStd,
     RBFPrecision,
     StandardNormal,
+    load,
     mlp,
 )
 from pullback.models.config import as_sizes
@@ -272,3 +273,28 @@ def test_sizes_must_be_a_sequence(sizes):
 def test_a_setting_that_would_have_no_effect_is_refused(name, settings):
     with pytest.raises(InvalidParameterError, match=f"`{name}` must be left at its default"):
         VAE(5, 2, **settings)
+
+
+def test_a_convolutional_model_has_a_dense_layer_unless_none_is_wanted(tmp_path):
+    images = {"architecture": "convolutional", "image_shape": (1, 4, 4)}
+    vae = VAE(16, **images)
+    assert (vae.config["hidden"], vae.config["dense_units"]) == ((32, 16), 128)
+    bare = VAE(16, dense_units=0, **images)
+    assert isinstance(bare.decoder.mean[0].stem, nn.Linear)
+    assert VAE(16).config["hidden"] == (64, 32)
+    with pytest.raises(InvalidParameterError, match=r"dense_units.*Put the layer into `hidden`"):
+        VAE(16, dense_units=8)
+    with pytest.raises(InvalidParameterError, match="dense_units"):
+        VAE(16, dense_units=-1, **images)
+
+
+def test_a_convolutional_model_saved_without_a_dense_layer_is_read(tmp_path, monkeypatch):
+    images = {"architecture": "convolutional", "image_shape": (1, 4, 4), "hidden": (4, 2)}
+    vae = VAE(16, dense_units=0, std="constant", **images)
+    before = {key: value for key, value in vae.config.items() if key != "dense_units"}
+    with monkeypatch.context() as patch:
+        patch.setattr(VAE, "config", before)
+        vae.save(tmp_path)
+    assert "dense_units" not in (tmp_path / "model.json").read_text()
+    z = torch.zeros(3, 2)
+    assert torch.equal(load(tmp_path).decode(z), vae.eval().decode(z))

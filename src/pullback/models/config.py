@@ -36,6 +36,16 @@ __all__ = [
 # reconstructed by chance get a huge weight; with more, the noise of good ones is overstated.
 _FLOOR = 0.1
 
+# What `hidden` and `dense_units` are by default, by the architecture. For an MLP those of the paper
+# (Arvanitidis, Hansen, Hauberg, "Latent Space Oddity", 2018, appendix D). The convolutional ones
+# were chosen by the held-out likelihood of digits {0, 1, 2} at the CPU time of an MLP of 300 epochs
+# (10 s): 214 nats and an error of 0.185 a pixel, where an MLP has 203 and 0.192, channels of
+# (16, 8) have 200 and 0.190, and (64, 32) without a dense layer, three times slower, 184 and 0.195.
+_HIDDEN: dict[str, tuple[tuple[int, ...], int | None]] = {
+    "mlp": ((64, 32), None),
+    "convolutional": ((32, 16), 128),
+}
+
 _OUTPUTS = {"auto", "identity", "sigmoid", "tanh"}
 
 
@@ -55,7 +65,8 @@ class VAEConfig:
     n_categories: int | None = None
     std: str = "rbf"
     architecture: str = "mlp"
-    hidden: Sequence[int] = (64, 32)
+    hidden: Sequence[int] | None = None
+    dense_units: int | None = None
     image_shape: Sequence[int] | None = None
     activation: str = "tanh"
     output: str = "auto"
@@ -89,12 +100,26 @@ class VAEConfig:
             check_number("min_std", self.min_std, 0.0, open_low=True)
         check_integer("n_decoders", self.n_decoders)
         check_integer("random_state", self.random_state, 0, 2**32 - 1)  # what k-means takes
-        for size in self.hidden:
-            check_integer("hidden", size)
+        self._resolve_hidden()
         self._check_image_shape()
         self._refuse_what_does_not_apply()
         self._check_output()
         self.family.check_config(self)
+
+    def _resolve_hidden(self) -> None:
+        """Put in what suits the architecture, where nothing is given."""
+        hidden, dense_units = _HIDDEN[self.architecture]
+        if self.hidden is None:
+            object.__setattr__(self, "hidden", hidden)
+        for size in self.hidden or ():
+            check_integer("hidden", size)
+        if self.dense_units is None:
+            object.__setattr__(self, "dense_units", dense_units)
+        elif self.architecture == "mlp":
+            cure = "Put the layer into `hidden`."
+            raise InvalidParameterError("dense_units", "None for an MLP", self.dense_units, cure)
+        else:
+            check_integer("dense_units", self.dense_units, 0)
 
     def _check_likelihood_options(self) -> None:
         given = self.likelihood_options
@@ -163,7 +188,7 @@ class VAEConfig:
     @property
     def decoder_sizes(self) -> list[int]:
         """The numbers of units of an MLP that decodes: d, the hidden ones in reverse, D."""
-        return [self.latent_dim, *tuple(self.hidden)[::-1], self.data_dim]
+        return [self.latent_dim, *tuple(self.hidden or ())[::-1], self.data_dim]
 
     def floor(self, level: float) -> float:
         """Return the smallest standard deviation, for a constant one of `level`."""
@@ -240,13 +265,14 @@ def build_encoder(config: VAEConfig) -> GaussianEncoder:
     """
     network: nn.Module
     if config.architecture == "mlp":
-        sizes = [config.data_dim, *config.hidden, 2 * config.latent_dim]
+        sizes = [config.data_dim, *(config.hidden or ()), 2 * config.latent_dim]
         network = mlp(sizes, activation=config.activation)
     else:
         network = ConvolutionalEncoder(
             config.image_shape or (),
             2 * config.latent_dim,
-            channels=tuple(config.hidden)[::-1],
+            channels=tuple(config.hidden or ())[::-1],
+            dense_units=config.dense_units or None,
             activation=config.activation,
         )
     standardize = config.family.unit.standardize(config.data_dim)
@@ -273,7 +299,8 @@ def _build_member(config: VAEConfig) -> Decoder:
         network = ConvolutionalDecoder(
             config.latent_dim,
             config.image_shape or (),
-            channels=tuple(config.hidden),
+            channels=tuple(config.hidden or ()),
+            dense_units=config.dense_units or None,
             activation=config.activation,
         )
     likelihood = build_likelihood(config)

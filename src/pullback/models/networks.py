@@ -96,7 +96,7 @@ def mlp(sizes: Sequence[int], *, activation: str = "tanh") -> nn.Sequential:
 
 
 class ConvolutionalEncoder(nn.Module):
-    """Map flattened images to features: strided convolutions, then one affine map.
+    """Map flattened images to features: strided convolutions, then affine maps.
 
     Each convolution (3 x 3, stride 2) halves the height and the width, rounding up.
 
@@ -104,7 +104,9 @@ class ConvolutionalEncoder(nn.Module):
         image_shape: (channels, height, width) of an image; D is their product.
         out_features: number of features m.
         channels: channels after each convolution.
-        activation: name of the activation after each convolution.
+        dense_units: units of a layer between the convolutions and the features; None for one affine
+            map.
+        activation: name of the activation after each layer but the last.
 
     Raises:
         InvalidParameterError: sizes below 1, or an unknown activation.
@@ -121,6 +123,7 @@ class ConvolutionalEncoder(nn.Module):
         out_features: int,
         *,
         channels: Sequence[int] = (16, 32),
+        dense_units: int | None = None,
         activation: str = "tanh",
     ) -> None:
         super().__init__()
@@ -130,7 +133,8 @@ class ConvolutionalEncoder(nn.Module):
         for (fan_in, _, _), (fan_out, _, _) in pairwise(shapes):
             layers += [nn.Conv2d(fan_in, fan_out, 3, 2, 1), _activation(activation)]
         self.convolutions = nn.Sequential(*layers)
-        self.head = nn.Linear(math.prod(shapes[-1]), check_integer("out_features", out_features))
+        check_integer("out_features", out_features)
+        self.head = _affine(math.prod(shapes[-1]), out_features, dense_units, activation)
 
     def forward(self, x: Data) -> Ambient:
         """Map flattened images `(*batch, D)` to features `(*batch, m)`."""
@@ -140,7 +144,7 @@ class ConvolutionalEncoder(nn.Module):
 
 
 class ConvolutionalDecoder(nn.Module):
-    """Map features to flattened images: one affine map, then transposed convolutions.
+    """Map features to flattened images: affine maps, then transposed convolutions.
 
     The mirror image of `ConvolutionalEncoder`; any height and width come out exactly.
 
@@ -148,7 +152,9 @@ class ConvolutionalDecoder(nn.Module):
         in_features: number of features, for a decoder the latent dimension d.
         image_shape: (channels, height, width) of an image; D is their product.
         channels: channels before each transposed convolution.
-        activation: name of the activation before each transposed convolution.
+        dense_units: units of a layer between the features and the convolutions; None for one affine
+            map. Few features need it: of two, an affine map alone makes images in two directions.
+        activation: name of the activation after each layer but the last.
 
     Raises:
         InvalidParameterError: sizes below 1, or an unknown activation.
@@ -165,13 +171,15 @@ class ConvolutionalDecoder(nn.Module):
         image_shape: Sequence[int],
         *,
         channels: Sequence[int] = (32, 16),
+        dense_units: int | None = None,
         activation: str = "tanh",
     ) -> None:
         super().__init__()
         self.image_shape = check_image_shape(image_shape)
         shapes = _pyramid(self.image_shape, tuple(channels)[::-1])[::-1]
         self.small_shape = shapes[0]
-        self.stem = nn.Linear(check_integer("in_features", in_features), math.prod(shapes[0]))
+        check_integer("in_features", in_features)
+        self.stem = _affine(in_features, math.prod(shapes[0]), dense_units, activation)
         layers: list[nn.Module] = []
         for small, large in pairwise(shapes):
             # A transposed convolution makes 2 s - 1 pixels of s, and with padding one more: needed
@@ -186,6 +194,15 @@ class ConvolutionalDecoder(nn.Module):
         features = self.stem(z).reshape(-1, *self.small_shape)
         images: torch.Tensor = self.convolutions(features)
         return images.reshape(*z.shape[:-1], -1)
+
+
+def _affine(
+    fan_in: int, fan_out: int, dense_units: int | None, activation: str
+) -> nn.Linear | nn.Sequential:
+    """Return an affine map, or two with a layer of units between."""
+    if dense_units is None:
+        return nn.Linear(fan_in, fan_out)
+    return mlp([fan_in, dense_units, fan_out], activation=activation)
 
 
 def check_image_shape(image_shape: Sequence[int]) -> tuple[int, int, int]:

@@ -56,9 +56,11 @@ class VAE(LatentVariableModel):
             that grows away from the data, as the geometry needs it. `"auto"` is `"rbf"`, and
             `"constant"` for several decoders, which take no other.
         architecture: `"mlp"` or `"convolutional"`, which needs `image_shape`.
-        hidden: hidden units of the encoder, in order, and of the decoder in reverse; for the
-            convolutional architecture channels, of the decoder in order and of the encoder in
-            reverse.
+        hidden: hidden units of the encoder, in order, and of the decoder in reverse, (64, 32) if
+            None; for the convolutional architecture channels, of the decoder in order and of the
+            encoder in reverse, (32, 16) if None.
+        dense_units: units of the layer between codes and convolutions, only for the convolutional
+            architecture; 0 for none, 128 if None. Without it images change in d directions only.
         image_shape: (channels, height, width) of an image; their product is D.
         activation: activation of the hidden layers, see `activation`.
         output: what bounds mu(z): `"sigmoid"` to (0, 1), `"tanh"` to (-1, 1), `"identity"` not;
@@ -111,7 +113,8 @@ class VAE(LatentVariableModel):
         n_categories: int | None = None,
         std: str = "auto",
         architecture: str = "mlp",
-        hidden: Sequence[int] = (64, 32),
+        hidden: Sequence[int] | None = None,
+        dense_units: int | None = None,
         image_shape: Sequence[int] | None = None,
         activation: str = "tanh",
         output: str = "auto",
@@ -137,7 +140,8 @@ class VAE(LatentVariableModel):
             n_categories=n_categories,
             std=std,
             architecture=architecture,
-            hidden=as_sizes("hidden", hidden),
+            hidden=None if hidden is None else as_sizes("hidden", hidden),
+            dense_units=dense_units,
             image_shape=None if image_shape is None else as_sizes("image_shape", image_shape),
             activation=activation,
             output=output,
@@ -319,8 +323,11 @@ def _build(saved: storage.Saved) -> VAE:
             f"The model in {saved.folder} was made of custom modules, which are not stored: build "
             "them and call `load(path, model=VAE.from_modules(encoder, decoder))`."
         )
+    config = dict(saved.config)
+    if config.get("architecture") == "convolutional":
+        config.setdefault("dense_units", 0)  # of files that were written before there was one
     try:
-        return VAE(**saved.config)
+        return VAE(**config)
     except (InvalidParameterError, TypeError) as error:
         raise StorageError(
             f"The configuration in {saved.folder / 'model.json'} is not valid: {error}"
