@@ -22,7 +22,7 @@ BLOCK = re.compile(r"```python\n# (in )?(\S+\.py)\n(.*?)```", re.DOTALL)
 PAGE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 GUIDES = dict(re.findall(r"^## Add an? ([^\n]*)\n(.*?)(?=^## |\Z)", PAGE, re.DOTALL | re.MULTILINE))
 NAMES = ["likelihood", "metric", "solver", "sampler", "estimator", "chapter to the report"]
-NAMES += ["command"]
+NAMES += ["claim to the ledger", "command"]
 
 
 def test_every_guide_is_followed_and_each_of_its_blocks_says_what_it_is():

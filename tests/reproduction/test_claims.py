@@ -25,7 +25,7 @@ def test_a_claim_says_what_it_is(key):
     assert claim.criteria
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize("key", CLAIMS)
 def test_a_claim_measures_what_its_criteria_read(key, lab):
     claim = CLAIMS[key]
