@@ -9,6 +9,7 @@ from pullback.curves import straight_line
 from pullback.geodesics.result import through
 from pullback.geodesics.search.bends import shortest_bends
 from pullback.geodesics.search.candidates import apart
+from pullback.geodesics.search.graph import LatentGraph
 from pullback.geodesics.search.measure import fine_points, measure, resample
 from pullback.geodesics.search.search import Search
 from pullback.geodesics.solvers.lbfgs import LBFGS
@@ -38,7 +39,7 @@ class OtherWays(NamedTuple):
     rival_length: Scalars
 
 
-def other_ways(search: Search, nodes: Points) -> OtherWays:
+def other_ways(search: Search, nodes: Points, *, finer: bool = False) -> OtherWays:
     """Descend from bends of curves, and from straight lines, to other curves between their ends.
 
     Descents by L-BFGS on few nodes, whose first steps are long, leave a valley that Newton's method
@@ -47,6 +48,7 @@ def other_ways(search: Search, nodes: Points) -> OtherWays:
     Args:
         search: what the search was told.
         nodes: nodes of the answers, shape `(n, nodes, d)`, d >= 2.
+        finer: in the plane, follow the shortest paths on a grid over the answers too.
 
     Returns:
         The shortest curve of each pair, and how long the shortest is that runs apart.
@@ -69,9 +71,12 @@ def other_ways(search: Search, nodes: Points) -> OtherWays:
         kept=thresholds.scout_bends,
         directions=thresholds.directions,
     )
-    relaxed = _relaxed(search, torch.cat([*bends, line]))
+    starts = [*bends, line]
+    if finer and nodes.shape[-1] == 2:
+        starts.append(_paths(search, nodes))
+    relaxed = _relaxed(search, torch.cat(starts))
     length = measure(metric, fine_points(through(relaxed)))[0].nan_to_num(nan=torch.inf)
-    n_starts = len(bends) + 1
+    n_starts = len(starts)
     other = apart(relaxed, nodes.repeat(n_starts, 1, 1), thresholds.another)
     rivals = torch.where(other, length, torch.inf).reshape(n_starts, -1)
     best = length.reshape(n_starts, -1).argmin(0)
@@ -79,6 +84,19 @@ def other_ways(search: Search, nodes: Points) -> OtherWays:
     shortest = relaxed.unflatten(0, (n_starts, -1))[best, row]
     shortest = torch.cat([nodes[:, :1], shortest[:, 1:-1], nodes[:, -1:]], 1)
     return OtherWays(shortest, length.reshape(n_starts, -1)[best, row], rivals.amin(0))
+
+
+def _paths(search: Search, nodes: Tensor) -> Tensor:
+    """Follow the shortest paths on a grid over these curves alone, finer than a search's."""
+    thresholds, points = search.thresholds, nodes.flatten(0, 1)
+    corners = torch.stack([points.amin(0), points.amax(0)])
+    graph = LatentGraph.build(
+        search.metric,
+        corners,
+        resolution=thresholds.finer_grid,
+        margin=thresholds.finer_margin,
+    )
+    return graph.paths(nodes[:, 0], nodes[:, -1], nodes.shape[1] - 1)
 
 
 def _relaxed(search: Search, starts: Tensor) -> Tensor:

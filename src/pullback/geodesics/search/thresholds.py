@@ -402,6 +402,25 @@ class Thresholds:
 
     Unit: of the energy. Chosen: by judgement; it is `rough_tol`."""
 
+    finer_grid: int = 128
+    """Nodes along each axis of the grid over ambiguous answers in the plane.
+
+    Unit: nodes. Chosen: by judgement, with `finer_margin`; over an answer among bumps that was a
+    third too long (`benchmarks/honesty.py --kinds bumps --seed 1 --pairs 33`) the shortest path on
+    128 nodes is 7.8 long, on 64 nodes 8.6, where a curve is 6.9."""
+
+    finer_margin: float = 0.5
+    """How far that grid reaches beyond the answers.
+
+    Unit: of their extent. Chosen: by `benchmarks/honesty.py --kinds rbf --seed 1 --pairs 33`, where
+    an answer misses a way that is 6 % shorter with 0.2, and does not with 0.5."""
+
+    lost: float = 0.05
+    """Answers are ambiguous, too, whose length differs by more from their best start.
+
+    Unit: of that start's length. Chosen: by judgement; the answer among bumps was a third shorter
+    than all of its starts, and carried no warning."""
+
     shorter: float = 2e-3
     """Another way is searched with all care where it seems to be shorter by more than this.
 

@@ -230,17 +230,36 @@ def _confirmed_on_a_line(search: Search, result: GeodesicResult) -> GeodesicResu
 def _explored(search: Search, result: GeodesicResult) -> GeodesicResult:
     """Look for other ways, take those that are shorter, and say how long the shortest other is.
 
-    In the plane a graph sees the ways, unless there are so many that starts end on unlike curves.
+    In the plane a graph sees the ways, unless there are so many that starts end on unlike curves;
+    where an answer is ambiguous then, or was lost on the way, a finer graph is asked.
     """
     thresholds, asked = search.thresholds, result.converged
     if result.curve.nodes.shape[-1] == 2:
         asked = asked & (result.start_margin > thresholds.shorter)
-    rows = asked.nonzero().squeeze(-1)
-    for _ in range(thresholds.turns):
+    result = _toured(search, result, asked)
+    if result.curve.nodes.shape[-1] == 2:
+        asked = result.converged & (result.ambiguous | _lost(search, result))
+        result = _toured(search, result, asked, finer=True)
+    return result
+
+
+def _lost(search: Search, result: GeodesicResult) -> Tensor:
+    """Mark answers that are much longer or shorter than the best start, which was not kept to."""
+    first = result.start_lengths.nan_to_num(nan=torch.inf).amin(-1)
+    changed = (result.length / first - 1).abs() > search.thresholds.lost
+    return changed & first.isfinite()
+
+
+def _toured(
+    search: Search, result: GeodesicResult, asked: Tensor, *, finer: bool = False
+) -> GeodesicResult:
+    """Look for other ways in turns, again from answers that became better."""
+    thresholds, rows = search.thresholds, asked.nonzero().squeeze(-1)
+    for _ in range(1 if finer else thresholds.turns):
         if len(rows) == 0:
             break
         answer = result.take(rows)
-        ways = other_ways(search, answer.curve.nodes)
+        ways = other_ways(search, answer.curve.nodes, finer=finer)
         rival = torch.fmin(answer.rival_length, ways.rival_length)
         rival = torch.where(rival.isfinite(), rival, torch.nan)
         result = result.replace(rival_length=result.rival_length.index_put((rows,), rival))
