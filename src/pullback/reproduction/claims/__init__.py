@@ -5,6 +5,7 @@ from pullback.reproduction.claims.expectation.finsler import FINSLER
 from pullback.reproduction.claims.expectation.variance import VARIANCE
 from pullback.reproduction.claims.oddity.ablation import ABLATION, BEYOND
 from pullback.reproduction.claims.oddity.clustering import CLUSTERING
+from pullback.reproduction.claims.oddity.deviation import DEVIATION
 
 __all__ = ["CLAIMS"]
 
@@ -16,5 +17,6 @@ CLAIMS: dict[str, Claim] = {
         BEYOND,
         VARIANCE,
         FINSLER,
+        DEVIATION,
     ]
 }
