@@ -1,6 +1,7 @@
 """The claims that can be measured again, by the name of each: a module for each kind."""
 
 from pullback.reproduction.claim import Claim
+from pullback.reproduction.claims.computation.kl_metric import KL_METRIC
 from pullback.reproduction.claims.expectation.finsler import FINSLER
 from pullback.reproduction.claims.expectation.variance import VARIANCE
 from pullback.reproduction.claims.oddity.ablation import ABLATION, BEYOND
@@ -18,5 +19,6 @@ CLAIMS: dict[str, Claim] = {
         VARIANCE,
         FINSLER,
         DEVIATION,
+        KL_METRIC,
     ]
 }

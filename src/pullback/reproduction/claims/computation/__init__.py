@@ -1,0 +1,1 @@
+"""Claims of how geodesics, metrics and means are computed."""
