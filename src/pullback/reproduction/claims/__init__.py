@@ -1,9 +1,13 @@
 """The claims that can be measured again, by the name of each: a module for each kind."""
 
 from pullback.reproduction.claim import Claim
+from pullback.reproduction.claims.computation.energy_ranks import ENERGY_RANKS
 from pullback.reproduction.claims.computation.kl_metric import KL_METRIC
+from pullback.reproduction.claims.expectation.circle import CIRCLE
 from pullback.reproduction.claims.expectation.finsler import FINSLER
 from pullback.reproduction.claims.expectation.variance import VARIANCE
+from pullback.reproduction.claims.motion.arm import ARM
+from pullback.reproduction.claims.motion.pendulum import PENDULUM
 from pullback.reproduction.claims.oddity.ablation import ABLATION, BEYOND
 from pullback.reproduction.claims.oddity.clustering import CLUSTERING
 from pullback.reproduction.claims.oddity.deviation import DEVIATION
@@ -20,5 +24,9 @@ CLAIMS: dict[str, Claim] = {
         FINSLER,
         DEVIATION,
         KL_METRIC,
+        CIRCLE,
+        PENDULUM,
+        ARM,
+        ENERGY_RANKS,
     ]
 }
