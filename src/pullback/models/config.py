@@ -73,6 +73,7 @@ class VAEConfig:
     constant_std: float | str = "learned"
     n_centers: int = 64
     bandwidth_factor: float = 2.0
+    shrinkage: float | None = None
     zeta: float | None = None
     min_std: float | None = None
     n_decoders: int = 1
@@ -94,6 +95,8 @@ class VAEConfig:
             check_number("constant_std", self.constant_std, 0.0, open_low=True)
         check_integer("n_centers", self.n_centers)
         check_number("bandwidth_factor", self.bandwidth_factor, 0.0, open_low=True)
+        if self.shrinkage is not None:
+            check_number("shrinkage", self.shrinkage, 0.0)
         if self.zeta is not None:
             check_number("zeta", self.zeta, 0.0, open_low=True)
         if self.min_std is not None:

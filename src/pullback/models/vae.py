@@ -68,8 +68,12 @@ class VAE(LatentVariableModel):
         constant_std: sigma of the first stage: `"learned"`, the level that maximises the ELBO and
             suits data of any scale, or a number in the unit of the data. Smaller spreads the latent
             codes wider.
-        n_centers: number of RBF centres K; like the next two, only for `std="rbf"`.
+        n_centers: number of RBF centres K; like the next three, only for `std="rbf"`.
         bandwidth_factor: a > 0, the width of the RBF kernels in units of their clusters' spread.
+        shrinkage: how far the RBF weights are drawn to a common one, >= 0, in samples of average
+            residuals that are added at each centre; 0 for maximum likelihood. None lets `fit`
+            choose among 0, 0.1 and 1 what makes the samples that it holds out likeliest, and write
+            it into `config`; with fewer than 10 of them it takes 1.
         zeta: the RBF precision away from all data, in the unit of 1 / x^2; None for
             `(1000 * constant_std)^-2`.
         min_std: the noise floor > 0 of the network and RBF sigma, in the unit of the data; None
@@ -121,6 +125,7 @@ class VAE(LatentVariableModel):
         constant_std: float | str = "learned",
         n_centers: int = 64,
         bandwidth_factor: float = 2.0,
+        shrinkage: float | None = None,
         zeta: float | None = None,
         min_std: float | None = None,
         n_decoders: int = 1,
@@ -148,6 +153,7 @@ class VAE(LatentVariableModel):
             constant_std=constant_std,
             n_centers=n_centers,
             bandwidth_factor=bandwidth_factor,
+            shrinkage=shrinkage,
             zeta=zeta,
             min_std=min_std,
             n_decoders=n_decoders,

@@ -149,8 +149,9 @@ def with_network_std(
     """
     assert vae.config is not None
     # The level of noise is known by now: both kinds of sigma get the same floor from it.
-    known = {"std": "network", "constant_std": _constant_level(vae, X), "zeta": None}
-    network = VAE(**(vae.config | known)).to(vae.like)
+    known = {"std": "network", "constant_std": _constant_level(vae, X)}
+    useless = {"shrinkage": None, "zeta": None}  # without an RBF precision
+    network = VAE(**(vae.config | known | useless)).to(vae.like)
     network.encoder.load_state_dict(vae.encoder.state_dict())
     _mean(network).load_state_dict(_mean(vae).state_dict())
     trainer = Trainer(network, X, options, checkpoint=checkpoint, progress=progress)

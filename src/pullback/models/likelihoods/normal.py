@@ -37,7 +37,7 @@ class NormalLikelihood(Likelihood, name="normal"):
 
     unit = DATA_UNIT
     families = (Normal,)
-    settings = frozenset({"constant_std", "min_std", "std", "zeta"})
+    settings = frozenset({"constant_std", "min_std", "shrinkage", "std", "zeta"})
     reading = (_read, "mean, standard deviation (1 if it is left out)")
     isometric = False
 
@@ -67,6 +67,7 @@ class NormalLikelihood(Likelihood, name="normal"):
         if config.std == "constant":
             config.refuse_unless_default("min_std", f" and std='{config.std}'")
         if config.std != "rbf":
+            config.refuse_unless_default("shrinkage", f" and std='{config.std}'")
             config.refuse_unless_default("zeta", f" and std='{config.std}'")
 
     @staticmethod

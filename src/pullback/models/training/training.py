@@ -149,6 +149,9 @@ class Trainer:
             raise InvalidParameterError(
                 "precision_fit", "'likelihood' where the model has no RBF precision", "'regression'"
             )
+        if settings is not None and options.precision_fit == "regression":
+            why = " and precision_fit='regression'"
+            settings.refuse_unless_default("shrinkage", why)
         if rbf and settings is not None and settings.n_centers > len(self.training):
             raise InvalidParameterError(
                 "n_centers",
@@ -269,7 +272,9 @@ class Trainer:
         start, state = time.monotonic(), self.state
         self.recipe.modules.eval()
         blocks = list(self.data.blocks(self.training, 1024))
-        self.recipe.fit_precision(blocks, seed_from(self.options.random_state, _PRECISION))
+        validation = list(self.data.blocks(self.validation, 1024))
+        seed = seed_from(self.options.random_state, _PRECISION)
+        self.recipe.fit_precision(blocks, validation, seed)
         stage = Stage("precision", self.vae.decoder, [])
         state.epoch = 1
         row = self._row(stage, *self._evaluate(stage.decoder, self.training), start)

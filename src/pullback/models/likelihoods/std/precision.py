@@ -177,6 +177,10 @@ class RBFPrecision(nn.Module):
         for name, buffer in self.named_buffers():
             buffer.copy_(getattr(other, name))
 
+    def with_weights(self, weights: Tensor) -> "RBFPrecision":
+        """Return one with the same centres, bandwidths and zeta, and other weights `(D, K)`."""
+        return RBFPrecision(self.centers, self.bandwidths, weights, float(self.zeta))
+
     def kernels(self, z: Latent) -> Ambient:
         """Return v(z), `(*batch, K)`."""
         # Differences first: |z|^2 - 2 z.c + |c|^2 cancels, and cdist has no second derivative.
