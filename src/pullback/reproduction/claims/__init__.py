@@ -11,6 +11,8 @@ from pullback.reproduction.claims.motion.pendulum import PENDULUM
 from pullback.reproduction.claims.oddity.ablation import ABLATION, BEYOND
 from pullback.reproduction.claims.oddity.clustering import CLUSTERING
 from pullback.reproduction.claims.oddity.deviation import DEVIATION
+from pullback.reproduction.claims.oddity.interpolation import INTERPOLATION
+from pullback.reproduction.claims.oddity.likelihood import LIKELIHOOD
 
 __all__ = ["CLAIMS"]
 
@@ -28,5 +30,7 @@ CLAIMS: dict[str, Claim] = {
         PENDULUM,
         ARM,
         ENERGY_RANKS,
+        INTERPOLATION,
+        LIKELIHOOD,
     ]
 }
