@@ -18,7 +18,8 @@ MOST = 14  # entries that a folder shows, beside its `__init__.py`
 ROOMS = {
     "autodiff": [["contexts", "elementwise", "jet"], ["rules", "transforms"], ["smooth_map"]],
     "models": [
-        ["encoder", "ensemble", "networks", "objectives", "priors", "standardization"],
+        ["encoder", "ensemble", "networks", "priors", "standardization"],
+        ["objectives"],
         ["likelihoods"],
         ["decoding"],
         ["config", "dropout"],

@@ -8,13 +8,13 @@ from pullback.models.encoder import GaussianEncoder
 from pullback.models.ensemble import DecoderSampler, EnsembleDecoder, Mixture
 from pullback.models.likelihoods import *  # noqa: F403 (each names itself there, once)
 from pullback.models.networks import ConvolutionalDecoder, ConvolutionalEncoder, activation, mlp
-from pullback.models.objectives import (
+from pullback.models.objectives.bounds import (
     ELBO,
     elbo,
     importance_weighted_bound,
     kl_divergence,
-    log_marginal,
 )
+from pullback.models.objectives.marginal import Marginal, log_marginal, marginal
 from pullback.models.priors import StandardNormal
 from pullback.models.storage import save
 from pullback.models.training.training import Trainer, TrainingOptions
@@ -32,6 +32,7 @@ __all__ = [
     "EnsembleDecoder",
     "FixedDropout",
     "GaussianEncoder",
+    "Marginal",
     "Mixture",
     "StandardNormal",
     "Trainer",
@@ -45,6 +46,7 @@ __all__ = [
     "kl_divergence",
     "load",
     "log_marginal",
+    "marginal",
     "mc_dropout",
     "mlp",
     "save",

@@ -16,10 +16,11 @@ from pullback.errors import (
     check_integer,
     check_points,
 )
-from pullback.models import objectives
 from pullback.models.config import VAEConfig, build_output
 from pullback.models.ensemble import members_of
 from pullback.models.likelihoods import Likelihood
+from pullback.models.objectives import bounds
+from pullback.models.objectives.marginal import Marginal, marginal, warn_of_failures
 from pullback.randomness import draw
 from pullback.shapes import Data, Latent, Scalars
 
@@ -202,7 +203,7 @@ class LatentVariableModel(nn.Module):
     def elbo(
         self, x: Any, *, n_samples: int = 1, generator: torch.Generator | None = None
     ) -> Scalars:
-        """Estimate the evidence lower bound of each sample, see `objectives.elbo`.
+        """Estimate the evidence lower bound of each sample, see `elbo`.
 
         Of an ensemble it is the mean of the members' bounds.
 
@@ -220,18 +221,18 @@ class LatentVariableModel(nn.Module):
         """
         x = self._supported(x)
         with _tracking(x):
-            bounds = [
-                objectives.elbo(
+            values = [
+                bounds.elbo(
                     x, self.encoder, member, self.prior, n_samples=n_samples, generator=generator
                 ).value
                 for member in members_of(self.decoder)
             ]
-            return torch.stack(bounds).mean(0)
+            return torch.stack(values).mean(0)
 
     def importance_weighted_bound(
         self, x: Any, *, n_samples: int = 50, generator: torch.Generator | None = None
     ) -> Scalars:
-        """Estimate the bound of each sample, see `objectives.importance_weighted_bound`.
+        """Estimate the bound of each sample, see `importance_weighted_bound`.
 
         Args:
             x: observations, `(*batch, D)`.
@@ -247,7 +248,7 @@ class LatentVariableModel(nn.Module):
         """
         x, parts = self._supported(x), (self.encoder, self.decoder, self.prior)
         with _tracking(x):
-            return objectives.importance_weighted_bound(
+            return bounds.importance_weighted_bound(
                 x, *parts, n_samples=n_samples, generator=generator
             )
 
@@ -255,34 +256,80 @@ class LatentVariableModel(nn.Module):
         self,
         x: Any,
         *,
-        n_samples: int = 1000,
-        proposal: str = "encoder",
-        chunk_size: int = 10_000,
+        method: str = "auto",
+        n_samples: int | None = None,
+        tolerance: float = 0.1,
+        chunk_size: int | None = None,
         generator: torch.Generator | None = None,
     ) -> Scalars:
-        """Estimate log p(x) of each sample, see `objectives.log_marginal`.
+        """Compute log p(x) of each sample, see `pullback.models.marginal`.
 
         Args:
             x: observations, `(*batch, D)`.
-            n_samples: draws of z for each x.
-            proposal: `"encoder"` draws from q(z|x), `"prior"` from p(z).
-            chunk_size: pairs (x, z) that are worked on at once.
-            generator: the source of randomness; torch's global one if None.
+            method: `"quadrature"`, for d <= 3; `"importance"`; or, as bounds that may lie tens of
+                nats too low, `"encoder"` and `"prior"`. `"auto"` is quadrature for d <= 3 if no
+                number of draws is given, else importance.
+            n_samples: most draws of z for each x, for the methods that draw; 1000 if None, and
+                16,000 for `"importance"`.
+            tolerance: the error in nats, > 0, at which quadrature and importance sampling stop.
+            chunk_size: pairs (x, z) that are worked on at once; None for a million numbers.
+            generator: the source of randomness; one with seed 0 if None.
 
         Returns:
-            The estimate in nats, `(*batch,)`.
+            log p(x) in nats, `(*batch,)`.
 
         Raises:
             InvalidDataError: x is empty, not finite, not of dimension D, or outside the support
                 of the likelihood.
-            InvalidParameterError: a number below 1 or an unknown proposal.
+            InvalidParameterError: a number out of range, or an unknown method.
+
+        Warns with `ConvergenceWarning` where the tolerance was not reached; `marginal` says where.
+        """
+        found = self.marginal(
+            x,
+            method=method,
+            n_samples=n_samples,
+            tolerance=tolerance,
+            chunk_size=chunk_size,
+            generator=generator,
+        )
+        warn_of_failures(found, tolerance)
+        return found.value
+
+    def marginal(
+        self,
+        x: Any,
+        *,
+        method: str = "auto",
+        n_samples: int | None = None,
+        tolerance: float = 0.1,
+        chunk_size: int | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Marginal:
+        """Compute log p(x) of each sample with its error, see `pullback.models.marginal`.
+
+        Args:
+            x: observations, `(*batch, D)`.
+            method: as for `log_marginal`.
+            n_samples: as for `log_marginal`.
+            tolerance: as for `log_marginal`.
+            chunk_size: as for `log_marginal`.
+            generator: as for `log_marginal`.
+
+        Returns:
+            The values, their errors, effective sample sizes, and which are good to the tolerance.
+
+        Raises:
+            InvalidDataError: as for `log_marginal`.
+            InvalidParameterError: as for `log_marginal`.
         """
         x, parts = self._supported(x), (self.encoder, self.decoder, self.prior)
-        return objectives.log_marginal(
+        return marginal(
             x,
             *parts,
+            method=method,
             n_samples=n_samples,
-            proposal=proposal,
+            tolerance=tolerance,
             chunk_size=chunk_size,
             generator=generator,
         )

@@ -25,7 +25,7 @@ from pullback.models.config import TrainingOptions, VAEConfig
 from pullback.models.ensemble import EnsembleDecoder, members_of
 from pullback.models.likelihoods import Likelihood
 from pullback.models.model import LatentVariableModel
-from pullback.models.objectives import elbo
+from pullback.models.objectives.bounds import elbo
 from pullback.models.standardization import DATA_UNIT, Destandardization, Standardization
 from pullback.models.training.checkpoint import Checkpoint, TrainingState, digest, restore_optimizer
 from pullback.models.training.data import Survey, TrainingData

@@ -1,4 +1,4 @@
-"""What a VAE maximises and is judged by: ELBO, importance-weighted bound, log marginal likelihood.
+"""What a VAE maximises: the evidence lower bound, and the importance-weighted one.
 
 Every function takes the modules of a VAE: `encoder(x) -> q(z|x)`, `decoder(z) -> p(x|z)` and
 `prior() -> p(z)`, all of them `torch.distributions.Distribution`.
@@ -11,16 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, kl
 
-from pullback.errors import (
-    InvalidDataError,
-    InvalidParameterError,
-    check_choice,
-    check_integer,
-)
+from pullback.errors import InvalidParameterError, check_integer
 from pullback.randomness import draw
 from pullback.shapes import Data, Scalars
 
-__all__ = ["ELBO", "elbo", "importance_weighted_bound", "kl_divergence", "log_marginal"]
+__all__ = ["ELBO", "elbo", "importance_weighted_bound", "kl_divergence"]
 
 
 class ELBO(NamedTuple):
@@ -155,90 +150,3 @@ def importance_weighted_bound(
     log_weights = decoder(z).log_prob(x) + prior().log_prob(z) - posterior.log_prob(z)
     bound: Tensor = log_weights.logsumexp(0) - math.log(n_samples)
     return bound
-
-
-@torch.no_grad()
-def log_marginal(
-    x: Data,
-    encoder: nn.Module,
-    decoder: nn.Module,
-    prior: nn.Module,
-    *,
-    n_samples: int = 1000,
-    proposal: str = "encoder",
-    chunk_size: int = 10_000,
-    generator: torch.Generator | None = None,
-) -> Scalars:
-    """Estimate log p(x) of each sample by importance sampling.
-
-    `log p(x) ~ log (1/S) sum_s p(x|z_s) p(z_s) / r(z_s)` with `z_s ~ r`, summed as a running
-    log-sum-exp over chunks, so that memory does not grow with S. It is consistent, and for a
-    finite S a lower bound in expectation.
-
-    Args:
-        x: observations, `(*batch, D)`.
-        encoder: x -> q(z|x).
-        decoder: z -> p(x|z).
-        prior: () -> p(z).
-        n_samples: S.
-        proposal: r; `"encoder"` draws from q(z|x), `"prior"` from p(z), the same z for every x.
-        chunk_size: pairs (x, z) that are worked on at once.
-        generator: the source of randomness; torch's global one if None.
-
-    Returns:
-        The estimate in nats, `(*batch,)`.
-
-    Raises:
-        InvalidDataError: x is empty.
-        InvalidParameterError: a number is below 1, or the proposal is unknown.
-
-    Example:
-        >>> from pullback.models import VAE
-        >>> vae = VAE(5, 2)
-        >>> parts = vae.encoder, vae.decoder, vae.prior
-        >>> log_marginal(torch.zeros(3, 5), *parts, n_samples=100).shape
-        torch.Size([3])
-    """
-    check_integer("n_samples", n_samples)
-    check_integer("chunk_size", chunk_size)
-    if x.numel() == 0:
-        raise InvalidDataError(
-            f"`x` must hold at least one observation, but its shape is {tuple(x.shape)}."
-        )
-    weigh = {"encoder": _encoder_weights, "prior": _prior_weights}[
-        check_choice("proposal", proposal, {"encoder", "prior"})
-    ]
-    rows = x.reshape(-1, x.shape[-1])
-    parts = []
-    for first in range(0, len(rows), chunk_size):
-        block = rows[first : first + chunk_size]
-        total = block.new_full(block.shape[:1], -math.inf)
-        step = max(1, chunk_size // len(block))
-        for start in range(0, n_samples, step):
-            count = min(step, n_samples - start)
-            log_weights = weigh(block, (encoder, decoder, prior), count, generator)
-            total = torch.logaddexp(total, log_weights.logsumexp(0))
-        parts.append(total - math.log(n_samples))
-    return torch.cat(parts).reshape(x.shape[:-1])
-
-
-Modules = tuple[nn.Module, nn.Module, nn.Module]
-
-
-def _encoder_weights(
-    x: Tensor, modules: Modules, count: int, generator: torch.Generator | None
-) -> Tensor:
-    encoder, decoder, prior = modules
-    posterior = encoder(x)
-    z = draw(posterior, (count,), generator)
-    weights: Tensor = decoder(z).log_prob(x) + prior().log_prob(z) - posterior.log_prob(z)
-    return weights
-
-
-def _prior_weights(
-    x: Tensor, modules: Modules, count: int, generator: torch.Generator | None
-) -> Tensor:
-    _, decoder, prior = modules
-    z = draw(prior(), (count, 1), generator)  # the proposal cancels the prior
-    weights: Tensor = decoder(z).log_prob(x)
-    return weights

@@ -1,0 +1,1 @@
+"""What a VAE maximises, and what it is judged by: bounds, and the log marginal likelihood."""
