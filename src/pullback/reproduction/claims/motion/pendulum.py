@@ -90,7 +90,7 @@ PENDULUM = Claim(
     "way along the data joins the codes of those between. That geodesics follow the angle is a "
     "picture there: the correlation of lengths with those in data space, and the distance of "
     "decoded points to the nearest image, are new. The second row adds the term of sigma, which "
-    "the source does not have.",
+    "the source does not have; lengths of geodesics that did not converge are upper bounds.",
     measure,
     [
         Criterion(
