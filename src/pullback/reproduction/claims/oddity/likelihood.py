@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pullback.models.objectives import log_marginal
+from pullback.models import log_marginal
 from pullback.reproduction.claim import Claim, Criterion, Numbers
 from pullback.reproduction.claims.oddity.clustering import TRAINING
 from pullback.reproduction.claims.oddity.deviation import decoders_of
@@ -95,10 +95,10 @@ def bounds(
             decoder,
             prior,
             n_samples=n_samples,
-            proposal=proposal,
+            method=method,
             generator=torch.Generator().manual_seed(seed),
         ).double()
-        for proposal, n_samples in (("prior", n_prior), ("encoder", n_encoder))
+        for method, n_samples in (("prior", n_prior), ("encoder", n_encoder))
     )
     found = {_PRIOR: one, _ENCODER: other, _BOTH: torch.logaddexp(one, other) - math.log(2)}
     return {name: float(values.mean()) for name, values in found.items()}
