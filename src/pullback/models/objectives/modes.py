@@ -19,11 +19,14 @@ _CODES, _DRAWS = 512, 256
 # A node that is no lower than so many of its neighbours is a local maximum, by the dimension.
 _NEIGHBORS = {1: 4, 2: 20, 3: 40}
 # Climbs begin at the sample's own code and at the highest local maxima: at this many, and at the
-# others, up to a limit, that lie no deeper below the highest than `_DEPTH`. Set by judgement:
-# posteriors of digits have one or two modes, that of a mixture prior under a weak likelihood has
-# as many as there are components.
+# others, up to a limit, that lie no deeper below the highest than `_DEPTH`. Set by judgement: few
+# modes are expected where the likelihood is strong, as many as there are components of a mixture
+# prior where it is weak. With fewer, modes may be missed; with more, climbs that end at one mode
+# cost derivatives.
 _STARTS, _MOST = 7, 31
-# Steps of a climb. On digits nine of ten climbs took fewer than ten.
+# The most steps of a climb. Set by judgement: Newton's method needs few near the top, and damping
+# may be raised tenfold several times on the way. With fewer, climbs end below their modes; more are
+# not taken where there is nothing to gain.
 _STEPS = 40
 # A climb is at its top where Newton's method would gain less, in nats; the lattice that is laid
 # around it need not be centred better.

@@ -15,19 +15,23 @@ __all__ = ["Integral", "integrate"]
 # over a lattice of a normal density is off by exp(-2 pi^2 / spacing^2), and that over every second
 # node, which tells the error, by exp(-pi^2) = 5e-5 in the plane.
 _SPACING = {1: 0.5, 2: 1.0, 3: 1.0}
-# How often the spacing may be halved. Ten samples of digits in 900 needed one.
+# How often the spacing may be halved. Set by judgement: in the plane the last lattice has 256 times
+# the nodes of the first one. With fewer, narrow posteriors miss the tolerance; with more, they cost
+# so much more before they are given up.
 _HALVINGS = 4
 # By how many nats an integral may differ from that of the normal densities that fit the modes, and
-# be taken for right by its lattice alone: further off, two lattices have to agree. On digits 5 % of
-# the samples are.
+# be taken for right by its lattice alone: further off, two lattices have to agree. Set by
+# judgement: with less, more samples are summed twice; with more, a lattice is trusted where the
+# posterior is far from normal.
 _UNLIKE = 0.3
 # The first nodes are those within so many standard deviations.
 _RADIUS = 3.0
 # Nodes with less than e^-9 of the mass of the heaviest one are the shore: nothing is looked for
 # beyond them. In three dimensions 2e-3 of a normal density lie there, less in fewer.
 _SHORE = 9.0
-# The most nodes for all modes of one sample. A posterior with a thousand standard deviations along
-# a curve and ten across needs 10,000.
+# The most nodes for all modes of one sample. Set by judgement: at one node for each standard
+# deviation, a posterior of a thousand of them along a curve and ten across would have 10,000. With
+# fewer, such samples miss the tolerance; more take memory and time.
 _MOST = {1: 20_000, 2: 60_000, 3: 200_000}
 # Samples that are integrated at once.
 _AT_ONCE = 256

@@ -73,7 +73,8 @@ def _accuracy(found: dict[str, Marginal]) -> dict[str, Any]:
 def _told(numbers: dict[str, Any]) -> str:
     """Say how log p(x) was computed, and how good it is."""
     error, missed = max(numbers["mean_error"].values()), sum(numbers["n_not_converged"].values())
-    if numbers["method"] == "quadrature":
+    quadrature = numbers["method"] == "quadrature"
+    if quadrature:
         how = "The integral over the latent space is by quadrature, on lattices around the modes"
         of = "estimated error"
     else:
@@ -82,7 +83,8 @@ def _told(numbers: dict[str, Any]) -> str:
         of = "standard error"
     told = f"{how}: its {of} is {error:.2g} nats in the mean, at most."
     if missed:
-        told += f" Of {missed} values it exceeds 0.1 nats: these are to be read as lower bounds."
+        read = "may be off to either side" if quadrature else "are to be read as lower bounds"
+        told += f" For {missed} values it exceeds 0.1 nats: these {read}."
     return told
 
 
