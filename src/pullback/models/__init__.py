@@ -17,6 +17,7 @@ from pullback.models.objectives.bounds import (
 from pullback.models.objectives.marginal import Marginal, log_marginal, marginal
 from pullback.models.priors import StandardNormal
 from pullback.models.storage import save
+from pullback.models.training.oddity import oddity
 from pullback.models.training.training import Trainer, TrainingOptions
 from pullback.models.vae import VAE, load
 from pullback.randomness import draw
@@ -49,5 +50,6 @@ __all__ = [
     "marginal",
     "mc_dropout",
     "mlp",
+    "oddity",
     "save",
 ]

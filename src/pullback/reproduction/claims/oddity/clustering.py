@@ -18,8 +18,8 @@ from pullback.statistics import KMeans, clustering_scores, triplet_share
 __all__ = ["CLUSTERING", "MODEL", "QUICK_MODEL", "TRAINING"]
 
 # The network of the paper's appendix D. Its constant noise of the first stage is not given there;
-# 0.02 in the unit of pixels in [0, 1] was chosen on other digits, {0, 1, 7} and {2, 6, 8}, without
-# labels: see `oddity` in `pullback.models`.
+# what 0.02 in the unit of pixels in [0, 1] was chosen by says `oddity` in `pullback.models`: by the
+# labels of one seed of these very digits.
 MODEL: dict[str, Any] = {
     "hidden": (64, 32),
     "n_centers": 64,
