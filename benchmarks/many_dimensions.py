@@ -6,7 +6,7 @@
 - flow: an invertible decoder R^d -> R^d of four coupling layers. Its image is all of R^d, so that
   dist(a, b) = |f(a) - f(b)| exactly, whatever the nodes.
 - rbf, ensemble: VAEs of the digits 0, 5 and 7 with RBF precision, and ensembles of five decoders,
-  trained here as in `ensembles.py`; pairs of held-out images.
+  trained here; pairs of held-out images.
 - smooth: a random network, d - 128 - 256 - 784 with tanh, its weights semi-orthogonal and large
   enough that straight lines are far from geodesics.
 
@@ -25,7 +25,6 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-import ensembles
 import torch
 from georce import georce
 from torch import Tensor, nn
@@ -34,6 +33,7 @@ from pullback import Manifold
 from pullback.curves import CubicSpline, Curve, Polyline, straight_line
 from pullback.datasets import mnist, split
 from pullback.metrics import EnsembleMetric, Metric
+from pullback.models import VAE
 
 GAIN = 1.2
 LEARNING_RATES = (1e-3, 1e-2, 1e-1)
@@ -165,8 +165,10 @@ def digits(kind: str, dim: int, n_pairs: int, *, epochs: int = 300) -> Problem:
     """Train a model of the digits 0, 5 and 7, and draw pairs of held-out images."""
     X, y = mnist(digits=(0, 5, 7))
     parts = split(X, y, test_fraction=0.3, random_state=0)
-    name = {"rbf": "RBF-VAE", "ensemble": "ensemble"}[kind]
-    vae = ensembles.train(parts.X_train, dim, name, 0, epochs=epochs)
+    name, model = {"rbf": ("RBF-VAE", {}), "ensemble": ("ensemble", {"n_decoders": 5})}[kind]
+    vae = VAE(784, dim, hidden=(128, 64), random_state=0, **model)
+    options = {"epochs": epochs, "batch_size": 64, "learning_rate": 3e-3, "progress": False}
+    vae.fit(parts.X_train, random_state=0, **options)
     codes = vae.encode(parts.X_test).double()
     order = torch.randperm(len(codes), generator=torch.Generator().manual_seed(0))
     ends = codes[order[: 2 * n_pairs]].unflatten(0, (2, n_pairs))

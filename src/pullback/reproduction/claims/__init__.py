@@ -13,6 +13,7 @@ from pullback.reproduction.claims.oddity.clustering import CLUSTERING
 from pullback.reproduction.claims.oddity.deviation import DEVIATION
 from pullback.reproduction.claims.oddity.interpolation import INTERPOLATION
 from pullback.reproduction.claims.oddity.likelihood import LIKELIHOOD
+from pullback.reproduction.claims.stability.retraining import STABILITY
 
 __all__ = ["CLAIMS"]
 
@@ -32,5 +33,6 @@ CLAIMS: dict[str, Claim] = {
         ENERGY_RANKS,
         INTERPOLATION,
         LIKELIHOOD,
+        *STABILITY,
     ]
 }

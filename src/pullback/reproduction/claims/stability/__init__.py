@@ -1,0 +1,1 @@
+"""Claims of what stays the same when a model is trained again."""
