@@ -14,6 +14,7 @@ from pullback.reproduction.claims.oddity.deviation import DEVIATION
 from pullback.reproduction.claims.oddity.interpolation import INTERPOLATION
 from pullback.reproduction.claims.oddity.likelihood import LIKELIHOOD
 from pullback.reproduction.claims.stability.retraining import STABILITY
+from pullback.reproduction.claims.oddity.walks import WALKS
 
 __all__ = ["CLAIMS"]
 
@@ -34,5 +35,6 @@ CLAIMS: dict[str, Claim] = {
         INTERPOLATION,
         LIKELIHOOD,
         *STABILITY,
+        WALKS,
     ]
 }
