@@ -10,11 +10,12 @@ from pullback.reproduction.claims.motion.arm import ARM
 from pullback.reproduction.claims.motion.pendulum import PENDULUM
 from pullback.reproduction.claims.oddity.ablation import ABLATION, BEYOND
 from pullback.reproduction.claims.oddity.clustering import CLUSTERING
+from pullback.reproduction.claims.oddity.densities import DENSITIES
 from pullback.reproduction.claims.oddity.deviation import DEVIATION
 from pullback.reproduction.claims.oddity.interpolation import INTERPOLATION
 from pullback.reproduction.claims.oddity.likelihood import LIKELIHOOD
-from pullback.reproduction.claims.stability.retraining import STABILITY
 from pullback.reproduction.claims.oddity.walks import WALKS
+from pullback.reproduction.claims.stability.retraining import STABILITY
 
 __all__ = ["CLAIMS"]
 
@@ -24,17 +25,18 @@ CLAIMS: dict[str, Claim] = {
         *CLUSTERING,
         ABLATION,
         BEYOND,
+        LIKELIHOOD,
+        INTERPOLATION,
+        DENSITIES,
+        WALKS,
+        DEVIATION,
+        CIRCLE,
         VARIANCE,
         FINSLER,
-        DEVIATION,
-        KL_METRIC,
-        CIRCLE,
         PENDULUM,
         ARM,
-        ENERGY_RANKS,
-        INTERPOLATION,
-        LIKELIHOOD,
         *STABILITY,
-        WALKS,
+        KL_METRIC,
+        ENERGY_RANKS,
     ]
 }

@@ -139,10 +139,10 @@ INTERPOLATION = Claim(
         "training": TRAINING,
     },
     quick={
-        "n_per_digit": 40,
-        "n_pairs": 4,
+        "n_per_digit": 100,
+        "n_pairs": 8,
         "n_points": 20,
         "model": QUICK_MODEL,
-        "training": {"epochs": 20},
+        "training": {"epochs": 100},  # of a model of fewer no image is a one
     },
 )
