@@ -73,7 +73,7 @@ _BEYOND = {
     "d = 10": _Variant({"latent_dim": 10}),
 }
 # What a model of a Bernoulli likelihood or with another sigma has no use for.
-_OF_NORMAL = ("constant_std", "n_centers", "bandwidth_factor", "zeta")
+_OF_NORMAL = ("output", "constant_std", "n_centers", "bandwidth_factor", "zeta")
 
 
 def measure(
