@@ -65,7 +65,7 @@ ROOMS = {
         ["diagnostics"],
         ["samples"],
         ["base"],
-        ["brownian", "chains", "independent", "support"],
+        ["brownian", "chains", "excursion", "independent", "support"],
         ["along", "generation", "heat_kernel", "volume"],
     ],
     "runs": [

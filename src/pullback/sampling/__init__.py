@@ -8,6 +8,7 @@ from pullback.sampling.chains.langevin import Langevin
 from pullback.sampling.chains.metropolis import MetropolisSampler
 from pullback.sampling.chains.target import Target
 from pullback.sampling.diagnostics import Diagnostics, effective_sample_size, r_hat
+from pullback.sampling.excursion import excursions, matched_step
 from pullback.sampling.generation import SupportSampler
 from pullback.sampling.heat_kernel import HeatKernel
 from pullback.sampling.independent import IndependentSampler
@@ -34,5 +35,7 @@ __all__ = [
     "VolumeSampler",
     "brownian_drift",
     "effective_sample_size",
+    "excursions",
+    "matched_step",
     "r_hat",
 ]

@@ -146,6 +146,7 @@ class Sampler(ABC):
         state = self.init(z, generator)
         record = _Record(state, n_steps // self.thinning, keeps_start=self.keeps_start)
         status = torch.zeros(len(z), dtype=torch.long, device=z.device)
+        n_taken = torch.zeros_like(status)
         bar = progress_bar(
             range(self.n_burn_in + n_steps), "sampling", disable=not progress, leave=False
         )
@@ -155,12 +156,13 @@ class Sampler(ABC):
             status = self._judge(state, stepped, status)
             state = _select(status == ChainStatus.COMPLETED, stepped, state)
             if not burning_in:
+                n_taken += status == ChainStatus.COMPLETED
                 record.count(state)
                 if (k - self.n_burn_in + 1) % self.thinning == 0:
                     record.keep(state)
             if k % _CHECK == 0 and not bool((status == ChainStatus.COMPLETED).any()):
                 break
-        return record.samples(state, status)
+        return record.samples(state, status, n_taken)
 
     def _judge(self, old: ChainState, new: ChainState, status: Tensor) -> Tensor:
         """Say which chains can go on to their new points, and why others cannot."""
@@ -218,7 +220,7 @@ class _Record:
         self.acceptance = _plus(self.acceptance, state.acceptance)
         self.divergences = _plus(self.divergences, state.divergent)
 
-    def samples(self, state: ChainState, status: Tensor) -> Samples:
+    def samples(self, state: ChainState, status: Tensor, n_taken: Tensor) -> Samples:
         """Put the chains first. Where all had to stop, they stay where they are."""
         self.points[self.n_kept :] = state.points
         if self.log_density is not None and state.log_density is not None:
@@ -229,6 +231,7 @@ class _Record:
             log_density=None if self.log_density is None else self.log_density.T,
             acceptance=None if self.acceptance is None else self.acceptance / self.n_counted,
             divergences=self.divergences,
+            n_taken=n_taken,
         )
 
 
@@ -321,4 +324,5 @@ def _with_chain_shape(samples: Samples, chains: torch.Size) -> Samples:
         log_density=shaped(samples.log_density),
         acceptance=shaped(samples.acceptance),
         divergences=shaped(samples.divergences),
+        n_taken=shaped(samples.n_taken),
     )

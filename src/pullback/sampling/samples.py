@@ -70,6 +70,8 @@ class Samples:
             where every step is.
         divergences: steps after burn-in whose integration broke down, shape `(*chains,)`; None
             where none can.
+        n_taken: steps after burn-in that a chain took before it had to stop, shape `(*chains,)`:
+            the draws after them are its last good point again. None where no chain takes steps.
 
     Example:
         >>> points = torch.randn(4, 500, 2, generator=torch.Generator().manual_seed(0))
@@ -86,6 +88,7 @@ class Samples:
     log_density: Tensor | None = None
     acceptance: Tensor | None = None
     divergences: Tensor | None = None
+    n_taken: Tensor | None = None
 
     __repr__ = as_line
     _repr_html_ = as_html
@@ -147,4 +150,13 @@ class Samples:
     def _failures(self) -> list[str]:
         status = self.status.flatten()
         codes = [code for code in status.unique().tolist() if code != ChainStatus.COMPLETED]
-        return [f"  {int((status == c).sum())}: {ChainStatus(c).message}" for c in codes]
+        return [
+            f"  {int((status == c).sum())}: {ChainStatus(c).message}{self._when(c)}" for c in codes
+        ]
+
+    def _when(self, code: int) -> str:
+        """Say after how many steps the chains with this status stopped."""
+        if self.n_taken is None or code == ChainStatus.STUCK:  # which took them all, in vain
+            return ""
+        low, high = (int(n) for n in self.n_taken[self.status == code].aminmax())
+        return f" (after {low if low == high else f'{low} to {high}'} steps)"

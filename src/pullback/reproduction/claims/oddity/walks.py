@@ -1,11 +1,7 @@
 """A random walk in the metric stays with the data, a Euclidean one drifts away."""
 
-import math
 from collections.abc import Mapping
 from typing import Any
-
-import torch
-from torch import Tensor
 
 from pullback.manifolds import Manifold
 from pullback.reproduction.claim import Claim, Criterion, Numbers
@@ -16,7 +12,7 @@ from pullback.reproduction.claims.oddity.clustering import (
     latent_space,
 )
 from pullback.reproduction.lab import Lab
-from pullback.sampling import BrownianMotion
+from pullback.sampling import BrownianMotion, excursions, matched_step
 
 __all__ = ["WALKS"]
 
@@ -62,30 +58,13 @@ def measure(
         step_size = matched_step(space, Z, _SHARE * float(Z.std(0).mean()))
         walk = BrownianMotion(space, step_size=step_size, method="driftless")
         samples = walk.sample(start, n_steps, random_state=seed)
-        completed = float(samples.converged.double().mean())
-        found[name] = drift(samples.points, Z) | {"share completed": completed}
+        away = excursions(samples.points, Z)
+        found[name] = {
+            _HALF: float(away.mean()),
+            "distance at the end": float(away[:, -1].mean()),
+            "share completed": float(samples.converged.double().mean()),
+        }
     return found
-
-
-def matched_step(space: Manifold, codes: Tensor, length: float) -> float:
-    """Return the s with which a step s v, v = M^{-1/2} eps, is so long at codes `(n, d)`.
-
-    E|v|^2 = trace M^-1. The step is as long, in the median of the codes and in mean square, as one
-    in the plane of this standard deviation along each axis.
-    """
-    moved = torch.linalg.inv(space.metric_matrix(codes)).diagonal(dim1=-2, dim2=-1).sum(-1)
-    return length * math.sqrt(codes.shape[1] / float(moved.median()))
-
-
-def drift(points: Tensor, codes: Tensor) -> dict[str, float]:
-    """Measure how far walks `(walks, steps + 1, d)` are from codes, in units of their spread."""
-    away = torch.stack([torch.cdist(walk, codes).amin(-1) for walk in points])
-    away = away / codes.std(0).mean()
-    half = away[:, away.shape[1] // 2 :]
-    return {
-        _HALF: float(half.mean()),
-        "distance at the end": float(away[:, -1].mean()),
-    }
 
 
 WALKS = Claim(
