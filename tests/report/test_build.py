@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy.spatial import cKDTree
 from scipy.stats import spearmanr
 from sklearn.metrics import f1_score
 
@@ -121,16 +122,23 @@ def test_walks_are_measured_and_repeat_themselves(run):
     folder, chapters, _ = run
     walks = {chapter.key: chapter.numbers for chapter in chapters}["random_walks"]
     study = Study(folder, n_pairs=6)
-    steps = torch.randn(200, 1000, 2).double() * walks["step_size"]["euclidean"]
-    free = study.Z[:10].repeat(20, 1).unsqueeze(1) + steps.cumsum(1)
-    for key, support in supports(study).items():
-        # Walks of our own, of the same law, with the standard error of ten of them.
-        inside = support.contains(free).double().mean(1)
-        error = float(inside.std()) / 10**0.5
-        assert walks["inside"]["euclidean"][key] == pytest.approx(
-            float(inside.mean()), abs=4 * error
-        )
-    assert walks["inside"]["riemannian"]["near the codes"] > 0.5
+    n, n_steps = walks["n_walks"], walks["n_steps"]
+    steps = torch.randn(10 * n, n_steps, 2).double() * walks["step_size"]["euclidean"]
+    free = study.Z[:n].repeat(10, 1).unsqueeze(1) + steps.cumsum(1)
+    # Walks of our own, of the same law, with the standard error of as many as there are.
+    nearest, _ = cKDTree(study.Z_train.numpy()).query(free[:, n_steps // 2 :].numpy())
+    away = nearest.mean(1) / float(study.Z_train.std(0).mean())
+    distance = walks["distance"]
+    assert distance["euclidean"]["mean"] == pytest.approx(away.mean(), abs=4 * away.std() / n**0.5)
+    for one in distance.values():
+        assert 0 <= one["median"] <= one["p95"] <= one["max"]
+        assert one["median"] <= 2 * one["mean"]
+    gain = distance["euclidean"]["mean"] - distance["riemannian"]["mean"]
+    assert walks["gain"] == pytest.approx(gain)
+    low, high = walks["gain_interval"]
+    assert low < walks["gain"] < high
+    (chapter,) = (chapter for chapter in chapters if chapter.key == "random_walks")
+    assert chapter.verdict is Verdict.of_interval(low, high)
     for support in supports(study).values():
         assert 0.97 <= support.share(study.Z_train) <= 1
     assert supports(study)["near the codes"].share(study.Z_train + 100) == 0
