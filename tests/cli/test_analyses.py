@@ -336,6 +336,7 @@ def test_other_dimensions_are_measured_at_the_samples(unlabelled, pullback, ask)
         (("cluster", "--part", "rest"), "`--part` must be one of"),
         (("density", "--model", "magic"), "`--model` must be one of 'kde', 'land'"),
         (("density", "--model", "kde", "--components", "2"), "`--components` must be left out"),
+        (("density", "--model", "kde", "--max-iter", "9"), "`--max-iter` must be left out"),
         (("density", "--n", "3", "--components", "4"), "`--components` must be at most"),
         (("sample", "--method", "magic"), "`--method` must be one of 'brownian', 'hamiltonian'"),
         (("sample", "--components", "2"), "`--components` must be left out with support"),
@@ -359,6 +360,7 @@ def test_what_cannot_be_is_refused_by_the_name_of_its_option(run, pullback, word
     [
         ("cluster", "--n-clusters", "0"),
         ("density", "--components", "0"),
+        ("density", "--max-iter", "0"),
         ("sample", "--n", "0"),
         ("curvature", "--resolution", "1"),
         ("density", "--seed", "-1"),
@@ -495,7 +497,29 @@ def test_a_density_says_what_it_does_and_draws_less_where_draws_are_dear(
     fitted.manifold = Manifold(fitted.vae)
     exact = density.fit(fitted, fitted.Z_train, model="land", n_components=1)
     assert (over_table.n_samples, exact.n_samples) == (500, 100)
+    assert (over_table.max_iter, exact.max_iter) == (100, 10)
+    longer = density.fit(fitted, fitted.Z_train, model="land", n_components=1, max_iter=37)
+    assert (longer.n_samples, longer.max_iter) == (100, 37)
     with pytest.raises(NotFittedError):
         density.fit_density(fitted, model="land", n_components=1, n=10)
     said = capsys.readouterr().err
     assert "fitting land to 10 training samples, on the decoder itself" in said
+
+
+@pytest.mark.slow
+def test_the_turns_that_are_asked_for_reach_the_fit(run, pullback, monkeypatch):
+    from pullback.cli.analyses import density
+    from pullback.errors import InvalidDataError
+
+    asked = []
+
+    def fit(self, Z):
+        asked.append(self.max_iter)
+        raise InvalidDataError("`codes` must be better, but are not.")
+
+    monkeypatch.setattr(density.LAND, "fit", fit)
+    words = ("density", run, "--components", "1", "--n", "9", "--max-iter", "37")
+    code, _, err = pullback(*words)
+    assert code != 0
+    assert "`codes` must be better" in err
+    assert asked == [37]

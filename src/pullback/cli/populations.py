@@ -75,6 +75,14 @@ def density(
         ),
     ] = "land",
     components: Components = None,
+    max_iter: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Most turns of the fit of land. Default: 100 over a table, 10 without one",
+            show_default=False,
+        ),
+    ] = None,
     n: Annotated[
         int, typer.Option("--n", min=2, help="Most samples to fit to, and to evaluate at.")
     ] = 500,
@@ -93,7 +101,9 @@ def density(
         "density",
         run,
         out,
-        lambda subject: fit_density(subject, model=model, n_components=components, n=n),
+        lambda subject: fit_density(
+            subject, model=model, n_components=components, n=n, max_iter=max_iter
+        ),
         n=n,
         seed=seed,
     )

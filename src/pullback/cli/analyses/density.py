@@ -41,7 +41,9 @@ _NODES, _REACH = 300, 1.5
 Density = LAND | KernelDensity
 
 
-def fit_density(subject: Subject, *, model: str, n_components: int | None, n: int) -> Analysis:
+def fit_density(
+    subject: Subject, *, model: str, n_components: int | None, n: int, max_iter: int | None = None
+) -> Analysis:
     """Fit a density to codes of training samples, and evaluate it at those of the subject.
 
     Args:
@@ -49,6 +51,7 @@ def fit_density(subject: Subject, *, model: str, n_components: int | None, n: in
         model: one of `DENSITIES`.
         n_components: K of a mixture; the number of classes, 1 without labels, if None.
         n: most training samples.
+        max_iter: most turns of LAND's fit; as many as the metric allows for if None, see `fit`.
 
     Returns:
         A row for each sample: number, label, code, log-density by the Riemannian volume and by the
@@ -65,7 +68,7 @@ def fit_density(subject: Subject, *, model: str, n_components: int | None, n: in
     cheap = subject.manifold.metric.is_cheap
     where = "over a table" if cheap else "on the decoder itself, which takes minutes"
     say(f"fitting {model} to {len(Z_train)} training samples, {where} ...")
-    density = fit(subject, Z_train, model=model, n_components=n_components)
+    density = fit(subject, Z_train, model=model, n_components=n_components, max_iter=max_iter)
     say(f"evaluating it at {len(subject.Z)} held-out samples, and drawing it ...")
     log_p = density.score_samples(subject.Z)
     flat = log_p + subject.manifold.log_volume(subject.Z).detach().cpu().numpy()
@@ -80,7 +83,14 @@ def fit_density(subject: Subject, *, model: str, n_components: int | None, n: in
     )
 
 
-def fit(subject: Subject, Z: Codes, *, model: str, n_components: int | None) -> Density:
+def fit(
+    subject: Subject,
+    Z: Codes,
+    *,
+    model: str,
+    n_components: int | None,
+    max_iter: int | None = None,
+) -> Density:
     """Fit a density to codes.
 
     Args:
@@ -88,9 +98,11 @@ def fit(subject: Subject, Z: Codes, *, model: str, n_components: int | None) -> 
         Z: the codes, shape `(n, d)`.
         model: one of `DENSITIES`.
         n_components: K of a mixture; the number of classes, 1 without labels, if None.
+        max_iter: most turns of LAND's fit; 100 over a table, 10 without one, if None.
 
     Raises:
-        InvalidParameterError: there is no such model, or it has fewer samples than components.
+        InvalidParameterError: there is no such model, it has fewer samples than components, or
+            kernels, which have neither components nor turns, were given some.
 
     Example:
         >>> fit(subject, subject.Z_train, model="kde", n_components=None)  # doctest: +SKIP
@@ -100,6 +112,9 @@ def fit(subject: Subject, Z: Codes, *, model: str, n_components: int | None) -> 
         if n_components is not None:
             allowed = "left out with kde, which has no components"
             raise InvalidParameterError("--components", allowed, n_components)
+        if max_iter is not None:
+            allowed = "left out with kde, which is fitted in one go"
+            raise InvalidParameterError("--max-iter", allowed, max_iter)
         return KernelDensity(subject.manifold).fit(Z)
     K = _n_components(subject, n_components)
     if len(Z) < K:
@@ -107,6 +122,7 @@ def fit(subject: Subject, Z: Codes, *, model: str, n_components: int | None) -> 
         raise InvalidParameterError("--components", allowed, K)
     cheap = subject.manifold.metric.is_cheap
     n_samples, turns = (_DRAWS, _TURNS) if cheap else (_FEW_DRAWS, _FEW_TURNS)
+    turns = turns if max_iter is None else max_iter
     seed = subject.seed
     land = LAND(subject.manifold, K, n_samples=n_samples, max_iter=turns, random_state=seed)
     return land.fit(Z)
