@@ -192,15 +192,15 @@ def _table(numbers: dict[str, Any]) -> Table:
 
 def _in_the_long_run(numbers: dict[str, Any]) -> str:
     told = (
-        "In the long run the metric does not hold a walk. The stationary law of Brownian motion, "
-        "of which these steps are the paper's form, is the Riemannian volume, wherever it began, "
-        "and the volume lies in the walls, where σ grows: a walk that is near the codes is one "
-        "that has not had the time to leave."
+        "In the long run the metric does not hold a walk. The stationary law of Brownian motion is "
+        "the Riemannian volume, wherever it began, and the volume lies in the walls, where σ "
+        "grows: a walk that is near the codes is one that has not had the time to leave. (The "
+        "steps here leave out its drift, as the paper's do, which changes the law.)"
     )
     if "volume" in numbers["distance"]:
         told += (
-            " The last row is where it must end, if it is kept to a box half as large again as the "
-            "codes on each side."
+            " The last row of the table is where Brownian motion must end, kept to a box that "
+            "reaches beyond the codes by half of their extent."
         )
     return told
 
