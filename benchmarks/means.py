@@ -1,8 +1,8 @@
 """Frechet means: curves and centre relaxed together, beside steps along logs and GEORCE-FM.
 
 Prints, for each problem, processor seconds and F, the mean squared distance to the centre: in
-closed form on the sphere, by exact geodesics elsewhere. GEORCE-FM is written here from the paper:
-Rygaard and Hauberg, GEORCE-FM (arXiv:2511.04301, 2025), 100 segments, from the Euclidean mean.
+closed form on the sphere, by exact geodesics elsewhere. GEORCE-FM is written from the paper
+(arXiv:2511.04301), 100 segments, from the Euclidean mean: the same as in the claim `frechet-means`.
 
     python benchmarks/means.py
     python benchmarks/means.py --problems sphere smooth
@@ -21,17 +21,15 @@ from sklearn.cluster import KMeans
 from torch import Tensor
 
 from pullback import Manifold
-from pullback.autodiff import gradient
-from pullback.curves import straight_line
 from pullback.manifolds.reference import great_circle_dist, stereographic
-from pullback.metrics import Metric
+from pullback.reproduction.claims.computation.means import georce_fm
 from pullback.statistics import Logarithms
 from pullback.statistics.centers.center import Limits, find_centers
 from pullback.statistics.centers.centers import Centers
 from pullback.statistics.centers.frechet_mean import SquaredDistance
 
-SEGMENTS, TOL, MOST = 100, 1e-4, 1000
-"""Of GEORCE-FM, as in the paper: segments, the norm of the gradient to stop at, iterations."""
+MOST = 1000
+"""Iterations of GEORCE-FM, as in the paper."""
 
 
 class StepsAlongLogs(SquaredDistance):
@@ -63,54 +61,6 @@ def descend(problem: Problem, objective: SquaredDistance, *, max_iter: int = 50)
         starts=None,
         limits=limits,
     )
-
-
-def georce_fm(metric: Metric, Z: Tensor, *, max_iter: int = MOST) -> Tensor:
-    """Find the mean of points `(n, d)` by GEORCE-FM: the control problem with a free common end."""
-    y = Z.mean(0)
-    x = straight_line(Z, y.expand_as(Z), SEGMENTS)
-    energy = control_energy(metric, x)
-    for _ in range(max_iter):
-        u = x.diff(dim=1)
-        cost = partial(control_cost, metric, u[:, 1:])
-        _, change = gradient(cost, x[:, 1:-1])
-        G = metric.metric_matrix(x[:, :-1])
-        slope = change + 2 * torch.einsum("bnij,bnj->bni", G[:, :-1], u[:, :-1])
-        slope = slope - 2 * torch.einsum("bnij,bnj->bni", G[:, 1:], u[:, 1:])
-        end = 2 * torch.einsum("bij,bj->bi", G[:, -1], u[:, -1])
-        norm = (slope.mean(0).square().sum() + end.mean(0).square().sum()).sqrt()
-        if not bool(norm > TOL):
-            break
-        ahead = torch.cat([change.flip(1).cumsum(1).flip(1), torch.zeros_like(end)[:, None]], 1)
-        inverse = torch.linalg.inv(G)
-        pulled = torch.einsum("bnij,bnj->bni", inverse, ahead)
-        W = torch.linalg.inv(inverse.sum(1))
-        held = torch.einsum("bij,bj->bi", W, Z - pulled.sum(1) / 2)
-        best_y = torch.linalg.solve(W.sum(0), held.sum(0))
-        mu = -torch.einsum("bij,bj->bi", W, 2 * (best_y - Z) + pulled.sum(1))
-        best = -(torch.einsum("bnij,bj->bni", inverse, mu) + pulled) / 2
-        step = torch.cat([torch.zeros_like(x[:, :1]), (best - u).cumsum(1)], 1)
-        share = 1.0
-        while share > 1e-8:
-            trial = control_energy(metric, x + share * step)
-            if bool(trial < energy):
-                break
-            share /= 2
-        else:
-            break
-        x, energy = x + share * step, trial
-    return x[:, -1].mean(0)
-
-
-def control_cost(metric: Metric, u: Tensor, x: Tensor) -> Tensor:
-    """Compute u^T G(x) u at every node but the first."""
-    return metric.inner_product(x, u, u).unsqueeze(-1)
-
-
-def control_energy(metric: Metric, x: Tensor) -> Tensor:
-    """Sum the energies of all chains, the metric taken where each step begins."""
-    u = x.diff(dim=1)
-    return metric.inner_product(x[:, :-1], u, u).sum()
 
 
 def cap(n: int, radius: float, seed: int) -> Tensor:
@@ -189,7 +139,7 @@ def row(problem: Problem, georce_steps: int) -> tuple[str, int, int]:
         if objective is None:
             groups = [problem.Z[problem.owner == k] for k in range(n_groups)]
             found = torch.stack(
-                [georce_fm(problem.manifold.metric, Z, max_iter=georce_steps) for Z in groups]
+                [georce_fm(problem.manifold.metric, Z, max_steps=georce_steps) for Z in groups]
             )
         else:
             centers = descend(problem, objective)

@@ -3,6 +3,8 @@
 from pullback.reproduction.claim import Claim
 from pullback.reproduction.claims.computation.energy_ranks import ENERGY_RANKS
 from pullback.reproduction.claims.computation.kl_metric import KL_METRIC
+from pullback.reproduction.claims.computation.means import MEANS
+from pullback.reproduction.claims.computation.solvers import SOLVERS
 from pullback.reproduction.claims.expectation.circle import CIRCLE
 from pullback.reproduction.claims.expectation.finsler import FINSLER
 from pullback.reproduction.claims.expectation.variance import VARIANCE
@@ -38,5 +40,7 @@ CLAIMS: dict[str, Claim] = {
         *STABILITY,
         KL_METRIC,
         ENERGY_RANKS,
+        *SOLVERS,
+        MEANS,
     ]
 }
