@@ -39,7 +39,8 @@ def test_the_interval_is_student_s(values):
         ([1.0, 1.1, 1.2], {"at_least": 0.0, "surely": True}, True),
         ([-1.0, 1.0, 1.2], {"at_least": 0.0, "surely": True}, False),
         ([-1.0, -1.1, -1.2], {"at_most": 0.0, "surely": True}, True),
-        ([1.0], {"at_least": 0.0, "surely": True}, False),  # one seed is sure of nothing
+        ([1.0], {"at_least": 0.0, "surely": True}, None),  # one seed is sure of nothing
+        ([1.0], {"at_least": 0.0}, True),
         ([1.0, math.nan], {"at_least": 0.0}, False),
         ([1.0, math.nan], {"at_most": 9.0}, False),
         ([math.nan], {"at_least": -9.0, "surely": True}, False),
@@ -62,6 +63,11 @@ def test_one_bound_is_asked(bounds):
 )  # fmt: skip
 def test_a_verdict_is_of_all_criteria(bounds, verdict):
     assert verdict_of([judged([2.0, 2.1], at_least=bound) for bound in bounds]) is verdict
+
+
+def test_one_seed_leaves_a_claim_of_a_sign_undecided():
+    findings = [judged([2.0], at_least=9.0), judged([2.0], at_least=0.0, surely=True)]
+    assert verdict_of(findings) is Verdict.OPEN
 
 
 def test_the_interval_holds_the_mean_as_often_as_it_says():

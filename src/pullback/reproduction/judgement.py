@@ -26,7 +26,7 @@ class Finding:
         values: its number by each seed.
         mean: their mean; NaN where a seed measured none.
         interval: the 95 % t-interval of the mean; infinite for one seed.
-        met: whether the criterion is met.
+        met: whether the criterion is met; None where one seed cannot tell, for it has no interval.
 
     Example:
         >>> criterion = Criterion("Positive.", lambda found: found["a"]["b"], at_least=0.0)
@@ -38,7 +38,7 @@ class Finding:
     values: Sequence[float]
     mean: float
     interval: tuple[float, float]
-    met: bool
+    met: bool | None
 
 
 def mean_interval(values: Sequence[float]) -> tuple[float, float]:
@@ -87,7 +87,10 @@ def judge(claim: Claim, runs: Sequence[Numbers]) -> list[Finding]:
 def _judge(criterion: Criterion, runs: Sequence[Numbers]) -> Finding:
     values = [float(criterion.value(found)) for found in runs]
     mean, (low, high) = float(np.mean(values)), mean_interval(values)
-    if criterion.at_least is not None:
+    met: bool | None
+    if criterion.surely and len(values) == 1 and math.isfinite(mean):
+        met = None
+    elif criterion.at_least is not None:
         # A comparison with NaN is false, so a number that could not be measured meets nothing.
         met = (low if criterion.surely else mean) >= criterion.at_least
     else:
@@ -97,7 +100,7 @@ def _judge(criterion: Criterion, runs: Sequence[Numbers]) -> Finding:
 
 
 def verdict_of(findings: Sequence[Finding]) -> Verdict:
-    """Return whether a claim is reproduced: wholly, in part, or not.
+    """Return whether a claim is reproduced: wholly, in part, not, or undecided after one seed.
 
     Example:
         >>> verdict_of([]).label
@@ -106,6 +109,8 @@ def verdict_of(findings: Sequence[Finding]) -> Verdict:
     met = [finding.met for finding in findings]
     if not met:
         return Verdict.ABSENT
+    if None in met:
+        return Verdict.OPEN
     if all(met):
         return Verdict.REPRODUCED
     return Verdict.PARTLY if any(met) else Verdict.NOT_REPRODUCED

@@ -107,7 +107,7 @@ def _criteria(findings: Sequence[Finding]) -> Table:
             bound_of(finding),
             number(finding.mean),
             _interval(finding),
-            "met" if finding.met else "not met",
+            {True: "met", False: "not met", None: "undecided"}[finding.met],
         ]
         for finding in findings
     ]
@@ -130,14 +130,16 @@ def _numbers(entry: Entry) -> Table:
 def _outcome(entry: Entry) -> str:
     if entry.failures:
         return f"{count(len(entry.failures), 'seed')} failed."
-    met = sum(finding.met for finding in entry.findings)
-    missed = [f for f in entry.findings if not f.met]
     if not entry.findings:
         return "Nothing is claimed; the numbers stand for themselves."
-    text = (
-        f"{met} of {count(len(entry.findings), 'criterion').replace('criterions', 'criteria')} met."
+    met, missed, undecided = (
+        [finding for finding in entry.findings if finding.met is state]
+        for state in (True, False, None)
     )
+    text = f"{len(met)} of {len(entry.findings)} criteria met."
     for finding in missed:
         asked = bound_of(finding)
         text += f" Not met: {finding.criterion.text} {number(finding.mean)}, asked {asked}."
+    if undecided:
+        text += f" {len(undecided)} undecided, for one seed has no interval."
     return text
