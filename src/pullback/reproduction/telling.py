@@ -38,7 +38,7 @@ def tell(entry: Entry) -> Chapter:
         blocks.append(f"A seed took {number(seconds)} s in the mean; settings: `{entry.settings}`.")
     return Chapter(
         claim.key,
-        claim.statement,
+        claim.key.replace("-", " ").capitalize(),
         {},
         blocks,
         claim=claim.statement,

@@ -114,7 +114,8 @@ def _markdown(
     rows = [[f"`{e.claim.key}`", e.claim.statement, e.verdict.label] for e in entries]
     yield _table(["claim", "", "verdict"], rows)
     for chapter in chapters:
-        yield f"## `{chapter.key}`: {chapter.title}"
+        yield f"## `{chapter.key}`"
+        yield chapter.claim
         yield f"**{chapter.verdict.label.capitalize()}.** {chapter.outcome}"
         yield from map(_paragraph, chapter.blocks)
 
