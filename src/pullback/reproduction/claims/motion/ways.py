@@ -12,14 +12,20 @@ from torch import Tensor
 from pullback.curves import Curve, Polyline, length
 from pullback.manifolds import Manifold
 from pullback.models import VAE
-from pullback.reproduction.claim import Numbers
+from pullback.reproduction.claim import Criterion, Numbers
 
-__all__ = ["MEAN", "Motion", "compare_ways", "draw_gaps"]
+__all__ = ["MEAN", "TELLS_MORE", "Motion", "compare_ways", "draw_gaps"]
 
 Motion = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 """What a periodic motion looks like, without noise: from phases `(n,)` in radians to `(n, D)`."""
 
 MEAN = "mean alone"
+TELLS_MORE = Criterion(
+    "Lengths of geodesics correlate more with the true ones than those of straight lines.",
+    lambda found: found[MEAN]["correlation, geodesic"] - found[MEAN]["correlation, straight"],
+    at_least=0.0,
+    surely=True,
+)
 # Points on curves that are measured and compared. By judgement: a chord of the longest way is then
 # below 2 degrees of a half turn, by which lengths are right to 1e-4.
 _N_POINTS = 100
