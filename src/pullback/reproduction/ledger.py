@@ -101,7 +101,7 @@ def measure_all(
 
     Raises:
         InvalidParameterError: a number is below 1.
-        StorageError: the folder cannot be written.
+        StorageError: the folder cannot be written, or the source not read.
 
     Example:
         >>> measure_all([], Path("nowhere"))
@@ -110,7 +110,7 @@ def measure_all(
     seeds = range(check_integer("n_seeds", n_seeds, 1))
     check_integer("n_jobs", n_jobs, 1)
     check_writable(folder / "results.json")
-    lab = Lab(folder, source)
+    lab = Lab.over(folder, source)
     tasks = [_Task(claim, seed, quick, lab) for seed in seeds for claim in claims]
     answers: dict[tuple[str, int], dict[str, Any]] = {}
     running = Parallel(n_jobs, return_as="generator_unordered")(delayed(_run)(t) for t in tasks)
