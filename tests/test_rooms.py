@@ -39,7 +39,7 @@ ROOMS = {
         ["choice"],
     ],
     "geodesics": [
-        ["base", "batch", "kernels"],
+        ["base", "batch", "kernels", "tally"],
         ["fields", "initial_value", "result"],
         ["solvers"],
         ["search"],

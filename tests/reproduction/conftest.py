@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from pullback.errors import InvalidDataError
+from pullback.manifolds import Manifold
 from pullback.reproduction import Claim, Criterion
 
 CALLS = []
@@ -20,6 +21,21 @@ def fail(lab, seed):
     if seed == 1:
         raise InvalidDataError("It broke.")
     return {"row": {"column": 1.0}}
+
+
+def travel(lab, seed):
+    """Find geodesics in the plane, seed + 1 of them, and measure others along a graph."""
+    plane, Z = Manifold(lambda z: 2 * z, dim=2), torch.eye(2).double()
+    lengths = plane.geodesic(Z[:1].expand(seed + 1, 2), Z[1]).length
+    plane.pairwise_dist(Z, method="graph")
+    return {"plane": {"length": float(lengths.mean())}}
+
+
+def look(lab, seed):
+    """Measure along a graph alone."""
+    Z = torch.eye(2).double()
+    distances = Manifold(lambda z: 2 * z, dim=2).pairwise_dist(Z, method="graph")
+    return {"plane": {"length": float(distances.max())}}
 
 
 def claim(key="mean", measure=draw, criteria=None, **settings):

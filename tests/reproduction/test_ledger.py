@@ -11,7 +11,7 @@ from pullback.reproduction import CLAIMS
 from pullback.reproduction.ledger import measure_all, select
 from pullback.reproduction.reproduce import reproduce
 
-from .conftest import claim, fail
+from .conftest import claim, fail, look, travel
 
 
 def write_digits(path):
@@ -93,6 +93,34 @@ def test_the_files_say_the_same(tmp_path):
     assert "It is &lt;positive&gt;." in page
     assert "<script" not in page
     assert "**Reproduced.**" in (tmp_path / "ledger.md").read_text()
+
+
+def test_the_cost_is_told_in_geodesics_wherever_seconds_are(tmp_path):
+    """Two seeds find 1 and 2 geodesics, in the mean 1.5: rounded up."""
+    claims = {
+        "far": claim("far", travel, []),
+        "near": claim("near", look, []),
+        "mean": claim(),
+    }
+    entries = reproduce(out=tmp_path, n_seeds=2, claims=claims)
+    assert [cost.n_geodesics for cost in entries[0].costs.values()] == [1, 2]
+    again = reproduce(out=tmp_path, n_seeds=2, claims=claims)  # from what is kept
+    assert [entry.costs for entry in again] == [entry.costs for entry in entries]
+    text = (tmp_path / "ledger.md").read_text()
+    for key, cost in (("far", "2"), ("near", "graph"), ("mean", "–")):
+        (line,) = [line for line in text.splitlines() if line.startswith(f"| `{key}`")]
+        assert line.endswith(f"| {cost} |")
+    for words in (
+        "searched 2 geodesics and searched a graph from 2 points;",
+        "searched a graph from 2 points, which gave all distances: no geodesic was searched;",
+        "searched no geodesic;",
+    ):
+        assert words in text
+        assert words in (tmp_path / "ledger.html").read_text()
+    lines = (tmp_path / "results.csv").read_text().splitlines()
+    assert "far,1,cost,n_geodesics,2" in lines
+    documents = json.loads((tmp_path / "results.json").read_text())["claims"]
+    assert documents[1]["cost"]["0"] == {"n_geodesics": 0, "n_shot": 0, "n_graph": 2}
 
 
 def test_claims_are_chosen_in_the_order_of_the_ledger():

@@ -13,6 +13,7 @@ from pullback.geodesics.kernels.table_search import table_search
 from pullback.geodesics.search.graph import LatentGraph
 from pullback.geodesics.search.short import search_shortly
 from pullback.geodesics.solve import connect
+from pullback.geodesics.tally import note
 from pullback.metrics import Metric
 from pullback.progress import progress_bar
 from pullback.shapes import Codes, Nodes
@@ -268,6 +269,7 @@ def _search(metric: Metric, a: Tensor, b: Tensor, graph: LatentGraph | None) -> 
     curves = kernels.find(a, b)
     length, nodes = curves.length.to(a), curves.evenly(_NODES).to(a)
     rows = (~curves.resolved).nonzero().squeeze(-1)
+    note(geodesics=len(a) - len(rows))  # a short search counts the others
     if len(rows) > 0:
         found = search_shortly(metric, a[rows], b[rows], graph=graph)
         length[rows], nodes[rows] = found.length, found.nodes

@@ -25,6 +25,7 @@ from pullback.geodesics.search.search import Search
 from pullback.geodesics.search.thresholds import THRESHOLDS
 from pullback.geodesics.search.verdict import judge, revised
 from pullback.geodesics.solvers.gauss_newton import GaussNewtonLBFGS
+from pullback.geodesics.tally import note
 from pullback.metrics import Metric
 
 __all__ = ["connect"]
@@ -106,6 +107,7 @@ def connect(
     search = Search(metric, solver, _check_levels(levels), rtol, confirm, THRESHOLDS)
     given = _named([_check_initial(curve, point_a, point_b) for curve in _as_list(initial)])
     a, b = (p.detach().reshape(-1, p.shape[-1]) for p in (point_a, point_b))
+    note(geodesics=len(a))
     results = []
     with torch.no_grad():
         for block in _blocks(a, search.levels[-1]):

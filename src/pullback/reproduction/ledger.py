@@ -4,7 +4,7 @@ import inspect
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from joblib import Parallel, delayed
 
 from pullback.errors import InvalidParameterError, PullbackError, check_integer
 from pullback.files import atomic_write, check_writable
+from pullback.geodesics.tally import Tally, counted
 from pullback.pages import Verdict
 from pullback.reproduction.claim import Claim, Numbers
 from pullback.reproduction.judgement import Finding, judge, verdict_of
@@ -20,6 +21,10 @@ from pullback.reproduction.lab import Lab, digest_of
 from pullback.version import __version__
 
 __all__ = ["Entry", "measure_all", "select"]
+
+# What the file of a measurement holds: 2, the geodesics that it took too. Files of another number
+# are measured anew.
+_FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,7 @@ class Entry:
         seconds: how long each took, all processes beside each other.
         failures: what went wrong, by seed, in words.
         findings: what they say of each criterion.
+        costs: how many geodesics each seed took.
 
     Example:
         >>> claim = Claim("one", "One is one.", "", "", "", lambda lab, seed: {}, [])
@@ -46,6 +52,7 @@ class Entry:
     seconds: Mapping[int, float]
     failures: Mapping[int, str]
     findings: Sequence[Finding]
+    costs: Mapping[int, Tally] = field(default_factory=dict)
 
     @property
     def verdict(self) -> Verdict:
@@ -135,7 +142,7 @@ class _Task:
         """Where its answer is kept."""
         settings = self.claim.settings_of(quick=self.quick)
         code = inspect.getsource(inspect.getmodule(self.claim.measure) or type(self))
-        name = digest_of(settings, code, self.lab.data_name, __version__)
+        name = digest_of(_FORMAT, settings, code, self.lab.data_name, __version__)
         return self.lab.folder / "runs" / self.claim.key / f"{self.seed}-{name}.json"
 
 
@@ -150,7 +157,8 @@ def _run(task: _Task) -> tuple[_Task, dict[str, Any]]:
     start = time.perf_counter()
     try:
         settings = task.claim.settings_of(quick=task.quick)
-        numbers = task.claim.measure(task.lab, task.seed, **settings)
+        with counted() as tally:
+            numbers = task.claim.measure(task.lab, task.seed, **settings)
     except PullbackError as error:
         return task, {"failure": f"{type(error).__name__}: {error}"}
     finally:
@@ -159,6 +167,7 @@ def _run(task: _Task) -> tuple[_Task, dict[str, Any]]:
         "claim": task.claim.key,
         "seed": task.seed,
         "numbers": {row: dict(columns) for row, columns in numbers.items()},
+        "cost": asdict(tally),
         "seconds": time.perf_counter() - start,
     }
     atomic_write(task.file, json.dumps({**answer, "digest": digest_of(answer)}, indent=1).encode())
@@ -186,4 +195,5 @@ def _entry(
         {seed: by_seed[seed]["seconds"] for seed in runs},
         {seed: one["failure"] for seed, one in by_seed.items() if "failure" in one},
         judge(claim, list(runs.values())) if runs else [],
+        {seed: Tally(**by_seed[seed]["cost"]) for seed in runs},
     )

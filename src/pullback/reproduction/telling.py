@@ -5,13 +5,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from pullback.geodesics.tally import Tally
 from pullback.pages import Block, Chapter, Table
 from pullback.pages.wording import count, interval, number
 from pullback.reproduction.claim import Numbers
 from pullback.reproduction.judgement import Finding
 from pullback.reproduction.ledger import Entry
 
-__all__ = ["bound_of", "shown", "table_of", "tell"]
+__all__ = ["bound_of", "cost_of", "shown", "table_of", "tell"]
 
 
 def tell(entry: Entry) -> Chapter:
@@ -35,7 +36,10 @@ def tell(entry: Entry) -> Chapter:
     if entry.runs:
         blocks.append(_numbers(entry))
         seconds = sum(entry.seconds.values()) / len(entry.seconds)
-        blocks.append(f"A seed took {number(seconds)} s in the mean; settings: `{entry.settings}`.")
+        blocks.append(
+            f"A seed took {number(seconds)} s in the mean, and {_work(_mean_cost(entry))}; "
+            f"settings: `{entry.settings}`."
+        )
     return Chapter(
         claim.key,
         claim.key.replace("-", " ").capitalize(),
@@ -77,6 +81,19 @@ def table_of(runs: Sequence[Numbers], published: Numbers) -> tuple[list[str], li
     return ["", *columns], rows
 
 
+def cost_of(entry: Entry) -> str:
+    """Write how many geodesics a seed took in the mean: `graph` if only graphs were searched.
+
+    Example:
+        >>> from pullback.reproduction.claim import Claim
+        >>> claim = Claim("one", "One is one.", "A. Author", "", "", lambda lab, seed: {}, [])
+        >>> costs = {0: Tally(n_geodesics=3), 1: Tally(n_geodesics=4)}
+        >>> cost_of(Entry(claim, {}, {}, {}, {}, [], costs))
+        '4'
+    """
+    return str(_mean_cost(entry))
+
+
 def bound_of(finding: Finding) -> str:
     """Write what a criterion asks.
 
@@ -92,6 +109,27 @@ def bound_of(finding: Finding) -> str:
     )
     assert bound is not None
     return f"{'surely ' if criterion.surely else ''}{sign} {number(bound)}"
+
+
+def _mean_cost(entry: Entry) -> Tally:
+    """Return the mean over the seeds, rounded up: what was needed once is not nothing."""
+    costs = entry.costs.values()
+    parts = ("n_geodesics", "n_shot", "n_graph")
+    means = {part: np.mean([getattr(cost, part) for cost in costs]) for part in parts if costs}
+    return Tally(**{part: math.ceil(mean) for part, mean in means.items()})
+
+
+def _work(cost: Tally) -> str:
+    """Write what geodesics a seed took, as the rest of a sentence."""
+    asked = [
+        f"searched {count(cost.n_geodesics, 'geodesic')}" if cost.n_geodesics else "",
+        f"followed {count(cost.n_shot, 'geodesic')} from a velocity" if cost.n_shot else "",
+        f"searched a graph from {count(cost.n_graph, 'point')}" if cost.n_graph else "",
+    ]
+    told = " and ".join(filter(None, asked)) or "searched no geodesic"
+    if cost.n_graph and not cost.n_geodesics + cost.n_shot:
+        told += ", which gave all distances: no geodesic was searched"
+    return told
 
 
 def _cell(runs: Sequence[Numbers], row: str, column: str) -> str:

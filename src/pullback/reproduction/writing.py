@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from pullback.files import atomic_write
 from pullback.pages import Block, Chapter, Table, page
 from pullback.pages.wording import to_json
 from pullback.reproduction.ledger import Entry
-from pullback.reproduction.telling import tell
+from pullback.reproduction.telling import cost_of, tell
 from pullback.version import __version__
 
 __all__ = ["write"]
@@ -88,12 +89,13 @@ def _document(entry: Entry) -> dict[str, Any]:
         ],
         "published": entry.claim.published,
         "runs": entry.runs,
+        "cost": {seed: asdict(cost) for seed, cost in entry.costs.items()},
         "failures": entry.failures,
     }
 
 
 def _csv(entries: Sequence[Entry]) -> str:
-    """Return one line for each number."""
+    """Return one line for each number, those of the cost in a row of that name."""
     file = io.StringIO()
     table = csv.writer(file, lineterminator="\n")
     table.writerow(["claim", "seed", "row", "column", "value"])
@@ -102,6 +104,8 @@ def _csv(entries: Sequence[Entry]) -> str:
             for row, columns in run.items():
                 for column, value in columns.items():
                     table.writerow([entry.claim.key, seed, row, column, repr(value)])
+            for column, value in asdict(entry.costs[seed]).items():
+                table.writerow([entry.claim.key, seed, "cost", column, repr(value)])
     return file.getvalue()
 
 
@@ -111,8 +115,8 @@ def _markdown(
     """Yield the paragraphs of the text."""
     yield f"# {_TITLE}"
     yield from lead
-    rows = [[f"`{e.claim.key}`", e.claim.statement, e.verdict.label] for e in entries]
-    yield _table(["claim", "", "verdict"], rows)
+    rows = [[f"`{e.claim.key}`", e.claim.statement, e.verdict.label, cost_of(e)] for e in entries]
+    yield _table(["claim", "", "verdict", "geodesics a seed"], rows)
     for chapter in chapters:
         yield f"## `{chapter.key}`"
         yield chapter.claim

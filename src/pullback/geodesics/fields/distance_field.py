@@ -24,6 +24,7 @@ from pullback.geodesics.fields.distances_from import DistancesFrom
 from pullback.geodesics.fields.grid import FieldGrid, grid_over
 from pullback.geodesics.fields.refinement import Refined
 from pullback.geodesics.fields.spreading import Spread, spread
+from pullback.geodesics.tally import note
 from pullback.metrics import Metric, TabulatedMetric
 from pullback.shapes import Codes, Latent, Mask, Points, Scalars, Tangent
 
@@ -269,6 +270,7 @@ class DistanceField:
 
     def _refine(self, z: Codes) -> Refined:
         """Make geodesics of the ways down from points, so many at once that memory stays flat."""
+        note(geodesics=len(z))
         ways = (descend(self._spread, block)[0] for block in z.split(_BLOCK))
         blocks = [Refined.search(self._table, block) for block in ways]
         return Refined(*(torch.cat(parts) for parts in zip(*blocks, strict=True)))

@@ -10,6 +10,7 @@ from pullback.geodesics.fields.grid import grid_over
 from pullback.geodesics.fields.refinement import lengths_of
 from pullback.geodesics.fields.spreading import spread
 from pullback.geodesics.kernels.table_search import table_search
+from pullback.geodesics.tally import note
 from pullback.metrics import Metric, TabulatedMetric
 from pullback.progress import progress_bar
 from pullback.shapes import Codes, Latent
@@ -70,6 +71,8 @@ def measure_rows(
         for k in progress_bar(blocks, "distances", disable=not progress, leave=False):
             block = slice(k, k + n_threads)
             rows += pool.map(lambda a, b: _row(table, a, b), sources[block], targets[block])
+    # Those that were not found are searched, and counted, elsewhere.
+    note(geodesics=sum(int((~row.isnan()).sum()) for row in rows))
     return rows
 
 

@@ -16,6 +16,7 @@ from pullback.geodesics.initial_value.runge_kutta import (
     runge_kutta_step,
 )
 from pullback.geodesics.initial_value.trajectory import Trajectory
+from pullback.geodesics.tally import note
 from pullback.metrics import Metric
 from pullback.shapes import Latent, Tangent
 
@@ -85,6 +86,7 @@ def shoot(
     check_integer("max_steps", max_steps)
     z, v = _check_start(metric, point, tangent_vector)
     flat_z, flat_v = (x.reshape(-1, x.shape[-1]) for x in (z, v))
+    note(shot=len(flat_z))
     trajectory = follow(metric, flat_z, flat_v, rtol=rtol, atol=atol, max_steps=max_steps)
     trajectory = trajectory.with_batch_shape(*z.shape[:-1])
     return trajectory.raise_if_failed() if throw else trajectory

@@ -12,6 +12,7 @@ from pullback.geodesics.search.graph import LatentGraph
 from pullback.geodesics.search.measure import at_constant_speed, fine_points, measure, resample
 from pullback.geodesics.search.thresholds import THRESHOLDS
 from pullback.geodesics.solvers.newton import Newton
+from pullback.geodesics.tally import note
 from pullback.metrics import Metric
 from pullback.shapes import Codes, Points, Scalars, Tangent
 
@@ -98,6 +99,7 @@ def search_shortly(
         >>> search_shortly(HalfPlane(), a, b).length.round(decimals=4)  # log 2
         tensor([0.6931], dtype=torch.float64)
     """
+    note(geodesics=len(point_a))
     blocks = []
     for k in range(0, len(point_a), _BLOCK):
         block = slice(k, k + _BLOCK)

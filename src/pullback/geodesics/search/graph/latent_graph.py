@@ -16,6 +16,7 @@ from pullback.curves import CubicSpline
 from pullback.errors import InvalidDataError, check_data, check_integer, check_number
 from pullback.geodesics.search.graph.grid import grid_edges, grid_nodes
 from pullback.geodesics.search.graph.nearest_nodes import NearestNodes
+from pullback.geodesics.tally import note
 from pullback.metrics import Metric
 from pullback.shapes import Codes, Nodes, Pairs, Points
 
@@ -156,6 +157,7 @@ class LatentGraph:
 
     def dist_to_nodes(self, points: Codes) -> Tensor:
         """Measure the shortest paths from every point to every node: shape `(n, n_nodes)`."""
+        note(graph=len(points))
         distances, _ = self._dijkstra(points)
         return torch.as_tensor(distances, dtype=points.dtype, device=points.device)
 

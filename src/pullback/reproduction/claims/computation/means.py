@@ -9,6 +9,7 @@ from torch import Tensor
 
 from pullback.autodiff import gradient
 from pullback.curves import straight_line
+from pullback.geodesics.tally import note
 from pullback.manifolds import Manifold
 from pullback.metrics import Metric
 from pullback.reproduction.claim import Claim, Criterion, Numbers
@@ -95,6 +96,7 @@ def georce_fm(metric: Metric, Z: Tensor, *, n_segments: int = 100, max_steps: in
         >>> georce_fm(PullbackMetric(lambda z: z, dim=2), Z).tolist()
         [1.0, 1.0]
     """
+    note(geodesics=len(Z))
     x = straight_line(Z, Z.mean(0).expand_as(Z), n_segments)
     for _ in range(max_steps):
         found = _expand(metric, x)
@@ -128,6 +130,7 @@ def adam_mean(metric: Metric, Z: Tensor, *, n_segments: int, max_steps: int) -> 
         >>> adam_mean(PullbackMetric(lambda z: z, dim=2), Z, n_segments=4, max_steps=9).tolist()
         [1.0, 1.0]
     """
+    note(geodesics=len(Z))
     line = straight_line(Z, Z.mean(0).expand_as(Z), n_segments)
     inner, end = line[:, 1:-1].clone(), Z.mean(0)
     optimizer = torch.optim.Adam([inner, end], lr=ADAM_RATE)

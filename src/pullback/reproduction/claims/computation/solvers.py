@@ -12,6 +12,7 @@ from pullback.curves import CubicSpline, straight_line
 from pullback.geodesics import Collocation, GPFixedPoint, Solver
 from pullback.geodesics.base import Status
 from pullback.geodesics.solvers.georce import GEORCE
+from pullback.geodesics.tally import note
 from pullback.metrics import Metric
 from pullback.reproduction.claim import Claim, Criterion, Numbers
 from pullback.reproduction.claims.computation.counting import CountingMetric
@@ -100,6 +101,7 @@ def compare(metric: Metric, line: Tensor, solvers: Mapping[str, "_Method"]) -> N
     tables, lengths, successes = {}, [], []
     for name, solve in solvers.items():
         counting = CountingMetric(metric)
+        note(geodesics=len(line))  # each relaxes all chains once more
         nodes, converged = solve(counting, line)
         length, unevenness = _length_and_speed(metric, nodes)
         lengths.append(length)
