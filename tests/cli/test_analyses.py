@@ -340,6 +340,11 @@ def test_other_dimensions_are_measured_at_the_samples(unlabelled, pullback, ask)
         (("density", "--n", "3", "--components", "4"), "`--components` must be at most"),
         (("sample", "--method", "magic"), "`--method` must be one of 'brownian', 'hamiltonian'"),
         (("sample", "--components", "2"), "`--components` must be left out with support"),
+        (("sample", "--max-iter", "2"), "`--max-iter` must be left out with support"),
+        (
+            ("sample", "--method", "kde", "--max-iter", "2"),
+            "`--max-iter` must be left out with kde",
+        ),
         (("sample", "--start", "2"), "`--start` must be left out with support"),
         (("sample", "--step-size", "2"), "`--step-size` must be left out with support"),
         (("sample", "--method", "brownian", "--step-size", "-1"), "`--step-size` must be"),
@@ -362,6 +367,7 @@ def test_what_cannot_be_is_refused_by_the_name_of_its_option(run, pullback, word
         ("density", "--components", "0"),
         ("density", "--max-iter", "0"),
         ("sample", "--n", "0"),
+        ("sample", "--max-iter", "0"),
         ("curvature", "--resolution", "1"),
         ("density", "--seed", "-1"),
     ],
@@ -507,7 +513,8 @@ def test_a_density_says_what_it_does_and_draws_less_where_draws_are_dear(
 
 
 @pytest.mark.slow
-def test_the_turns_that_are_asked_for_reach_the_fit(run, pullback, monkeypatch):
+@pytest.mark.parametrize("words", [("density",), ("sample", "--method", "land")])
+def test_the_turns_that_are_asked_for_reach_the_fit(run, pullback, monkeypatch, words):
     from pullback.cli.analyses import density
     from pullback.errors import InvalidDataError
 
@@ -518,8 +525,9 @@ def test_the_turns_that_are_asked_for_reach_the_fit(run, pullback, monkeypatch):
         raise InvalidDataError("`codes` must be better, but are not.")
 
     monkeypatch.setattr(density.LAND, "fit", fit)
-    words = ("density", run, "--components", "1", "--n", "9", "--max-iter", "37")
-    code, _, err = pullback(*words)
+    command, *rest = words
+    options = ("--components", "1", "--n", "9", "--max-iter", "37")
+    code, _, err = pullback(command, run, *rest, *options)
     assert code != 0
     assert "`codes` must be better" in err
     assert asked == [37]

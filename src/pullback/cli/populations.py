@@ -17,6 +17,15 @@ Components = Annotated[
     ),
 ]
 
+Turns = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Most turns of the fit of land. Default: 100 over a table, 10 without one",
+        show_default=False,
+    ),
+]
+
 
 def cluster(
     run: Run,
@@ -75,14 +84,7 @@ def density(
         ),
     ] = "land",
     components: Components = None,
-    max_iter: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="Most turns of the fit of land. Default: 100 over a table, 10 without one",
-            show_default=False,
-        ),
-    ] = None,
+    max_iter: Turns = None,
     n: Annotated[
         int, typer.Option("--n", min=2, help="Most samples to fit to, and to evaluate at.")
     ] = 500,
@@ -125,6 +127,7 @@ def sample(
         bool, typer.Option("--decode", help="Add the decoded features to the table.")
     ] = False,
     components: Components = None,
+    max_iter: Turns = None,
     steps: Annotated[int, typer.Option(min=1, help="Steps of a walk or a chain.")] = 100,
     step_size: Annotated[
         float | None,
@@ -151,15 +154,15 @@ def sample(
     Example: pullback sample run --method land --n 50 --decode --out new.csv
     """
     del debug
-    from pullback.cli.analyses.sampling import Walk, draw_samples
+    from pullback.cli.analyses.sampling import Fit, Walk, draw_samples
 
-    walk = Walk(steps, step_size, start)
+    walk, fit = Walk(steps, step_size, start), Fit(components, max_iter)
     answer(
         "sample",
         run,
         out,
         lambda subject: draw_samples(
-            subject, n, method=method, decode=decode, n_components=components, walk=walk
+            subject, n, method=method, decode=decode, fitted=fit, walk=walk
         ),
         part="all",
         seed=seed,

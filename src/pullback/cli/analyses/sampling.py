@@ -26,7 +26,7 @@ from pullback.sampling import (
     VolumeSampler,
 )
 
-__all__ = ["SAMPLINGS", "Walk", "draw_samples"]
+__all__ = ["SAMPLINGS", "Fit", "Walk", "draw_samples"]
 
 SAMPLINGS = (
     "support",
@@ -42,6 +42,22 @@ SAMPLINGS = (
 # The most decoded images, and the most walks, in a picture: ten rows of ten images fill a page, and
 # more walks than 8 hide each other.
 _DRAWN, _WALKS = 100, 8
+
+
+class Fit(NamedTuple):
+    """How to fit the density that is drawn from.
+
+    Attributes:
+        n_components: of `"land"`; the number of classes, 1 without labels, if None.
+        max_iter: most turns of the fit of `"land"`; as many as the metric allows for if None.
+
+    Example:
+        >>> Fit().max_iter is None
+        True
+    """
+
+    n_components: int | None = None
+    max_iter: int | None = None
 
 
 class Walk(NamedTuple):
@@ -68,7 +84,7 @@ def draw_samples(
     *,
     method: str,
     decode: bool,
-    n_components: int | None,
+    fitted: Fit,
     walk: Walk,
 ) -> Analysis:
     """Draw codes.
@@ -78,7 +94,7 @@ def draw_samples(
         n: how many draws, or walks.
         method: one of `SAMPLINGS`.
         decode: whether to decode them into the table.
-        n_components: of `"land"`; the number of classes, 1 without labels, if None.
+        fitted: of `"land"`.
         walk: of the methods that go by steps.
 
     Returns:
@@ -91,13 +107,13 @@ def draw_samples(
     Example:
         >>> walk = Walk(n_steps=100)
         >>> draw_samples(subject, 9, method="brownian", walk=walk, decode=False,
-        ...              n_components=None)  # doctest: +SKIP
+        ...              fitted=Fit())  # doctest: +SKIP
     """
     check_choice("--method", method, SAMPLINGS)
     check_integer("--n", n)
-    _refuse_unused(method, n_components, walk)
+    _refuse_unused(method, fitted, walk)
     if method in ("land", "kde"):
-        samples = _from_density(subject, n, method, n_components)
+        samples = _from_density(subject, n, method, fitted)
     else:
         samples = _FIND[method](subject, n, walk)
     frame = _table(subject, samples)
@@ -106,10 +122,10 @@ def draw_samples(
     return Analysis(frame, _summary(samples), _picture(subject, samples))
 
 
-def _refuse_unused(method: str, n_components: int | None, walk: Walk) -> None:
+def _refuse_unused(method: str, fitted: Fit, walk: Walk) -> None:
     unused: dict[str, Any] = {}
     if method != "land":
-        unused["--components"] = n_components
+        unused |= {"--components": fitted.n_components, "--max-iter": fitted.max_iter}
     if method not in ("brownian", "heat-kernel"):
         unused["--start"] = walk.start
     if method not in ("brownian", "heat-kernel", "langevin", "hamiltonian"):
@@ -119,8 +135,8 @@ def _refuse_unused(method: str, n_components: int | None, walk: Walk) -> None:
             raise InvalidParameterError(option, f"left out with {method}", value)
 
 
-def _from_density(subject: Subject, n: int, model: str, n_components: int | None) -> Samples:
-    density = fit(subject, subject.Z_train, model=model, n_components=n_components)
+def _from_density(subject: Subject, n: int, model: str, fitted: Fit) -> Samples:
+    density = fit(subject, subject.Z_train, model=model, **fitted._asdict())
     drawn: Any = density.sample(n, random_state=subject.seed)
     points = torch.as_tensor(drawn[0] if model == "land" else drawn).to(subject.Z)
     log_density = torch.as_tensor(density.score_samples(points)).to(subject.Z)

@@ -12,6 +12,7 @@ from pullback.reproduction.claims.motion.arm import ARM
 from pullback.reproduction.claims.motion.pendulum import PENDULUM
 from pullback.reproduction.claims.oddity.ablation import ABLATION, BEYOND
 from pullback.reproduction.claims.oddity.clustering import CLUSTERING
+from pullback.reproduction.claims.oddity.convolutional import CONVOLUTIONAL
 from pullback.reproduction.claims.oddity.densities import DENSITIES
 from pullback.reproduction.claims.oddity.deviation import DEVIATION
 from pullback.reproduction.claims.oddity.interpolation import INTERPOLATION
@@ -25,6 +26,7 @@ CLAIMS: dict[str, Claim] = {
     claim.key: claim
     for claim in [
         *CLUSTERING,
+        CONVOLUTIONAL,
         ABLATION,
         BEYOND,
         LIKELIHOOD,
