@@ -48,7 +48,7 @@ def other_ways(search: Search, nodes: Points, *, finer: bool = False) -> OtherWa
     Args:
         search: what the search was told.
         nodes: nodes of the answers, shape `(n, nodes, d)`, d >= 2.
-        finer: in the plane, follow the shortest paths on a grid over the answers too.
+        finer: begin from the shortest paths on grids instead, a fine one over each answer; d = 2.
 
     Returns:
         The shortest curve of each pair, and how long the shortest is that runs apart.
@@ -60,24 +60,14 @@ def other_ways(search: Search, nodes: Points, *, finer: bool = False) -> OtherWa
         >>> round(ways.length.item(), 6)
         2.0
     """
-    metric, thresholds, n_nodes = search.metric, search.thresholds, search.thresholds.scout_nodes
+    metric, n_nodes = search.metric, search.thresholds.scout_nodes
     graded = search.is_graded(nodes.shape[-1])
     nodes = search.curve(nodes).points(n_nodes) if graded else resample(nodes, n_nodes)
-    line = straight_line(nodes[:, 0], nodes[:, -1], n_nodes - 1)
-    bends = shortest_bends(
-        metric,
-        nodes,
-        height=thresholds.scout_arch,
-        kept=thresholds.scout_bends,
-        directions=thresholds.directions,
-    )
-    starts = [*bends, line]
-    if finer and nodes.shape[-1] == 2:
-        starts.append(_paths(search, nodes))
+    starts = [_fine_paths(search, nodes)] if finer else _bends_and_line(search, nodes)
     relaxed = _relaxed(search, torch.cat(starts))
     length = measure(metric, fine_points(through(relaxed)))[0].nan_to_num(nan=torch.inf)
     n_starts = len(starts)
-    other = apart(relaxed, nodes.repeat(n_starts, 1, 1), thresholds.another)
+    other = apart(relaxed, nodes.repeat(n_starts, 1, 1), search.thresholds.another)
     rivals = torch.where(other, length, torch.inf).reshape(n_starts, -1)
     best = length.reshape(n_starts, -1).argmin(0)
     row = torch.arange(len(nodes), device=nodes.device)
@@ -86,17 +76,39 @@ def other_ways(search: Search, nodes: Points, *, finer: bool = False) -> OtherWa
     return OtherWays(shortest, length.reshape(n_starts, -1)[best, row], rivals.amin(0))
 
 
-def _paths(search: Search, nodes: Tensor) -> Tensor:
-    """Follow the shortest paths on a grid over these curves alone, finer than a search's."""
-    thresholds, points = search.thresholds, nodes.flatten(0, 1)
-    corners = torch.stack([points.amin(0), points.amax(0)])
-    graph = LatentGraph.build(
+def _bends_and_line(search: Search, nodes: Tensor) -> list[Tensor]:
+    """Bend curves aside, and draw the straight line between their ends."""
+    thresholds = search.thresholds
+    bends = shortest_bends(
         search.metric,
-        corners,
-        resolution=thresholds.finer_grid,
-        margin=thresholds.finer_margin,
+        nodes,
+        height=thresholds.scout_arch,
+        kept=thresholds.scout_bends,
+        directions=thresholds.directions,
     )
-    return graph.paths(nodes[:, 0], nodes[:, -1], nodes.shape[1] - 1)
+    return [*bends, straight_line(nodes[:, 0], nodes[:, -1], nodes.shape[1] - 1)]
+
+
+def _fine_paths(search: Search, nodes: Tensor) -> Tensor:
+    """Follow the shortest path on a grid over each curve alone, whatever others it comes with."""
+    paths = torch.cat([_fine_path(search, curve) for curve in nodes.split(1)])
+    return torch.cat([nodes[:, :1], paths[:, 1:-1], nodes[:, -1:]], 1)
+
+
+def _fine_path(search: Search, curve: Tensor) -> Tensor:
+    """Follow the shortest path between the ends of one curve `(1, nodes, 2)` on a grid over it."""
+    corners = torch.cat([curve.amin(1), curve.amax(1)])
+    extent, offset = (corners[1] - corners[0]).amax(), corners.abs().amax()
+    metric, rough = search.metric, curve
+    if metric.single is not None and bool(extent > search.thresholds.finer_extent * offset):
+        metric, rough = metric.single, curve.float()
+    graph = LatentGraph.build(
+        metric,
+        corners.to(rough),
+        resolution=search.thresholds.finer_grid,
+        margin=search.thresholds.finer_margin,
+    )
+    return graph.paths(rough[:, 0], rough[:, -1], curve.shape[1] - 1).to(curve)
 
 
 def _relaxed(search: Search, starts: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """What a search is told: the metric, the solver, how finely, how exactly, by what thresholds."""
 
+import math
 from typing import NamedTuple
 
 from torch import Tensor
@@ -45,6 +46,7 @@ class Search(NamedTuple):
         levels: numbers of segments, from coarse to fine.
         rtol: the relative error that lengths are to keep to.
         explores: start from bent lines too, in more than two dimensions.
+        step: of the grid whose paths searches start from; infinite without one.
         thresholds: what counts as seen, settled, bent or wrong.
 
     Example:
@@ -59,6 +61,7 @@ class Search(NamedTuple):
     levels: tuple[int, ...]
     rtol: float
     explores: bool = True
+    step: float = math.inf
     thresholds: Thresholds = THRESHOLDS
 
     @property

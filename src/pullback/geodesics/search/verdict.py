@@ -231,7 +231,8 @@ def _explored(search: Search, result: GeodesicResult) -> GeodesicResult:
     """Look for other ways, take those that are shorter, and say how long the shortest other is.
 
     In the plane a graph sees the ways, unless there are so many that starts end on unlike curves;
-    where an answer is ambiguous then, or was lost on the way, a finer graph is asked.
+    where an answer is ambiguous then, or was lost on the way, a finer graph over it is asked, if it
+    would be finer than the one that the search began from.
     """
     thresholds, asked = search.thresholds, result.converged
     if result.curve.nodes.shape[-1] == 2:
@@ -239,6 +240,7 @@ def _explored(search: Search, result: GeodesicResult) -> GeodesicResult:
     result = _toured(search, result, asked)
     if result.curve.nodes.shape[-1] == 2:
         asked = result.converged & (result.ambiguous | _lost(search, result))
+        asked &= _finer(search, result.curve.nodes)
         result = _toured(search, result, asked, finer=True)
     return result
 
@@ -248,6 +250,13 @@ def _lost(search: Search, result: GeodesicResult) -> Tensor:
     first = result.start_lengths.nan_to_num(nan=torch.inf).amin(-1)
     changed = (result.length / first - 1).abs() > search.thresholds.lost
     return changed & first.isfinite()
+
+
+def _finer(search: Search, nodes: Tensor) -> Tensor:
+    """Mark curves over which a grid would be clearly finer than the one searched before."""
+    thresholds, extent = search.thresholds, (nodes.amax(1) - nodes.amin(1)).amax(-1)
+    step = extent * (1 + 2 * thresholds.finer_margin) / (thresholds.finer_grid - 1)
+    return step < thresholds.clearly_finer * search.step
 
 
 def _toured(

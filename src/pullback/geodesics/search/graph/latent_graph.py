@@ -5,6 +5,7 @@ metric. A path on a graph is longer than the geodesic, by how coarse the graph i
 directions its edges have; it is a start for a solver and a distance where an estimate will do.
 """
 
+import math
 from functools import lru_cache
 
 import numpy as np
@@ -40,6 +41,7 @@ class LatentGraph:
         nodes: the nodes, shape `(n, d)`.
         edges: pairs of node indices, shape `(n_edges, 2)`, each undirected edge once.
         weights: lengths of the edges, shape `(n_edges,)`; measured if None.
+        step: distance between neighbours of the grid that is part of it; infinite without one.
 
     Raises:
         InvalidDataError: the metric is not finite on any edge.
@@ -58,9 +60,16 @@ class LatentGraph:
     """
 
     def __init__(
-        self, metric: Metric, nodes: Nodes, edges: Pairs, weights: Tensor | None = None
+        self,
+        metric: Metric,
+        nodes: Nodes,
+        edges: Pairs,
+        weights: Tensor | None = None,
+        *,
+        step: float = math.inf,
     ) -> None:
         self.metric = metric
+        self.step = step
         self.nodes = nodes
         if weights is None:
             weights = _edge_lengths(metric, nodes, edges)
@@ -110,11 +119,12 @@ class LatentGraph:
             resolution = {1: 64, 2: 64, 3: 20}.get(d, 0)
         check_integer("resolution", resolution, low=0)
         nodes, edges = codes, codes.new_zeros(0, 2, dtype=torch.long)
-        weights = codes.new_zeros(0)
+        weights, step = codes.new_zeros(0), math.inf
         if d <= 3 and resolution >= 2:
             grid = grid_nodes(codes, resolution=resolution, margin=margin)
             edges, weights = grid_edges(metric, codes, resolution=resolution, margin=margin)
             nodes, edges, weights = torch.cat([codes, grid]), len(codes) + edges, _usable(weights)
+            step = float((grid.amax(0) - grid.amin(0)).amax()) / (resolution - 1)
         # A code that comes many times would else be joined to nothing but itself.
         distinct = torch.cat([_first_of_each(codes), _range(len(codes), nodes)])
         neighbors = distinct[NearestNodes(nodes[distinct])(codes, n_neighbors + 1)]
@@ -122,7 +132,7 @@ class LatentGraph:
         pairs = torch.stack([own, neighbors], -1).reshape(-1, 2)
         pairs = pairs[pairs[:, 0] != pairs[:, 1]].sort(-1).values.unique(dim=0)
         weights = torch.cat([weights, _edge_lengths(metric, nodes, pairs)])
-        return cls(metric, nodes, torch.cat([edges, pairs]), weights)
+        return cls(metric, nodes, torch.cat([edges, pairs]), weights, step=step)
 
     def covers(self, points: Codes) -> bool:
         """Say whether all points `(n, d)` lie in the bounding box of the nodes."""
