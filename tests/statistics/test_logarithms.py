@@ -3,6 +3,9 @@
 import pytest
 import torch
 
+from pullback.geodesics import distances
+from pullback.geodesics.fields import rows
+from pullback.geodesics.search import short
 from pullback.manifolds import Manifold
 from pullback.manifolds.reference import (
     HalfPlane,
@@ -10,7 +13,7 @@ from pullback.manifolds.reference import (
     great_circle_log,
     stereographic,
 )
-from pullback.statistics import Logarithms
+from pullback.statistics import Logarithms, logarithms
 
 SPHERE = Manifold(stereographic, dim=2)
 Z = torch.randn(40, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 0.5
@@ -66,3 +69,35 @@ def test_the_log_of_the_base_itself_is_zero():
     logs = Logarithms(SPHERE, BASES).at(BASES[:1])
     assert logs.vectors[0, 0].tolist() == [0.0, 0.0]
     assert bool(logs.converged[0, 0])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("with_numba", [True, False])
+def test_on_a_table_fields_begin_and_kernels_follow(with_numba, monkeypatch):
+    if with_numba:
+        pytest.importorskip("numba")
+    else:
+        monkeypatch.setattr(rows, "table_search", lambda _: None)
+        monkeypatch.setattr(short, "table_search", lambda _: None)
+        monkeypatch.setattr(distances, "table_search", lambda _: None)
+    asked = []
+    monkeypatch.setattr(
+        logarithms, "ways_between", lambda *a: asked.append(a) or rows.ways_between(*a)
+    )
+    generator = torch.Generator().manual_seed(0)
+    data = torch.randn(120, 2, generator=generator, dtype=torch.float64) * 0.5
+    table = Manifold(stereographic, dim=2, data=data[:7]).tabulated(Z)
+    data[7] = torch.tensor([2.0, 2.5])
+    assert not bool(table.metric.covers(data[7]))
+    for owner in (None, torch.arange(120) % 2 * 2):
+        logs = Logarithms(table, data)
+        for bases in (BASES, BASES + 0.05):
+            found = logs.at(bases, owner=owner)
+            at = bases[:, None].expand(3, 120, 2) if owner is None else bases[owner]
+            to = data.expand(at.shape)
+            truth = great_circle_log(at, to)
+            gap = (found.vectors - truth).norm(dim=-1) / truth.norm(dim=-1)
+            assert float(gap.max()) < 3e-2
+            torch.testing.assert_close(found.lengths, great_circle_dist(at, to), rtol=2e-3, atol=0)
+            assert bool(found.converged.all())
+    assert len(asked) == (2 if with_numba else 0)  # once for each set of logs

@@ -1,12 +1,13 @@
 """Logs of data at base points that move: each search starts from the curves of the last one."""
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
 
 from pullback.curves import straight_line
-from pullback.geodesics import search_shortly, with_ends
+from pullback.geodesics import ShortGeodesics, measure_pairs, search_shortly, with_ends
+from pullback.geodesics.fields.rows import table_to_march, ways_between
 from pullback.manifolds import Manifold
 from pullback.shapes import Codes, Latent, Points
 
@@ -106,10 +107,34 @@ class Logarithms:
         )
 
     def _search(self, a: Tensor, b: Tensor, warm: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        graph = None if warm is not None else self.manifold.graph_over(torch.cat([a, b]))
-        found = search_shortly(self.manifold.metric, a, b, graph=graph, initial=warm)
+        if warm is None:
+            found = self._begin(a, b)
+        else:
+            found = search_shortly(self.manifold.metric, a, b, initial=warm)
         self.curves = found.nodes
         return found.velocity(), found.length, found.length.isfinite()
+
+    def _begin(self, a: Tensor, b: Tensor) -> ShortGeodesics:
+        """Search from ways down fields where those are cheap, and else as for distances."""
+        table = table_to_march(self.manifold.metric, len(a))
+        if table is None:
+            return self._begin_anew(a, b)
+        ways = ways_between(table, a, b)
+        found = ShortGeodesics(torch.full_like(a[:, 0], torch.nan), ways)
+        known = ways.isfinite().all(-1).all(-1)
+        if bool(known.any()):
+            some = search_shortly(table, a[known], b[known], initial=ways[known])
+            found.length[known], found.nodes[known] = some.length, some.nodes
+        rest = ~found.length.isfinite()
+        if bool(rest.any()):
+            others = self._begin_anew(a[rest], b[rest])
+            found.length[rest], found.nodes[rest] = others.length, others.nodes
+        return found
+
+    def _begin_anew(self, a: Tensor, b: Tensor) -> ShortGeodesics:
+        metric, graph = self.manifold.metric, self.manifold.graph_over(torch.cat([a, b]))
+        found = measure_pairs(metric, a, b, graph=graph, short=True, curves=True)
+        return ShortGeodesics(found.length, cast("Tensor", found.nodes))
 
     def _solve(self, a: Tensor, b: Tensor, warm: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         options: dict[str, Any] = {"levels": _LEVELS}

@@ -5,8 +5,12 @@ import math
 import pytest
 import torch
 
+from pullback.curves import straight_line
 from pullback.geodesics import connect, search_shortly, with_ends
+from pullback.geodesics.fields import refinement
+from pullback.geodesics.search import short
 from pullback.geodesics.search.short import ShortGeodesics
+from pullback.geodesics.solvers.newton import Newton
 from pullback.manifolds import Manifold
 from pullback.manifolds.reference import (
     HalfPlane,
@@ -14,7 +18,7 @@ from pullback.manifolds.reference import (
     great_circle_log,
     stereographic,
 )
-from pullback.metrics import PullbackMetric
+from pullback.metrics import PullbackMetric, TabulatedMetric
 
 SPHERE = PullbackMetric(stereographic, dim=2)
 
@@ -97,3 +101,106 @@ def test_where_few_nodes_do_not_see_the_ripples_there_are_more():
     excess = search_shortly(metric, a, b).length / connect(metric, a, b).length - 1
     assert float(excess.max()) < 0.15
     assert float(excess.mean()) < 0.04
+
+
+def bumpy_table(d):
+    """A table of a bumpy metric, forty pairs on it, and curves between ends near to theirs."""
+    generator = torch.Generator().manual_seed(1)
+    A = torch.randn(d, 8, generator=generator, dtype=torch.float64)
+    B = torch.randn(8, 6, generator=generator, dtype=torch.float64)
+    metric = PullbackMetric(lambda z: torch.cat([z, torch.tanh(z @ A.to(z)) @ B.to(z)], -1), dim=d)
+    ends = torch.rand(2, 40, d, generator=generator, dtype=torch.float64) * 2 - 1
+    table = TabulatedMetric.build(metric, ends.flatten(0, 1), rtol=1e-2)
+    near = 0.9 * ends + 0.05 * torch.rand(ends.shape, generator=generator, dtype=torch.float64)
+    return table, *ends, search_shortly(table, *near).nodes
+
+
+@pytest.mark.slow  # for the compiling: d = 1 and 3 by themselves
+@pytest.mark.parametrize(
+    "d", [pytest.param(d, marks=pytest.mark.thorough) for d in (1, 3)] + [2], ids=str
+)
+def test_kernels_follow_curves_to_where_pytorch_does(d, monkeypatch):
+    pytest.importorskip("numba")
+    table, a, b, curves = bumpy_table(d)
+    shortly = search_shortly(table, a, b, initial=curves)
+    assert bool(refinement.follow(table, with_ends(curves, a, b))[0].isfinite().all())
+    monkeypatch.setattr(refinement, "_SHORTLY", (1e-12, 0.025))
+    found = search_shortly(table, a, b, initial=curves)
+
+    monkeypatch.setattr(short, "table_search", lambda _: None)
+    usual = search_shortly(table, a, b, initial=curves)
+    torch.testing.assert_close(shortly.length, usual.length, rtol=1e-3, atol=0)
+    assert bool(((shortly.velocity() - usual.velocity()).norm(dim=-1) < 0.02 * speed(usual)).all())
+
+    monkeypatch.setattr(short, "_SOLVER", Newton(tol=1e-12, max_steps=40, max_age=1))
+    monkeypatch.setattr(short, "_rough", lambda metric: metric)  # in double precision
+    truth = search_shortly(table, a, b, initial=curves)
+    torch.testing.assert_close(found.length, truth.length, rtol=1e-6, atol=0)
+    assert bool(((found.velocity() - truth.velocity()).norm(dim=-1) < 1e-3 * speed(truth)).all())
+    torch.testing.assert_close(found.nodes, truth.nodes, rtol=0, atol=1e-3)
+
+
+def speed(found):
+    return found.velocity().norm(dim=-1)
+
+
+@pytest.mark.slow
+def test_what_kernels_cannot_follow_pytorch_does(monkeypatch):
+    pytest.importorskip("numba")
+    corners = torch.tensor([[-1.0, 0.7], [1.0, 2.5]], dtype=torch.float64)
+    table = TabulatedMetric.build(HalfPlane(), corners, rtol=1e-4)
+    a = torch.tensor([[0.0, 1.0]], dtype=torch.float64).expand(5, 2).clone()
+    # On the table, beyond it, beyond the half-plane, on the spot, and from a curve that is lost.
+    b = torch.tensor([[0.0, 2.0], [0.0, 40.0], [0.0, -2.0], [0.0, 1.0], [0.5, 2.0]]).double()
+    curves = straight_line(a, b, 64)
+    curves[4] = torch.nan
+    followed = refinement.follow(table, with_ends(curves, a, b))[0].isfinite()
+    assert followed.tolist() == [True, False, False, True, False]
+    found = search_shortly(table, a, b, initial=curves)
+    assert found.length.isfinite().tolist() == [True, True, False, True, True]
+    truth = torch.acosh(1 + (a - b).square().sum(-1) / (2 * a[:, 1] * b[:, 1]))
+    torch.testing.assert_close(
+        found.length[[0, 1, 3, 4]], truth[[0, 1, 3, 4]], rtol=1e-3, atol=1e-12
+    )
+    assert found.velocity()[3].tolist() == [0.0, 0.0]
+    assert torch.equal(found.nodes[:, 0], a)
+    assert torch.equal(found.nodes[:, -1], b)
+    monkeypatch.setattr(short, "table_search", lambda _: None)
+    usual = search_shortly(table, a, b, initial=curves)
+    assert torch.equal(usual.length.isfinite(), found.length.isfinite())
+
+
+@pytest.mark.slow
+def test_where_kernels_do_not_see_the_ripples_there_are_more_nodes(monkeypatch):
+    pytest.importorskip("numba")
+
+    def rippled(z):
+        return torch.cat([z, 0.3 * torch.sin(12 * z[..., :1] + 5 * z[..., 1:])], -1)
+
+    a, b = 2.5 * pairs(12)
+    table = TabulatedMetric.build(PullbackMetric(rippled, dim=2), torch.cat([a, b]), rtol=1e-2)
+    lines = straight_line(a, b, 64)
+    truth = connect(table, a, b).length
+    excess = search_shortly(table, a, b, initial=lines).length / truth - 1
+    assert float(excess.abs().max()) < 0.05
+    monkeypatch.setattr(refinement, "_SHORTLY", (1e-3, math.inf))
+    few = search_shortly(table, a, b, initial=lines).length / truth - 1
+    assert float(few.abs().mean()) > 2 * float(excess.abs().mean())
+
+
+@pytest.mark.slow
+def test_kernels_follow_the_shorter_of_curve_and_line():
+    pytest.importorskip("numba")
+    corners = torch.tensor([[-1.5, -1.5], [1.5, 1.5]], dtype=torch.float64)
+    table = TabulatedMetric.build(Manifold(_bump, dim=2).metric, corners, rtol=1e-2)
+    a, b = torch.tensor([[-1.0, 0.05]]).double(), torch.tensor([[1.0, 0.05]]).double()
+    t = torch.linspace(0, 1, 65, dtype=torch.float64)
+    # From the other side a curve leads round the bump there, which is longer, as is one far about.
+    sides = [0.9, -0.9, 1.3]
+    arcs = [torch.stack([2 * t - 1, 0.05 + h * (torch.pi * t).sin()], -1) for h in sides]
+    near, far, about = refinement.follow(table, torch.stack(arcs))[0].tolist()
+    truth, line = connect(table, a, b).length.item(), straight_line(a, b, 64)
+    assert near == pytest.approx(truth, rel=1e-3)
+    assert refinement.follow(table, line)[0].item() == pytest.approx(truth, rel=1e-3)
+    assert far > 1.01 * truth
+    assert about < 1.01 * truth

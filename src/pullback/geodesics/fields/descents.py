@@ -8,9 +8,10 @@ from pullback.curves import straight_line
 from pullback.geodesics.fields.spreading import Spread
 from pullback.shapes import Codes, Mask, Points
 
-__all__ = ["descend"]
+__all__ = ["NODES", "descend"]
 
-_SEGMENTS = 64  # of a way, as many as of the curves that compiled searches start from
+NODES = 65
+"""Of a way, as many as of the curves that compiled searches start from."""
 # Places that a descent may visit, at most, in units of the nodes along all axes added up. A step
 # goes half a cell: a way may so be four times as long as the edges of the grid together, and one
 # that turns in circles ends there.
@@ -39,7 +40,7 @@ def descend(spread: Spread, points: Codes) -> tuple[Points, Mask]:
         [0.0, 0.5, 1.0]
     """
     grid, source = spread.grid, spread.cone.source
-    lines = straight_line(source.expand_as(points), points, _SEGMENTS)
+    lines = straight_line(source.expand_as(points), points, NODES - 1)
     if len(grid.size) == 1:  # there is one way only
         return lines, torch.ones(len(points), dtype=torch.bool)
     from pullback.geodesics.kernels.fields.entries import FIELD

@@ -9,7 +9,7 @@ from torch import Tensor
 from pullback.metrics import TabulatedMetric
 from pullback.shapes import Mask, Points, Scalars
 
-__all__ = ["Refined", "lengths_of"]
+__all__ = ["Refined", "follow", "lengths_of"]
 
 # When the compiled search ends: the fields `steps`, `seen` and `excess` of `kernels.room.Settings`.
 # A step of Newton's method may leave 1e-4 of the energy, twice the nodes may change the length by
@@ -25,6 +25,11 @@ _STEPS, _SEEN, _EXCESS = 1e-4, 1e-3, 1e-7
 # A finest chain whose speed varies by more than the root of the last number has stepped over
 # something, and is searched anew with care: one in a thousand.
 _ROUGH, _EVEN, _TRUSTED = 1e-3, 3e-5, 1e-3
+
+# When a short search ends: the fields of `kernels.fields.searches.Brief`. Steps may leave 1e-3 of
+# the energy, as of the search for a length alone, and Newton's method squares it; twice the nodes
+# may change the length by 2.5 %, as of the short searches of PyTorch.
+_SHORTLY = (1e-3, 0.025)
 
 
 class Refined(NamedTuple):
@@ -66,6 +71,35 @@ class Refined(NamedTuple):
         SEARCH_FROM(*_as_read(table), np.ascontiguousarray(curves.numpy()), settings, answers)
         length, mismatch, excess = torch.from_numpy(numbers[:, :3]).unbind(1)
         return cls(length, length * (mismatch + excess), torch.from_numpy(answers[2][:, 3] == 1))
+
+
+def follow(table: TabulatedMetric, curves: Points) -> tuple[Scalars, Points]:
+    """Search a geodesic shortly, without a certificate, from each curve or from a straight line.
+
+    The shorter of the two is followed.
+
+    Args:
+        table: the table, d <= 3.
+        curves: nodes, shape `(n, 65, d)`.
+
+    Returns:
+        Lengths on the table, shape `(n,)`: NaN where the search left the table or did not come to
+        its end. Nodes at about equal distances, shape `(n, 65, d)`.
+
+    Example:
+        >>> from pullback.curves import straight_line
+        >>> from pullback.manifolds.reference import HalfPlane
+        >>> ends = torch.tensor([[[0.0, 1.0]], [[0.0, 2.0]]], dtype=torch.float64)
+        >>> table = TabulatedMetric.build(HalfPlane(), ends[:, 0], rtol=1e-4)
+        >>> follow(table, straight_line(*ends, 64))[0].round(decimals=4)  # log 2
+        tensor([0.6931], dtype=torch.float64)
+    """
+    from pullback.geodesics.kernels.fields.searches import FOLLOW
+
+    starts = np.ascontiguousarray(curves.double().numpy())
+    nodes, lengths = np.zeros_like(starts), np.empty(len(starts))
+    FOLLOW(*_as_read(table), starts, _SHORTLY, nodes, lengths)
+    return torch.from_numpy(lengths), torch.from_numpy(nodes)
 
 
 def lengths_of(table: TabulatedMetric, curves: Points) -> Tensor:

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import torch
 from torch import Tensor
 
-from pullback.geodesics.fields.descents import descend
+from pullback.geodesics.fields.descents import NODES, descend
 from pullback.geodesics.fields.grid import grid_over
 from pullback.geodesics.fields.refinement import lengths_of
 from pullback.geodesics.fields.spreading import spread
@@ -13,9 +13,9 @@ from pullback.geodesics.kernels.table_search import table_search
 from pullback.geodesics.tally import note
 from pullback.metrics import Metric, TabulatedMetric
 from pullback.progress import progress_bar
-from pullback.shapes import Codes, Latent
+from pullback.shapes import Codes, Latent, Points
 
-__all__ = ["measure_rows", "table_to_march"]
+__all__ = ["measure_rows", "table_to_march", "ways_between"]
 
 # Targets of one source from which on a field is cheaper than compiled searches. On a decoder of
 # digits a field takes 15 ms and a length from the way down it 50 us, a search from a straight line
@@ -74,6 +74,35 @@ def measure_rows(
     # Those that were not found are searched, and counted, elsewhere.
     note(geodesics=sum(int((~row.isnan()).sum()) for row in rows))
     return rows
+
+
+def ways_between(table: TabulatedMetric, point_a: Codes, point_b: Codes) -> Points:
+    """Follow fields down to each a that many b belong to: curves near geodesics, to search from.
+
+    Args:
+        table: the table, d = 2.
+        point_a: where the curves begin, shape `(n, 2)`: a few points, each many times.
+        point_b: where they end, shape `(n, 2)`.
+
+    Returns:
+        Nodes, shape `(n, 65, 2)`: NaN where a field is not the cheaper way, and beyond the table.
+
+    Example:
+        >>> from pullback.manifolds.reference import HalfPlane
+        >>> codes = torch.tensor([[-1.0, 0.7], [1.0, 2.5]], dtype=torch.float64)
+        >>> table = TabulatedMetric.build(HalfPlane(), codes)
+        >>> ways_between(table, codes, codes).isnan().all()  # too few
+        tensor(True)
+    """
+    ways = point_b.new_full((len(point_b), NODES, point_b.shape[1]), torch.nan)
+    sources, source_of = point_a.unique(dim=0, return_inverse=True)
+    inside = table.covers(point_b)
+    for k, source in enumerate(sources):
+        rows = (inside & (source_of == k)).nonzero().squeeze(-1)
+        if len(rows) >= _TARGETS and bool(table.covers(source)):
+            found = spread(table, grid_over(table, _CELLS), source.detach().double())
+            ways[rows] = descend(found, point_b[rows].detach().double())[0].to(ways)
+    return ways
 
 
 def _row(table: TabulatedMetric, source: Latent, targets: Codes) -> Tensor:

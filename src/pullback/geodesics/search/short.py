@@ -7,13 +7,15 @@ from torch import Tensor
 
 from pullback.curves import straight_line
 from pullback.display import as_html, as_line
+from pullback.geodesics.fields.refinement import follow
+from pullback.geodesics.kernels.table_search import table_search
 from pullback.geodesics.result import through
 from pullback.geodesics.search.graph import LatentGraph
 from pullback.geodesics.search.measure import at_constant_speed, fine_points, measure, resample
 from pullback.geodesics.search.thresholds import THRESHOLDS
 from pullback.geodesics.solvers.newton import Newton
 from pullback.geodesics.tally import note
-from pullback.metrics import Metric
+from pullback.metrics import Metric, TabulatedMetric
 from pullback.shapes import Codes, Points, Scalars, Tangent
 
 __all__ = ["ShortGeodesics", "search_shortly", "with_ends"]
@@ -80,7 +82,8 @@ def search_shortly(
 
     Of the straight line and the shortest path on the graph, or the given curve, the shorter is
     followed; only curves that are longer than their chains, and so may have something between two
-    nodes, take more of them. There is no certificate.
+    nodes, take more of them. There is no certificate. On a table given curves are followed by
+    compiled kernels where there are some, and by PyTorch what these leave.
 
     Args:
         metric: the metric, best one that is cheap to evaluate, such as a table.
@@ -100,6 +103,30 @@ def search_shortly(
         tensor([0.6931], dtype=torch.float64)
     """
     note(geodesics=len(point_a))
+    if initial is not None and isinstance(metric, TabulatedMetric) and table_search(metric):
+        return _follow(metric, point_a, point_b, initial)
+    return _search_all(metric, point_a, point_b, graph, initial)
+
+
+def _follow(metric: TabulatedMetric, a: Tensor, b: Tensor, initial: Points) -> ShortGeodesics:
+    """Follow given curves by compiled kernels, and by PyTorch those that these leave."""
+    length, nodes = follow(metric, with_ends(resample(initial, _LEVELS[-1] + 1), a, b))
+    found = ShortGeodesics(length.to(a), nodes.to(a))
+    found.nodes[:, 0], found.nodes[:, -1] = a, b
+    rows = length.isnan().nonzero().squeeze(-1)
+    if len(rows) > 0:
+        rest = _search_all(metric, a[rows], b[rows], None, initial[rows])
+        found.length[rows], found.nodes[rows] = rest.length, rest.nodes
+    return found
+
+
+def _search_all(
+    metric: Metric,
+    point_a: Tensor,
+    point_b: Tensor,
+    graph: LatentGraph | None,
+    initial: Points | None,
+) -> ShortGeodesics:
     blocks = []
     for k in range(0, len(point_a), _BLOCK):
         block = slice(k, k + _BLOCK)
