@@ -135,9 +135,11 @@ def test_kernels_follow_curves_to_where_pytorch_does(d, monkeypatch):
     monkeypatch.setattr(short, "_SOLVER", Newton(tol=1e-12, max_steps=40, max_age=1))
     monkeypatch.setattr(short, "_rough", lambda metric: metric)  # in double precision
     truth = search_shortly(table, a, b, initial=curves)
-    torch.testing.assert_close(found.length, truth.length, rtol=1e-6, atol=0)
-    assert bool(((found.velocity() - truth.velocity()).norm(dim=-1) < 1e-3 * speed(truth)).all())
+    # Each second node was solved; the cubics between them differ, as does what measures them.
+    torch.testing.assert_close(found.nodes[:, ::2], truth.nodes[:, ::2], rtol=0, atol=1e-8)
     torch.testing.assert_close(found.nodes, truth.nodes, rtol=0, atol=1e-3)
+    torch.testing.assert_close(found.length, truth.length, rtol=1e-5, atol=0)
+    assert bool(((found.velocity() - truth.velocity()).norm(dim=-1) < 0.02 * speed(truth)).all())
 
 
 def speed(found):
