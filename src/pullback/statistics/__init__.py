@@ -6,7 +6,9 @@ from pullback.statistics.centers.frechet_mean import FrechetMean, frechet_means
 from pullback.statistics.centers.geometric_median import GeometricMedian, geometric_medians
 from pullback.statistics.clustering.k_means import KMeans
 from pullback.statistics.clustering.k_medoids import KMedoids
+from pullback.statistics.clustering.noise_choice import NoiseChoice, choose_noise
 from pullback.statistics.clustering.scores import clustering_scores, triplet_share
+from pullback.statistics.clustering.stability import clustering_stability
 from pullback.statistics.densities.kernel_density import KernelDensity
 from pullback.statistics.densities.land import LAND
 from pullback.statistics.distances.distances import GeodesicAffinity, GeodesicDistances
@@ -40,8 +42,11 @@ __all__ = [
     "LatentEstimator",
     "Logarithms",
     "Logs",
+    "NoiseChoice",
     "PrincipalGeodesicAnalysis",
+    "choose_noise",
     "clustering_scores",
+    "clustering_stability",
     "frechet_means",
     "geometric_medians",
     "triplet_share",

@@ -102,8 +102,8 @@ ENERGY_RANKS = Claim(
     "A convolutional autoencoder of MNIST; the rank correlation of the energies of straight lines "
     "in the latent space with those of geodesics that start from them, over 100 samples, with 8 "
     "points on each.",
-    "The mean of a VAE with two dimensions and a small noise in place of an autoencoder, the same "
-    "as in the claims of clustering, on 500 images of each of the digits {0, 1, 2}. The 100 "
+    "The mean of a VAE with two dimensions and a small noise in place of an autoencoder, by the "
+    "recipe `models.oddity`, on 500 images of each of the digits {0, 1, 2}. The 100 "
     "samples are taken to be pairs. Straight lines have 8 points; geodesics are searched from "
     "several starts on up to 256 segments. Many do not converge in the metric of the mean, which "
     "is nearly singular in places: the energies of those, ranked all the same, are upper bounds. "

@@ -216,7 +216,7 @@ MEANS = Claim(
     "at most 1000 steps, or until the gradient is below 1e-4, from the Euclidean mean; the pulled "
     "back metric of the mean of a VAE of MNIST with 8 dimensions, 100 codes; the squared lengths "
     "of geodesics to the means found are added up. Seconds too: 6.6 against 37.0.",
-    "A VAE of the digits 0, 1 and 2 with two dimensions, the same as in the claims of clustering, "
+    "A VAE of the digits 0, 1 and 2 with two dimensions, by the recipe `models.oddity`, "
     "whose metric has the walls of sigma, over a table where that is exact enough; ten codes, for "
     "what it costs. GEORCE-FM and Adam are written from the paper and its code; ours relaxes mean "
     "and curves by Newton's method from several starts. Seconds are left out. Lengths are by short "

@@ -222,7 +222,7 @@ FIXED_POINT = Claim(
     "from data (2019)",
     "Against MATLAB's bvp5c on learned manifolds: seconds, failures, and the lengths of the "
     "curves, as pictures.",
-    "A VAE of the digits 0, 1 and 2, the same as in the claims of clustering, whose metric has the "
+    "A VAE of the digits 0, 1 and 2, by the recipe `models.oddity`, whose metric has the "
     "walls of sigma, over a table where that is exact enough. Ten pairs of codes; both begin with "
     "the straight line of 100 segments. SciPy's solve_bvp, of fourth order, stands in for bvp5c, "
     "with at most 1000 nodes. Counted are the points at which the metric or its derivative is "
@@ -257,7 +257,7 @@ GEORCE_STEPS = Claim(
     "100 segments from the straight line, at most 1000 steps, or until the gradient is below 1e-4; "
     "Adam with rate 0.01. The mean of a VAE of CelebA: length 41.1518 in 1.36 s against 41.1585 in "
     "51.4 s by Adam; a surface: 2.2741 in 9 steps against 2.2755 in 1000.",
-    "A VAE of the digits 0, 1 and 2 with two dimensions, the same as in the claims of clustering: "
+    "A VAE of the digits 0, 1 and 2 with two dimensions, by the recipe `models.oddity`: "
     "the metric has the walls of sigma, where the source has the mean alone, over a table where "
     "that is exact enough. Ten pairs of codes. GEORCE is ours: factors in place of inverses, "
     "Armijo's rule, and an end where a step promises less than 1e-9 of the energy. Counted are the "

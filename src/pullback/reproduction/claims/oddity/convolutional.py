@@ -75,7 +75,8 @@ CONVOLUTIONAL = Claim(
     "given; its precision runs through deconvolutions whose filters are clipped to be positive.",
     "The protocol of the claims on k-means, but that the networks of encoder and mean are "
     "convolutional: channels of 32 and 16 and a dense layer of 128 units, the defaults here, "
-    "trained for 60 epochs a stage and not 300, for what one costs. The precision is that of the "
+    "trained for 60 epochs a stage and not 300, and once, with the noise of `models.oddity`, for "
+    "what a training costs. The precision is that of the "
     "other claims, centres and positive weights for each pixel, without deconvolutions. "
     "Asked is the gain alone, for no level is published.",
     measure,
