@@ -69,7 +69,7 @@ ROOMS = {
         ["along", "generation", "heat_kernel", "volume"],
     ],
     "runs": [
-        ["preparation", "streams"],
+        ["preparation", "quantities", "streams"],
         ["folder"],
         ["run", "training"],
     ],

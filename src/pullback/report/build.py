@@ -5,6 +5,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from pullback.errors import InvalidParameterError, StorageError
 from pullback.pages.chapter import Chapter, Picture, Pictures
@@ -12,6 +13,7 @@ from pullback.pages.html import Image, page
 from pullback.pages.wording import to_json
 from pullback.plots import theme, to_png
 from pullback.report.chapters import STORY, reproduction
+from pullback.report.ledger import beside_ledger, said_of
 from pullback.report.study import Study
 from pullback.runs.folder import RunFolder
 
@@ -74,7 +76,7 @@ def build(
     told = []
     for name, tell in chapters.items():
         with clock.step(name):
-            told.append(tell(study))
+            told.append(beside_ledger(tell(study), _digits(study)))
     _refuse_twice("key", [chapter.key for chapter in told])
     _refuse_twice("picture", [picture.name for chapter in told for picture in _pictures(chapter)])
     with clock.step("figures"):
@@ -123,19 +125,25 @@ def _write(
         ) from error
     for name, image in images.items():
         folder.write(f"figures/{name}.png", image["light"])
-    metrics = {"format": 1, "claims": [_claim(c) for c in told if c.claim]}
+    metrics = {"format": 1, "claims": [_claim(c, study) for c in told if c.claim]}
     metrics |= {chapter.key: chapter.numbers for chapter in told}
     folder.write("metrics.json", json.dumps(to_json(metrics), indent=1, allow_nan=False).encode())
     document = page(_title(study), _lead(study), told, images)
     folder.write("report.html", document.encode())
 
 
-def _claim(chapter: Chapter) -> dict[str, str]:
+def _digits(study: Study) -> str:
+    """Return the digits of a demo; of other data there are none."""
+    return study.settings.source if study.settings.command == "demo" else ""
+
+
+def _claim(chapter: Chapter, study: Study) -> dict[str, Any]:
     return {
         "key": chapter.key,
         "claim": chapter.claim,
         "verdict": chapter.verdict.label,
         "outcome": chapter.outcome,
+        "ledger": {one.key: one.verdict.label for one in said_of(chapter, _digits(study))},
     }
 
 

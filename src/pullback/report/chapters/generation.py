@@ -9,9 +9,9 @@ from torch import Tensor
 
 from pullback import plots
 from pullback.pages.chapter import Block, Chapter, Picture, Pictures, Verdict
-from pullback.plots import mean_log_std
 from pullback.report.study import Study
 from pullback.runs import Stream
+from pullback.runs.quantities import rank_correlation, total_std
 
 __all__ = ["generation"]
 
@@ -40,9 +40,10 @@ def generation(study: Study) -> Chapter:
     if study.image_shape is not None:
         blocks.append(_samples(study))
     blocks.append(
-        f"At {numbers['n_probes']} points in and around the codes the mean log standard deviation "
-        "was compared with the distance to the nearest code. A decoder that knows what it does not "
-        "know is the less sure the farther it is from all data: Spearman's rank correlation would "
+        f"At {numbers['n_probes']} points in and around the codes the sum of the standard "
+        "deviations of all features was compared with the distance to the nearest code. A decoder "
+        "that knows what it does not know is the less sure the farther it is from all data: "
+        "Spearman's rank correlation would "
         f"be 1. It is {rbf:.2f} for the RBF precision and {network:.2f} for a network trained by "
         "likelihood beside the same mean.",
     )
@@ -55,18 +56,16 @@ def generation(study: Study) -> Chapter:
         blocks,
         claim=_CLAIM,
         verdict=Verdict.HOLDS if rbf > max(network, 0.5) else Verdict.FAILS,
-        outcome="Rank correlation of log σ with the distance to the data: "
+        outcome="Rank correlation of Σσ with the distance to the data: "
         f"{rbf:.2f} (RBF), {network:.2f} (network).",
     )
 
 
 def _measure(study: Study) -> dict[str, Any]:
-    from scipy.stats import spearmanr
-
     probes = _probes(study)
     nearest = torch.cat([torch.cdist(part, study.Z_train).amin(-1) for part in probes.split(512)])
     correlation = {
-        name: float(spearmanr(_doubt(study, name, probes).cpu(), nearest.cpu()).statistic)
+        name: rank_correlation(_doubt(study, name, probes).cpu().numpy(), nearest.cpu().numpy())
         for name in _NAMES
     }
     return {
@@ -105,15 +104,16 @@ def _maps(study: Study) -> list[Picture]:
 
 
 def _doubt(study: Study, name: str, z: Tensor) -> Tensor:
-    return mean_log_std(study.decoders[name], z.to(study.vae.like))
+    """Return log sum_j sigma_j, as the paper maps it."""
+    return total_std(study.decoders[name], z.to(study.vae.like)).log()
 
 
 def _map(study: Study, name: str, chart: plots.LatentMap, limits: tuple[float, float]) -> Picture:
     return Picture(
         f"std-{name.lower()}",
         lambda: plots.latent_map(
-            chart, study.Z.cpu(), study.y, label=r"mean $\log\sigma$", limits=limits
+            chart, study.Z.cpu(), study.y, label=r"$\log\sum_j\sigma_j$", limits=limits
         ),
-        f"Map of the mean log standard deviation of {_NAMES[name]} over the latent plane.",
+        f"Map of the log of the summed standard deviation of {_NAMES[name]} over the latent plane.",
         f"The doubt of {_NAMES[name]}. Both maps have the same colours.",
     )

@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pullback import plots
-from pullback.errors import InvalidDataError
 from pullback.pages.chapter import Block, Chapter, Picture, Pictures, Verdict
 from pullback.pages.wording import bootstrap, number, percent
 from pullback.report.study import Study
+from pullback.runs.quantities import jerkiness
 
-__all__ = ["interpolation", "jerkiness"]
+__all__ = ["interpolation"]
 
 _TITLE = "Interpolation without jumps"
 _CLAIM = "Along a geodesic the data change evenly, along a straight line in jumps."
@@ -58,29 +58,6 @@ def interpolation(study: Study) -> Chapter:
         outcome=f"Largest over mean step: {number(curved)} along geodesics, {number(straight)} "
         f"along straight lines (medians of {len(good)} pairs; 1 is perfectly even).",
     )
-
-
-def jerkiness(images: Tensor) -> Tensor:
-    """Compute the largest over the mean step along curves of images.
-
-    Args:
-        images: points along curves in data space, `(*batch, k, D)`.
-
-    Returns:
-        `max_i |x_i+1 - x_i| / mean_i |x_i+1 - x_i|` >= 1, `(*batch,)`.
-
-    Raises:
-        InvalidDataError: there are fewer than two points.
-
-    Example:
-        >>> jerkiness(torch.tensor([[0.0], [1.0], [4.0]])).item()
-        1.5
-    """
-    if images.shape[-2] < 2:
-        raise InvalidDataError("A curve needs at least two points to have a step.")
-    step = images.diff(dim=-2).norm(dim=-1)
-    ratio: Tensor = step.amax(-1) / step.mean(-1)
-    return ratio
 
 
 def _curves(study: Study) -> dict[str, Tensor]:

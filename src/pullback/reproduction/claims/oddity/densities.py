@@ -14,8 +14,8 @@ from pullback.reproduction.claims.oddity.clustering import (
     TRAINING,
     latent_space,
 )
-from pullback.reproduction.claims.oddity.deviation import total_std
 from pullback.reproduction.lab import Lab
+from pullback.runs.quantities import total_std
 from pullback.statistics import LAND
 
 __all__ = ["DENSITIES"]
@@ -65,10 +65,11 @@ def measure(
     truth = y[n_fitted : n_fitted + n_held_out]
     land = LAND(manifold, _COMPONENTS, n_samples=n_normalizer, random_state=seed).fit(fitted)
     flat = GaussianMixture(_COMPONENTS, n_init=10, random_state=seed).fit(fitted.numpy())
-    high = total_std(vae.decoder, Z).quantile(0.99)
+    decoder = vae.decoder.double()
+    high = total_std(decoder, Z).quantile(0.99)
 
     def judged(draws: NDArray[np.float64], log_p: float, labels: Any) -> dict[str, float]:
-        off = total_std(vae.decoder, torch.from_numpy(draws)) > high
+        off = total_std(decoder, torch.from_numpy(draws)) > high
         return {
             "draws off the data": float(off.double().mean()),
             "held-out log-density": log_p,

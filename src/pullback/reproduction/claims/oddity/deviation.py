@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 from torch import Tensor, nn
 
 from pullback.models import VAE
@@ -14,6 +13,7 @@ from pullback.models.config import TrainingOptions
 from pullback.reproduction.claim import Claim, Criterion, Numbers
 from pullback.reproduction.claims.oddity.clustering import MODEL, TRAINING
 from pullback.reproduction.lab import Lab
+from pullback.runs.quantities import rank_correlation, total_std
 from pullback.runs.training import with_constant_std, with_network_std
 
 __all__ = ["DEVIATION"]
@@ -49,9 +49,11 @@ def measure(
     vae = lab.vae(X, model, training, seed=seed)
     codes = vae.encode(X).double()
     places = grid_around(codes, resolution)
+    kinds = decoders_of(vae, X, training, seed=seed)
+    decoders = {name: decoder.double() for name, decoder in kinds.items()}
     return {
         name: growth(total_std(decoder, places), total_std(decoder, codes), places, codes)
-        for name, decoder in decoders_of(vae, X, training, seed=seed).items()
+        for name, decoder in decoders.items()
     }
 
 
@@ -76,16 +78,6 @@ def grid_around(codes: Tensor, resolution: int) -> Tensor:
     return low + unit * (high - low)
 
 
-@torch.no_grad()
-def total_std(decoder: nn.Module, z: Tensor) -> Tensor:
-    """Return the sum of sigma_j(z) over the features, of points `(n, d)`, in double precision.
-
-    The paper maps its logarithm, which has the same ranks.
-    """
-    total: Tensor = decoder.double()(z).stddev.sum(-1)
-    return total
-
-
 def growth(at_places: Tensor, at_codes: Tensor, places: Tensor, codes: Tensor) -> dict[str, float]:
     """Say how sigma goes with the distance to the data.
 
@@ -98,13 +90,6 @@ def growth(at_places: Tensor, at_codes: Tensor, places: Tensor, codes: Tensor) -
         "Spearman": rank_correlation(at_places.numpy(), away.numpy()),
         "share off the data above 99 % of codes": float(high.double().mean()),
     }
-
-
-def rank_correlation(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
-    """Return Spearman's correlation; 0 where one of the two is constant, and tells nothing."""
-    if np.ptp(a) == 0 or np.ptp(b) == 0:
-        return 0.0
-    return float(np.corrcoef(rankdata(a), rankdata(b))[0, 1])
 
 
 DEVIATION = Claim(

@@ -16,6 +16,7 @@ from pullback.reproduction.claims.oddity.clustering import (
     latent_space,
 )
 from pullback.reproduction.lab import Lab
+from pullback.runs.quantities import jerkiness
 
 __all__ = ["INTERPOLATION"]
 
@@ -85,7 +86,6 @@ def smoothness(images: Tensor, axis: tuple[Tensor, Tensor]) -> dict[str, float]:
         images; the largest of 1 - correlation of neighbouring images; and that where an image of
         the one class follows one of the other, of the paths where this is so.
     """
-    steps = images.diff(dim=1).norm(dim=-1)
     centred = images - images.mean(-1, keepdim=True)
     jumps = 1 - torch.cosine_similarity(centred[:, :-1], centred[:, 1:], dim=-1)
     direction, middle = axis
@@ -94,7 +94,7 @@ def smoothness(images: Tensor, axis: tuple[Tensor, Tensor]) -> dict[str, float]:
     # Where a path crosses more than once, the largest of these jumps is the boundary's.
     at_boundary = jumps.where(crosses, -torch.inf).amax(1)
     return {
-        "largest over mean step": float((steps.amax(1) / steps.mean(1)).mean()),
+        "largest over mean step": float(jerkiness(images).mean()),
         "largest change of correlation": float(jumps.amax(1).mean()),
         "change at the class boundary": float(at_boundary[crosses.any(1)].mean()),
     }
