@@ -74,15 +74,20 @@ def problems() -> Iterator[Problem]:
         yield Problem(manifold, case, case.codes[:PAIRS], case.codes[PAIRS : 2 * PAIRS])
 
 
-def times(value: float, factor: float) -> float:
+Value = float | tuple[float, ...]
+
+
+def times(value: Value, factor: float) -> Value:
     """Move a threshold: a count to no less than 1, and of a ratio above 1 what it exceeds 1 by."""
+    if isinstance(value, tuple):
+        return tuple(times(part, factor) for part in value)
     if isinstance(value, int):
         return max(1, int(value * factor))
     return 1 + (value - 1) * factor if 1 < value < 2 else value * factor
 
 
 @contextmanager
-def moved(name: str, value: float) -> Iterator[None]:
+def moved(name: str, value: Value) -> Iterator[None]:
     """Let all searches go by another value of one threshold while the context lasts."""
     before = solve.THRESHOLDS
     solve.THRESHOLDS = replace(before, **{name: value})

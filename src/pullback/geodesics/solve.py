@@ -23,6 +23,7 @@ from pullback.geodesics.search.compiled import bounded, find_compiled, may_vouch
 from pullback.geodesics.search.graph import LatentGraph
 from pullback.geodesics.search.refinement import find
 from pullback.geodesics.search.search import Search
+from pullback.geodesics.search.thresholds import THRESHOLDS
 from pullback.geodesics.search.verdict import judge, revised
 from pullback.geodesics.solvers.gauss_newton import GaussNewtonLBFGS
 from pullback.geodesics.tally import note
@@ -105,7 +106,7 @@ def connect(
     _check_kind("solver", solver, Solver, "Newton()")
     check_number("rtol", rtol, low=0, open_low=True)
     step = math.inf if graph is None else graph.step
-    search = Search(metric, solver, _check_levels(levels), rtol, confirm, step)
+    search = Search(metric, solver, _check_levels(levels), rtol, confirm, THRESHOLDS, step)
     given = _named([_check_initial(curve, point_a, point_b) for curve in _as_list(initial)])
     a, b = (p.detach().reshape(-1, p.shape[-1]) for p in (point_a, point_b))
     note(geodesics=len(a))

@@ -64,7 +64,8 @@ def fence(z):
     return torch.cat([z, wall], -1)
 
 
-UNPROTECTED = replace(THRESHOLDS, seen=float("inf"), tunnelled=float("inf"))
+INF = float("inf")
+UNPROTECTED = replace(THRESHOLDS, seen=INF, tunnelled=INF, lengthened=INF)
 
 
 @pytest.mark.parametrize("protected", [True, False])

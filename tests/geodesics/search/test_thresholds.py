@@ -55,7 +55,8 @@ def test_every_threshold_is_used_and_none_is_ignored():
 
 
 def test_they_are_frozen_and_positive():
-    assert all(value > 0 for value in dataclasses.astuple(THRESHOLDS))
+    for value in dataclasses.astuple(THRESHOLDS):
+        assert all(part > 0 for part in (value if isinstance(value, tuple) else (value,)))
     with pytest.raises(dataclasses.FrozenInstanceError):
         THRESHOLDS.seen = 2.0
 

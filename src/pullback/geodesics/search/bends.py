@@ -18,6 +18,7 @@ def shortest_bends(
     height: float = THRESHOLDS.arch,
     kept: int = THRESHOLDS.bends,
     directions: int = THRESHOLDS.directions,
+    turn: int = 0,
 ) -> list[Points]:
     """Bend curves aside in some directions, and keep the shortest of each.
 
@@ -30,6 +31,7 @@ def shortest_bends(
         height: of the arch that is added, as a share of the chord.
         kept: how many to keep of each, where there are as many.
         directions: how many at most, each to both sides.
+        turn: which frame of directions: each turn has its own.
 
     Returns:
         Curves with the same ends, the shortest of each first: up to `kept` times `(n, points, d)`.
@@ -41,7 +43,7 @@ def shortest_bends(
         >>> bool((bent[0, 4] - line[0, 4]).norm() > 0.4), bool((bent[0, 0] == line[0, 0]).all())
         (True, True)
     """
-    aside = _directions(curves, directions)
+    aside = _directions(curves, directions, turn)
     t = torch.linspace(0, torch.pi, curves.shape[1], dtype=curves.dtype, device=curves.device)
     arch = height * t.sin()[:, None] * aside.unsqueeze(2)
     arch[..., [0, -1], :] = 0.0
@@ -53,11 +55,11 @@ def shortest_bends(
     return [bent[row, best[:, k]] for k in range(best.shape[1])]
 
 
-def _directions(curves: Tensor, most: int) -> Tensor:
+def _directions(curves: Tensor, most: int, turn: int) -> Tensor:
     """Vectors as long as each chord and perpendicular to it, and their opposites: `(n, k, d)`."""
     chord = curves[:, -1] - curves[:, 0]
     d = chord.shape[-1]
-    generator = torch.Generator(device="cpu").manual_seed(0)
+    generator = torch.Generator(device="cpu").manual_seed(turn)
     drawn = torch.randn(d, min(d - 1, most), generator=generator, dtype=torch.float64)
     drawn = drawn.to(curves).expand(len(curves), -1, -1)
     frame = torch.linalg.qr(torch.cat([chord.unsqueeze(-1), drawn], -1)).Q

@@ -39,7 +39,7 @@ class OtherWays(NamedTuple):
     rival_length: Scalars
 
 
-def other_ways(search: Search, nodes: Points, *, finer: bool = False) -> OtherWays:
+def other_ways(search: Search, nodes: Points, *, turn: int = 0, finer: bool = False) -> OtherWays:
     """Descend from bends of curves, and from straight lines, to other curves between their ends.
 
     Descents by L-BFGS on few nodes, whose first steps are long, leave a valley that Newton's method
@@ -48,6 +48,7 @@ def other_ways(search: Search, nodes: Points, *, finer: bool = False) -> OtherWa
     Args:
         search: what the search was told.
         nodes: nodes of the answers, shape `(n, nodes, d)`, d >= 2.
+        turn: how often was looked before: each turn bends curves in directions of its own.
         finer: begin from the shortest paths on grids instead, a fine one over each answer; d = 2.
 
     Returns:
@@ -63,7 +64,7 @@ def other_ways(search: Search, nodes: Points, *, finer: bool = False) -> OtherWa
     metric, n_nodes = search.metric, search.thresholds.scout_nodes
     graded = search.is_graded(nodes.shape[-1])
     nodes = search.curve(nodes).points(n_nodes) if graded else resample(nodes, n_nodes)
-    starts = [_fine_paths(search, nodes)] if finer else _bends_and_line(search, nodes)
+    starts = [_fine_paths(search, nodes)] if finer else _bends_and_line(search, nodes, turn)
     relaxed = _relaxed(search, torch.cat(starts))
     length = measure(metric, fine_points(through(relaxed)))[0].nan_to_num(nan=torch.inf)
     n_starts = len(starts)
@@ -76,15 +77,16 @@ def other_ways(search: Search, nodes: Points, *, finer: bool = False) -> OtherWa
     return OtherWays(shortest, length.reshape(n_starts, -1)[best, row], rivals.amin(0))
 
 
-def _bends_and_line(search: Search, nodes: Tensor) -> list[Tensor]:
+def _bends_and_line(search: Search, nodes: Tensor, turn: int) -> list[Tensor]:
     """Bend curves aside, and draw the straight line between their ends."""
     thresholds = search.thresholds
     bends = shortest_bends(
         search.metric,
         nodes,
         height=thresholds.scout_arch,
-        kept=thresholds.scout_bends,
+        kept=thresholds.scout_bends[turn],
         directions=thresholds.directions,
+        turn=turn,
     )
     return [*bends, straight_line(nodes[:, 0], nodes[:, -1], nodes.shape[1] - 1)]
 

@@ -110,22 +110,47 @@ def _resampled(search: Search, curves: Candidates, level: int) -> Candidates:
 
 
 def _relax(search: Search, curves: Candidates) -> Candidates:
-    """Relax the chains, and judge by their own lengths how well the curves are resolved."""
-    nodes, status, n_steps = _solve(search, curves.nodes)
+    """Relax the chains, and judge by their own lengths how well the curves are resolved.
+
+    A chain of few nodes can become shorter by stepping through walls while the curve through it
+    becomes longer. Such a chain is relaxed less, and if that does not help it stays as it was, for
+    more nodes to see the walls.
+    """
+    before, relaxed = curves, _relaxed(search, curves)
+    for slack in search.thresholds.slacker:
+        rows = _longer(search, relaxed, before).nonzero().squeeze(-1)
+        if len(rows) == 0:
+            return relaxed
+        relaxed = relaxed.put(rows, _relaxed(search, before.where(rows), slack=slack))
+    rows = _longer(search, relaxed, before).nonzero().squeeze(-1)
+    kept = _judge(search, before.where(rows))
+    return relaxed.put(rows, kept._replace(status=torch.full_like(rows, int(Status.UNRESOLVED))))
+
+
+def _longer(search: Search, curves: Candidates, before: Candidates) -> Tensor:
+    """Mark curves that a relaxation has made longer."""
+    return curves.length > search.thresholds.lengthened * before.length
+
+
+def _relaxed(search: Search, curves: Candidates, *, slack: float = 1.0) -> Candidates:
+    nodes, status, n_steps = _solve(search, curves.nodes, slack=slack)
     curves = _judge(search, curves._replace(nodes=nodes))
     return curves._replace(status=status, n_steps=curves.n_steps + n_steps)
 
 
-def _solve(search: Search, nodes: Tensor) -> Relaxation:
-    """Solve roughly, and in single precision where there is one, if corrections follow."""
+def _solve(search: Search, nodes: Tensor, *, slack: float = 1.0) -> Relaxation:
+    """Solve roughly, and in single precision where there is one, if corrections follow.
+
+    `slack` is how many times less is asked than usual.
+    """
     d = nodes.shape[-1]
     if d == 1:
         return _walk(search, nodes)
     solver, single, rough_tol = search.solver(d), search.metric.single, search.thresholds.rough_tol
     if not search.corrects(d):
-        tol = min(solver.tol, search.thresholds.graded_tol * search.rtol)
-        return solver.relax(search.metric, nodes, tol=tol if solver.graded else None)
-    tol = max(solver.tol, rough_tol)
+        tol = min(solver.tol, search.thresholds.graded_tol * search.rtol) * slack
+        return solver.relax(search.metric, nodes, tol=tol if solver.graded or slack > 1 else None)
+    tol = max(solver.tol, rough_tol) * slack
     if single is None or tol < rough_tol:
         return solver.relax(search.metric, nodes, tol=tol)
     rough = solver.relax(single, nodes.float(), tol=tol)
@@ -225,8 +250,11 @@ def _solved_finely(search: Search, curves: Candidates) -> Candidates:
         again = curves.where(rows)
         nodes, status, n_steps = solver.relax(search.metric, again.nodes, tol=tol)
         again = again._replace(nodes=nodes, n_steps=again.n_steps + n_steps)
-        again = _correct(search, _judge(search, again))
-        curves = curves.put(rows, again._replace(status=status))
+        again = _correct(search, _judge(search, again))._replace(status=status)
+        kept = ~_longer(search, again, curves.where(rows))
+        curves = curves.put(rows[kept], again.where(kept))
+        if not bool(kept.all()):
+            break
     return curves
 
 

@@ -46,8 +46,8 @@ class Search(NamedTuple):
         levels: numbers of segments, from coarse to fine.
         rtol: the relative error that lengths are to keep to.
         explores: start from bent lines too, in more than two dimensions.
-        step: of the grid whose paths searches start from; infinite without one.
         thresholds: what counts as seen, settled, bent or wrong.
+        step: of the grid whose paths searches start from; infinite without one.
 
     Example:
         >>> from pullback.metrics import PullbackMetric
@@ -61,8 +61,8 @@ class Search(NamedTuple):
     levels: tuple[int, ...]
     rtol: float
     explores: bool = True
-    step: float = math.inf
     thresholds: Thresholds = THRESHOLDS
+    step: float = math.inf
 
     @property
     def is_approximate(self) -> bool:

@@ -262,20 +262,26 @@ def _finer(search: Search, nodes: Tensor) -> Tensor:
 def _toured(
     search: Search, result: GeodesicResult, asked: Tensor, *, finer: bool = False
 ) -> GeodesicResult:
-    """Look for other ways in turns, again from answers that became better."""
+    """Look for other ways in turns: again from answers that became better or are ambiguous.
+
+    In the plane there are two sides to bend to, so that ambiguous answers would see nothing new.
+    """
     thresholds, rows = search.thresholds, asked.nonzero().squeeze(-1)
-    for _ in range(1 if finer else thresholds.turns):
+    is_plane = result.curve.nodes.shape[-1] == 2
+    for turn in range(1 if finer else len(thresholds.scout_bends)):
         if len(rows) == 0:
             break
         answer = result.take(rows)
-        ways = other_ways(search, answer.curve.nodes, finer=finer)
+        ways = other_ways(search, answer.curve.nodes, turn=turn, finer=finer)
         rival = torch.fmin(answer.rival_length, ways.rival_length)
         rival = torch.where(rival.isfinite(), rival, torch.nan)
         result = result.replace(rival_length=result.rival_length.index_put((rows,), rival))
         shorter = ways.length < (1 - thresholds.shorter) * answer.length
-        rows = rows[shorter]
-        if len(rows) > 0:
-            result, rows = _taken(search, result, rows, ways.nodes[shorter])
+        if bool(shorter.any()):
+            result, better = _taken(search, result, rows[shorter], ways.nodes[shorter])
+            shorter = torch.isin(rows, better)
+        now = result.take(rows)
+        rows = rows[shorter | (now.converged & now.ambiguous & (not is_plane))]
     return result
 
 
