@@ -31,7 +31,7 @@ class OtherWays(NamedTuple):
         >>> line = torch.linspace(0, 1, 33, dtype=torch.float64).reshape(1, 33, 1) * torch.ones(3)
         >>> ways = other_ways(Search(PullbackMetric(lambda z: z), None, (32,), 1e-4), line)
         >>> ways.nodes.shape, ways.rival_length.tolist()
-        (torch.Size([1, 33, 3]), [inf])
+        (torch.Size([1, 65, 3]), [inf])
     """
 
     nodes: Points
