@@ -2,18 +2,22 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
+from scipy.integrate import quad
 
 from pullback.curves import straight_line
-from pullback.geodesics import LBFGS, connect
+from pullback.geodesics import LBFGS, GaussNewtonLBFGS, connect
 from pullback.geodesics.base import Status
 from pullback.geodesics.result import through
 from pullback.geodesics.search.candidates import Candidates
+from pullback.geodesics.search.measure import fine_points, measure
 from pullback.geodesics.search.refinement import (
     _judge,
     _nudged,
     _or_straight,
+    _relax,
     _resampled,
     _settled,
     find,
@@ -174,3 +178,39 @@ def test_what_has_not_settled_is_not_converged():
     )
     assert found.status == Status.UNRESOLVED
     assert float(found.refinement) > 1e-8
+
+
+def roll(z):
+    """A sheet that is rolled up, a turn next to the other: few nodes step from turn to turn."""
+    u, v = z[..., :1], z[..., 1:]
+    radius = 1 + 0.02 * u
+    return torch.cat([radius * u.cos(), radius * u.sin(), v], -1)
+
+
+ROLL, ROLL_A = PullbackMetric(roll), torch.zeros(1, 2).double()
+ROLL_B = torch.tensor([[4 * np.pi, 0.3]]).double()
+
+
+@pytest.mark.parametrize("solver", [LBFGS(), GaussNewtonLBFGS()], ids=lambda s: type(s).__name__)
+@pytest.mark.parametrize("protected", [True, False])
+def test_a_relaxation_that_steps_through_walls_is_taken_back(solver, protected):
+    thresholds = THRESHOLDS if protected else replace(THRESHOLDS, lengthened=INF)
+    search = Search(ROLL, solver, (8,), 1e-4, thresholds=thresholds)
+    nodes = bulge(ROLL_A[0], ROLL_B[0], 0.05, 9)[None]
+    before = Candidates.of_starts([nodes])
+    before = before._replace(length=measure(ROLL, fine_points(through(nodes)))[0])
+    after = _relax(search, before)
+    if protected:
+        assert float(after.length) <= 1.001 * float(before.length)
+        # What it was is no geodesic.
+        assert int(after.status) == Status.UNRESOLVED
+    else:
+        assert float(after.length) > 1.1 * float(before.length)
+
+
+def test_a_roll_is_flat_however_coarse_the_first_chain():
+    """Unrolled it is a plane, whose distances are known."""
+    along, _ = quad(lambda u: ((1 + 0.02 * u) ** 2 + 0.02**2) ** 0.5, 0, 4 * np.pi)
+    result = connect(ROLL, ROLL_A, ROLL_B, levels=(8, 16, 32, 64, 128))
+    assert bool(result.converged)
+    assert float(result.length) == pytest.approx((along**2 + 0.3**2) ** 0.5, rel=1e-5)
