@@ -5,9 +5,12 @@ import torch
 
 from pullback.curves import straight_line
 from pullback.geodesics import connect
+from pullback.geodesics.search import verdict
+from pullback.geodesics.search.bends import shortest_bends
 from pullback.geodesics.search.exploration import other_ways
 from pullback.geodesics.search.graph import LatentGraph
 from pullback.geodesics.search.search import Search
+from pullback.manifolds.reference import stereographic
 from pullback.metrics import PullbackMetric
 
 A, B = torch.tensor([[-2.0, 0.0]]).double(), torch.tensor([[2.0, 0.0]]).double()
@@ -40,3 +43,32 @@ def test_a_finer_grid_of_the_plane_sees_a_way_that_no_arch_leads_to():
     assert finer.length.item() == pytest.approx(truth.item(), rel=0.02)
     # What counts as a miss in `benchmarks/honesty.py` is one per cent.
     assert finer.length.item() < 0.99 * arches.length.item()
+
+
+def test_each_turn_bends_lines_in_directions_of_its_own():
+    metric = PullbackMetric(lambda z: z)
+    line = straight_line(torch.zeros(1, 5).double(), torch.ones(1, 5).double(), 16)
+    first, second = (
+        torch.cat(shortest_bends(metric, line, kept=8, turn=turn)) - line for turn in (0, 1)
+    )
+    for aside in (first, second):  # perpendicular to the chord
+        assert float(aside.sum(-1).abs().max()) < 1e-12
+        assert float(aside[:, 8].norm(dim=-1).min()) > 0.1
+    gaps = torch.cdist(first[:, 8], second[:, 8])
+    assert float(gaps.min()) > 1e-3
+
+
+@pytest.mark.parametrize(("angle", "turns"), [(3.1, [0, 1, 2]), (1.0, [0])])
+def test_ambiguous_answers_are_looked_at_in_every_turn(monkeypatch, angle, turns):
+    """Between points of a sphere that are nearly opposite all ways are about as long."""
+    taken = []
+
+    def watched(search, nodes, *, turn, finer):
+        taken.append(turn)
+        return other_ways(search, nodes, turn=turn, finer=finer)
+
+    monkeypatch.setattr(verdict, "other_ways", watched)
+    half = torch.tensor(angle / 4).tan() * torch.tensor([[1.0, 0.0, 0.0]])
+    result = connect(PullbackMetric(stereographic, dim=3), -half.double(), half.double())
+    assert result.length.item() == pytest.approx(angle, rel=1e-6)
+    assert taken == turns
