@@ -1,0 +1,149 @@
+// @ts-check
+/** What is asked of the link as the state changes, and where the answers go. */
+
+import { readLayer } from "./layers.js";
+import { bytesOf } from "./link.js";
+
+/** @typedef {import("./state.js").State} State */
+/** @typedef {import("./link.js").Link} Link */
+/** @typedef {import("./view.js").Point} Point */
+/** @typedef {import("./state.js").Store<State>} Store */
+
+/** Images on each strip, as many as one takes in and a phone has room for. */
+const N_IMAGES = 9;
+/** Geodesics of a fan: enough to see where they part, and few enough to see each. */
+const N_RAYS = 24;
+/** Neighbours that are shown of a sample. */
+const N_NEIGHBORS = 10;
+/** Points on each side of a layer: about the pixels of a phone, and an answer of 350 kB. */
+const RESOLUTION = 256;
+
+/** What went wrong, in words.
+ * @param {unknown} error
+ * @returns {string} */
+export function words(error) {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** Ask for what follows the handles whenever they move.
+ * @param {Store} store
+ * @param {Link} link */
+export function follow(store, link) {
+  const askPath = async () => {
+    const { scene, a, b } = store.get();
+    if (!scene) return;
+    store.set({ pending: true });
+    try {
+      const path = await link.ask("path", { a, b, n_images: N_IMAGES });
+      if (!path) return; // a newer one is on its way
+      const isLast = store.get().a === a && store.get().b === b;
+      store.set({ path, trouble: "", pending: !isLast });
+    } catch (error) {
+      if (store.get().a !== a || store.get().b !== b) return;
+      store.set({ path: null, trouble: words(error), pending: false });
+    }
+  };
+  store.on(["a", "b", "scene"], () => void askPath());
+  store.on(["a", "b", "active", "path", "wants"], (state) => void askAround(store, link, state));
+}
+
+/** @param {Store} store @param {Link} link @param {State} state */
+async function askAround(store, link, { wants, active, a, b, path }) {
+  const point = active === "a" ? a : b;
+  const far = path?.geodesic.length ?? 0;
+  /** @param {"balls" | "fan"} what @param {string} type @param {object} body */
+  const ask = async (what, type, body) => {
+    if (!wants[what] || !far) {
+      if (store.get()[what].length) store.set({ [what]: [] });
+      return;
+    }
+    try {
+      const answer = await link.ask(type, { point, ...body });
+      if (answer && store.get().wants[what]) store.set({ [what]: answer.curves });
+    } catch (error) {
+      store.set({ [what]: [], trouble: words(error) });
+    }
+  };
+  const radii = [1, 2, 3, 4].map((quarter) => (quarter * far) / 4);
+  await Promise.all([
+    ask("balls", "ball", { radii }),
+    ask("fan", "fan", { n: N_RAYS, length: far }),
+  ]);
+}
+
+/** Ask for layers; each is asked once for a plane, and kept.
+ * @param {Store} store
+ * @param {Link} link
+ * @returns {(name: string) => Promise<void>} show the layer of that name, or none */
+export function layersOf(store, link) {
+  /** @type {Map<string, import("./link.js").Layer>} */
+  const kept = new Map();
+  return async (name) => {
+    const axes = String(store.get().scene?.axes);
+    const key = `${axes}:${name}`;
+    store.set({ layerName: name, layer: kept.get(key) ?? null });
+    if (!name || kept.has(key)) return;
+    const answer = await link.ask("layer", { name, resolution: RESOLUTION });
+    if (!answer) return;
+    const scale = store.get().scene?.layers.find((layer) => layer.name === name)?.scale;
+    const layer = readLayer({ ...answer, scale: answer.scale ?? scale });
+    kept.set(key, layer);
+    if (store.get().layerName === name && String(store.get().scene?.axes) === axes) store.set({ layer });
+  };
+}
+
+/** Ask for the column of that name, as the codes are coloured by it.
+ * @param {Store} store
+ * @param {Link} link
+ * @param {string} name
+ * @returns {Promise<import("./state.js").Colouring | null>} */
+export async function columnOf(store, link, name) {
+  const column = store.get().scene?.columns.find((one) => one.name === name);
+  if (!column) return null;
+  const values = column.values
+    ?? (await (await link.get(`column?name=${encodeURIComponent(name)}`)).json()).values;
+  column.values = values;
+  return { name, kind: column.kind, values, labels: (column.labels ?? []).map(String) };
+}
+
+/** Ask for clusters, and colour the codes by them.
+ * @param {Store} store
+ * @param {Link} link
+ * @param {number} k
+ * @param {"geodesic" | "euclidean"} distance
+ * @returns {Promise<string>} what there is to say of them */
+export async function cluster(store, link, k, distance) {
+  const answer = await link.ask("clusters", { k, distance });
+  if (!answer) return "";
+  const values = Array.from(bytesOf(answer.labels), (label) => (label === 255 ? null : label));
+  const labels = answer.centers.map((/** @type {Point} */ _, /** @type {number} */ i) => `cluster ${i + 1}`);
+  const name = `${k} clusters by ${distance === "geodesic" ? "geodesics" : "straight lines"}`;
+  store.set({ colouring: { name, kind: "category", values, labels }, centers: answer.centers });
+  return Array.isArray(answer.words) ? answer.words.join(" ") : (answer.words ?? "");
+}
+
+/** Ask for samples, keeping those that came.
+ * @param {Link} link
+ * @returns {(index: number) => Promise<any>} the answer, or null if another was asked for since */
+export function samplesOf(link) {
+  /** @type {Map<number, any>} */
+  const kept = new Map();
+  return async (index) => {
+    if (!kept.has(index)) {
+      const answer = await link.ask("sample", { index });
+      if (!answer) return null;
+      kept.set(index, answer);
+    }
+    return kept.get(index);
+  };
+}
+
+/** Ask for the neighbours of the chosen sample, or show none.
+ * @param {Store} store
+ * @param {Link} link */
+export async function askNeighbors(store, link) {
+  const { sample: index, wants } = store.get();
+  if (index === null || !wants.neighbors) return store.set({ neighbors: [] });
+  const answer = await link.ask("neighbors", { index, k: N_NEIGHBORS, distance: wants.neighbors });
+  if (answer && store.get().sample === index) store.set({ neighbors: answer.indices });
+}

@@ -1,0 +1,166 @@
+// @ts-check
+/** The connection to what answers: requests by id, the newest of a kind only, over lost sockets.
+ *
+ * Of each type one request is under way at most. What is asked meanwhile waits, and a newer one takes
+ * its place: its promise gives null. A socket that is lost is opened again after growing waits, and
+ * what was under way is asked again, so nothing is lost.
+ */
+
+/** @typedef {import("./view.js").Point} Point */
+/** @typedef {import("./view.js").Box} Box */
+/** @typedef {{name: string, kind: "category" | "number", values?: (number | null)[],
+ *   labels?: string[]}} Column */
+/** @typedef {{name: string, title: string, unit: string, scale?: string}} LayerName */
+/** @typedef {{title: string, n: number, d: number, axes: number[], box: Box, columns: Column[],
+ *   image: [number, number] | null, features: string[] | null, layers: LayerName[],
+ *   version: string}} Scene */
+/** @typedef {{shape?: number[], data?: string, values?: number[][], names?: string[]}} Strip */
+/** @typedef {{a: number[], b: number[], certified: boolean,
+ *   geodesic: {points: Point[], length: number, status: string, words: string[],
+ *     speed_variation: number, seconds: number},
+ *   straight: {length: number}, images: {geodesic: Strip, straight: Strip} | null,
+ *   steps: {geodesic: number[], straight: number[]}}} Path */
+/** @typedef {{name: string, box: Box, shape: [number, number], data: string, low: number,
+ *   high: number, unit: string, scale?: string, values: Float32Array}} Layer */
+/** @typedef {{state: "connecting" | "open" | "waiting", seconds: number}} Status */
+/** @typedef {{ask: (type: string, body?: object) => Promise<any>,
+ *   get: (path: string) => Promise<Response>,
+ *   onStatus: (listener: (status: Status) => void) => void, close: () => void}} Link */
+/** @typedef {{type: string, id: number, body: object, resolve: (answer: any) => void,
+ *   reject: (error: Error) => void}} Request */
+/** @typedef {{send: (text: string) => void, close: () => void, onopen: any, onmessage: any,
+ *   onclose: any, onerror: any}} Socket */
+
+/** Seconds to wait before each attempt: quick at first, for a laptop that wakes, and then patient. */
+export const WAITS = [0.3, 1, 2, 4, 8, 15];
+
+/** Connect, and stay connected.
+ * @param {{open: () => Socket, fetcher: (path: string) => Promise<Response>,
+ *   later?: (run: () => void, seconds: number) => unknown}} to
+ * @returns {Link} */
+export function createLink({ open, fetcher, later = (run, s) => setTimeout(run, 1000 * s) }) {
+  /** @type {Map<string, Request>} */
+  const flying = new Map();
+  /** @type {Map<string, Request>} */
+  const waiting = new Map();
+  /** @type {((status: Status) => void)[]} */
+  const listeners = [];
+  /** @type {Socket | null} */
+  let socket = null;
+  let isOpen = false;
+  let isClosed = false;
+  let attempts = 0;
+  let lastId = 0;
+  /** @type {Status} */
+  let status = { state: "connecting", seconds: 0 };
+
+  /** @param {Status["state"]} state @param {number} seconds */
+  function tell(state, seconds = 0) {
+    status = { state, seconds };
+    for (const listener of listeners) listener(status);
+  }
+
+  /** @param {Request} request */
+  function send(request) {
+    request.id = ++lastId;
+    flying.set(request.type, request);
+    const { id, type, body } = request;
+    if (isOpen) socket?.send(JSON.stringify({ id, type, ...body }));
+  }
+
+  /** @param {string} type */
+  function sendNext(type) {
+    const next = waiting.get(type);
+    waiting.delete(type);
+    if (next) send(next);
+  }
+
+  /** @param {string} text */
+  function receive(text) {
+    const answer = JSON.parse(text);
+    const request = [...flying.values()].find(({ id }) => id === answer.id);
+    if (!request) return; // of a socket before this one, or of nothing that was asked
+    flying.delete(request.type);
+    sendNext(request.type);
+    if (answer.type === "error") request.reject(new Error(answer.message));
+    else request.resolve(answer.dropped ? null : answer);
+  }
+
+  function askAgain() {
+    for (const request of [...flying.values()]) {
+      flying.delete(request.type);
+      if (waiting.has(request.type)) request.resolve(null);
+      else waiting.set(request.type, request);
+    }
+    for (const type of [...waiting.keys()]) sendNext(type);
+  }
+
+  function connect() {
+    if (isClosed) return;
+    tell("connecting");
+    const mine = open();
+    socket = mine;
+    mine.onopen = () => {
+      isOpen = true;
+      attempts = 0;
+      tell("open");
+      askAgain();
+    };
+    mine.onmessage = (/** @type {{data: string}} */ event) => receive(event.data);
+    mine.onclose = () => {
+      if (socket !== mine || isClosed) return;
+      socket = null;
+      isOpen = false;
+      const seconds = WAITS[Math.min(attempts++, WAITS.length - 1)];
+      tell("waiting", seconds);
+      later(connect, seconds);
+    };
+  }
+
+  connect();
+  return {
+    ask(type, body = {}) {
+      return new Promise((resolve, reject) => {
+        const request = { type, id: 0, body, resolve, reject };
+        if (!flying.has(type)) return send(request);
+        waiting.get(type)?.resolve(null);
+        waiting.set(type, request);
+      });
+    },
+    get: fetcher,
+    onStatus(listener) {
+      listeners.push(listener);
+      listener(status);
+    },
+    close() {
+      isClosed = true;
+      socket?.close();
+    },
+  };
+}
+
+/** The link to the server that this page came from.
+ * @returns {Link} */
+export function linkToServer() {
+  const given = new URLSearchParams(location.search).get("token");
+  if (given) sessionStorage.setItem("token", given);
+  const token = given ?? sessionStorage.getItem("token") ?? "";
+  const address = new URL("live", location.href);
+  address.protocol = address.protocol === "https:" ? "wss:" : "ws:";
+  address.search = new URLSearchParams({ token }).toString();
+  return createLink({
+    open: () => new WebSocket(address),
+    async fetcher(path) {
+      const answer = await fetch(path, { headers: { "X-Token": token }, cache: "no-store" });
+      if (!answer.ok) throw new Error((await answer.text()) || `${answer.status} for ${path}`);
+      return answer;
+    },
+  });
+}
+
+/** The bytes of a base64 text.
+ * @param {string} text
+ * @returns {Uint8Array<ArrayBuffer>} */
+export function bytesOf(text) {
+  return Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+}

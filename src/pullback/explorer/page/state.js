@@ -1,0 +1,140 @@
+// @ts-check
+/** What the page shows, in one place: parts set it, and listen to what they draw. */
+
+/** @typedef {import("./view.js").Point} Point */
+/** @typedef {import("./view.js").Box} Box */
+/** @typedef {import("./link.js").Scene} Scene */
+/** @typedef {import("./link.js").Path} Path */
+/** @typedef {import("./link.js").Layer} Layer */
+/** @typedef {{name: string, kind: "category" | "number", values: ArrayLike<number | null>,
+ *   labels: string[]}} Colouring How the codes are coloured. */
+/** @typedef {{key: number, a: number[], b: number[], axes: number[], points: Point[],
+ *   length: number, straight: number, certified: boolean, status: string}} Kept A kept path. */
+/** @typedef {{
+ *   scene: Scene | null,
+ *   codes: Float32Array,
+ *   colouring: Colouring | null,
+ *   layer: Layer | null,
+ *   layerName: string,
+ *   a: Point,
+ *   b: Point,
+ *   active: "a" | "b",
+ *   path: Path | null,
+ *   pending: boolean,
+ *   trouble: string,
+ *   balls: Point[][][],
+ *   fan: Point[][],
+ *   centers: Point[],
+ *   neighbors: number[],
+ *   sample: number | null,
+ *   wants: {balls: boolean, fan: boolean, neighbors: "" | "geodesic" | "euclidean"},
+ *   kept: Kept[],
+ *   view: import("./view.js").View,
+ *   size: [number, number],
+ *   theme: import("./colours.js").Theme,
+ *   connection: string,
+ * }} State */
+
+/**
+ * @template {object} S
+ * @typedef {{
+ *   get: () => Readonly<S>,
+ *   set: (patch: Partial<S>) => void,
+ *   on: (keys: (keyof S)[], listener: (state: Readonly<S>) => void) => () => void,
+ * }} Store */
+
+/** A page before anything is known.
+ * @returns {State} */
+export function blank() {
+  return {
+    scene: null,
+    codes: new Float32Array(0),
+    colouring: null,
+    layer: null,
+    layerName: "",
+    a: [0, 0],
+    b: [0, 0],
+    active: "b",
+    path: null,
+    pending: false,
+    trouble: "",
+    balls: [],
+    fan: [],
+    centers: [],
+    neighbors: [],
+    sample: null,
+    wants: { balls: false, fan: false, neighbors: "" },
+    kept: [],
+    view: { scale: 1, x: 0, y: 0 },
+    size: [1, 1],
+    theme: "light",
+    connection: "",
+  };
+}
+
+/** A store: `set` tells those who listen to a key that it changed, each once, after all is set.
+ * @template {object} S
+ * @param {S} initial
+ * @returns {Store<S>} */
+export function createStore(initial) {
+  let state = { ...initial };
+  /** @type {Set<{keys: (keyof S)[], listener: (state: Readonly<S>) => void}>} */
+  const listeners = new Set();
+  return {
+    get: () => state,
+    set(patch) {
+      const keys = /** @type {(keyof S)[]} */ (Object.keys(patch));
+      const changed = keys.filter((key) => !Object.is(state[key], patch[key]));
+      if (!changed.length) return;
+      state = { ...state, ...patch };
+      for (const entry of [...listeners]) {
+        if (listeners.has(entry) && entry.keys.some((key) => changed.includes(key))) {
+          entry.listener(state);
+        }
+      }
+    },
+    on(keys, listener) {
+      const entry = { keys, listener };
+      listeners.add(entry);
+      return () => void listeners.delete(entry);
+    },
+  };
+}
+
+/** Run a function before the next frame, once, however often it is asked for until then.
+ * @param {() => void} draw
+ * @param {(run: () => void) => void} next
+ * @returns {() => void} */
+export function onceAFrame(draw, next = (run) => void requestAnimationFrame(run)) {
+  let due = false;
+  return () => {
+    if (due) return;
+    due = true;
+    next(() => {
+      due = false;
+      draw();
+    });
+  };
+}
+
+/** Keep a part of the state over reloads of the tab; what cannot be kept is forgotten.
+ * @param {string} key
+ * @param {unknown} value */
+export function remember(key, value) {
+  try {
+    sessionStorage.setItem(key, JSON.stringify(value));
+  } catch {
+    // A private window, or no room: the page works without.
+  }
+}
+
+/** What was kept under a key, or null.
+ * @param {string} key
+ * @returns {any} */
+export function recall(key) {
+  try {
+    return JSON.parse(sessionStorage.getItem(key) ?? "null");
+  } catch {
+    return null;
+  }
+}
