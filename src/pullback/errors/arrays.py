@@ -192,8 +192,10 @@ def _numbers_of_objects(name: str, array: NDArray[Any], values: Any) -> NDArray[
 
 
 def _refuse_non_finite(name: str, values: Tensor) -> None:
-    bad = ~torch.isfinite(values)
-    if bad.any():
+    # Each point that is asked about comes by here: three operations in place of seven. What is
+    # finite less itself is 0, all else NaN.
+    if bool((values - values).any()):
+        bad = ~torch.isfinite(values)
         where = tuple(int(i) for i in bad.nonzero()[0])
         raise InvalidDataError(
             f"`{name}` must be finite, but {int(bad.sum())} of its {bad.numel()} entries are NaN "

@@ -181,6 +181,8 @@ class GeodesicResult(Batch):
 
     def reshape(self, batch: torch.Size) -> "GeodesicResult":
         """Return the same pairs with batch shape `batch`, from a flat batch."""
+        if self.status.shape == batch:
+            return self
         values = {
             name: value.reshape((*batch, *value.shape[1:]))
             for name, value in self._tensors().items()

@@ -493,7 +493,7 @@ class LatentSpace:
         return self._graphs[key]
 
     def _points(self, name: str, points: Any) -> Tensor:
-        return check_points(name, points, self.dim).to(self._like)
+        return check_points(name, points, self.dim).to(**self._where)
 
     def _broadcast(self, **points: Any) -> list[Tensor]:
         tensors = [self._points(name, value) for name, value in points.items()]

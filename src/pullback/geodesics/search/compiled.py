@@ -201,10 +201,9 @@ def _vouch(search: Search, curves: Candidates, found: Found) -> tuple[GeodesicRe
     allowed = max(thresholds.wrong, thresholds.wrong_times * search.rtol)
     points = _points(curves.nodes, _SEGMENTS)
     measured, floor = _measure(search, curves, points)
+    measured = measured._replace(error=torch.fmax(measured.error, curves.refinement))
     off = measured.off(curves.length)
-    sure = (off <= thresholds.inexact) & (
-        torch.fmax(measured.error, curves.refinement) <= search.rtol
-    )
+    sure = (off <= thresholds.inexact) & (measured.error <= search.rtol)
     sure &= (measured.speed_variation <= _UNEVEN) & search.metric.exact.contains(points).all(-1)
     rows = (sure & (off > allowed)).nonzero().squeeze(-1)
     if len(rows) > 0:
@@ -249,13 +248,10 @@ def _measured(chords: tuple[Tensor, ...], points: Points) -> _Measured:
     narrow, wide, widest = (part.to(points) for part in chords)
     fourth, energy, speed_variation = from_chords(narrow, wide)
     coarser = (4 * wide.sum(-1) - widest.sum(-1)) / 3
-    length = fourth + (fourth - coarser) / 15
-    return _Measured(
-        length,
-        torch.maximum(energy, length.square() / 2),
-        speed_variation,
-        (length - fourth).abs() / length,
-    )
+    gained = (fourth - coarser) / 15
+    length = fourth + gained
+    energy = torch.maximum(energy, length.square() / 2)
+    return _Measured(length, energy, speed_variation, gained.abs() / length)
 
 
 def _answer(
@@ -270,7 +266,7 @@ def _answer(
         lower_bound=floor,
         residual=curves.residual.nan_to_num(nan=0.0),
         speed_variation=measured.speed_variation,
-        refinement=torch.fmax(curves.refinement, measured.error),
+        refinement=measured.error,
         second_variation=curves.second_variation,
         n_segments=torch.full_like(pair, curves.nodes.shape[1] - 1),
         n_steps=curves.n_steps,

@@ -137,7 +137,8 @@ def from_chords(
     length = (4 * narrow.sum(-1) - wide.sum(-1)) / 3
     if durations is None:
         energy = (4 * n * narrow.square().sum(-1) - n / 2 * wide.square().sum(-1)) / 6
-        variation = narrow.std(-1) / narrow.mean(-1)
+        deviation, mean = torch.std_mean(narrow, -1)
+        variation = deviation / mean
     else:
         squared = (narrow.square() / durations).sum(-1)  # the mean of the squared speed
         twice = durations[0::2] + durations[1::2]
