@@ -9,6 +9,7 @@ import torch
 from pullback import Manifold
 from pullback.geodesics import GeodesicResult, Status, connect
 from pullback.geodesics.kernels import table_search as room
+from pullback.geodesics.search import compiled
 from pullback.geodesics.search.compiled import find_compiled, may_vouch, vouch
 from pullback.geodesics.search.search import Search
 from pullback.manifolds.reference import HalfPlane
@@ -121,6 +122,31 @@ def test_nobody_vouches_where_the_table_does_not_know_a_wall(share):
     exact = connect(wall(share), a, b)
     assert bool(result.converged.all())
     np.testing.assert_allclose(result.length, exact.length, rtol=1e-3)
+
+
+@pytest.mark.parametrize(("excess", "is_sure"), [(1.5e-4, True), (3.5e-4, False)])
+def test_what_the_equation_promises_decides_where_a_table_is_a_little_off(
+    monkeypatch, excess, is_sure
+):
+    """In a flat valley ten times as much may be gained as is promised."""
+    codes = torch.tensor([[-1.0, 0.7], [1.0, 2.5]], dtype=torch.float64)
+    table = TabulatedMetric.build(HalfPlane(), codes, rtol=1e-3)
+    nearly = TabulatedMetric(wall(0.05), table._spline, table._margin, table.errors)
+    a, b = torch.tensor([[[-0.5, 1.0]], [[0.5, 1.2]]], dtype=torch.float64)
+    search = Search(nearly, None, LEVELS, 1e-4)
+    found, _ = find_compiled(search, a, b)
+    asked = []
+
+    def promised(metric, table, nodes, *, rough):
+        asked.append(len(nodes))
+        return torch.full((len(nodes),), excess, dtype=torch.float64)
+
+    monkeypatch.setattr(compiled, "excess_on", promised)
+    result, sure = vouch(search, found)
+    off = float((result.length / found.parts[0].length - 1).abs())
+    assert search.thresholds.wrong < off < search.thresholds.inexact
+    assert asked == [1]
+    assert sure.tolist() == [is_sure]
 
 
 def test_it_vouches_for_good_tables_of_the_plane_only():

@@ -209,7 +209,7 @@ def _vouch(search: Search, curves: Candidates, found: Found) -> tuple[GeodesicRe
     if len(rows) > 0:
         few = resample(curves.nodes[rows], thresholds.screened)
         excess = excess_on(search.metric.exact, search.metric, few, rough=True)
-        sure[rows] = excess / 2 <= allowed  # what is to be gained of the length
+        sure[rows] = excess <= thresholds.misled
     return _answer(curves, found, measured, floor), sure
 
 
