@@ -26,6 +26,8 @@ ALIKE = [
     ("likelihood", "likelihood", "marginal"),
     ("random_walks", "walks", "excursions"),
     ("random_walks", "walks", "matched_step"),
+    ("random_walks", "frames", "excursions"),
+    ("random_walks", "frames", "matched_step"),
     ("generation", "deviation", "total_std"),
     ("generation", "deviation", "rank_correlation"),
     ("interpolation", "interpolation", "jerkiness"),

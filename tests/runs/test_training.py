@@ -14,7 +14,7 @@ from pullback.report.chapters.generation import generation
 from pullback.report.chapters.likelihood import likelihood
 from pullback.report.study import Study
 from pullback.runs import RunFolder, Settings, build_model, prepare, refuse_unfit, train
-from pullback.runs.training import with_constant_std, with_network_std
+from pullback.runs.training import with_constant_std, with_network_std, with_rbf_std
 
 
 def prepared(X):
@@ -69,6 +69,33 @@ def test_training_the_variance_network_makes_the_data_likelier(X):
         with_network_std(vae, X, TrainingOptions(epochs=n, patience=None)) for n in (1, 60)
     )
     assert long.history[-1]["elbo"] > short.history[-1]["elbo"] + 0.2
+
+
+@pytest.mark.slow
+def test_a_precision_that_is_fitted_anew_is_that_of_the_same_model(X):
+    X = X * np.float32([1, 0.5, 0.2, 0.1, 0.05])
+    vae = VAE(5, 2, n_centers=4, min_std=0.01, shrinkage=0.0)
+    vae.fit(X, epochs=30, validation_fraction=0.0, progress=False)
+    again, Z = with_rbf_std(vae, torch.as_tensor(X)), vae.encode(X)
+    torch.testing.assert_close(again.encode(X), Z)
+    torch.testing.assert_close(again.decode(Z), vae.decode(Z))
+    first, second = (one.decoder(Z).stddev.detach().log() for one in (vae, again))
+    near, far = (
+        (first - one).abs().median()
+        for one in (second, second.roll(1, 0))  # at the codes, and at others
+    )
+    assert near < far / 3  # other draws of z
+
+
+def test_it_has_the_settings_that_were_asked_for(vae, X):
+    data = torch.as_tensor(X)
+    other = with_rbf_std(vae, data, n_centers=9, zeta=0.01)
+    assert other.decoder.likelihood.std.centers.shape == (9, 2)
+    far = other.decoder(torch.full((1, 2), 1e4)).stddev
+    assert far.max().item() == pytest.approx(10.0, rel=1e-4)
+    assert other.config["shrinkage"] == vae.config["shrinkage"]
+    with pytest.raises(InvalidParameterError, match="n_centers"):
+        with_rbf_std(vae, data, n_centers=len(data) + 1)
 
 
 def test_a_learned_constant_is_the_likeliest_one(X):

@@ -17,7 +17,7 @@ LEDGER: dict[str, tuple[str, ...]] = {
     "interpolation": ("interpolation",),
     "generation": ("deviation",),
     "density": ("land",),
-    "random_walks": ("random-walks",),
+    "random_walks": ("random-walks", "random-walks-frames"),
     "likelihood": ("likelihood",),
 }
 """The claims of the ledger that chapters tell of, by the key of the chapter."""

@@ -1,6 +1,7 @@
 """Training the models of a run: one model, and the same one with other standard deviations."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -8,11 +9,19 @@ from torch import Tensor, nn
 from pullback.errors import check_device
 from pullback.models import VAE, ConstantStd, Decoder, NormalLikelihood, load
 from pullback.models.config import TrainingOptions, VAEConfig
+from pullback.models.training.stages import Recipe
 from pullback.models.training.training import Trainer
 from pullback.runs.folder import RunFolder, Settings, is_saved
 from pullback.runs.preparation import RunData
 
-__all__ = ["build_model", "refuse_unfit", "train", "with_constant_std", "with_network_std"]
+__all__ = [
+    "build_model",
+    "refuse_unfit",
+    "train",
+    "with_constant_std",
+    "with_network_std",
+    "with_rbf_std",
+]
 
 
 def build_model(settings: Settings, data: RunData) -> VAE:
@@ -158,6 +167,37 @@ def with_network_std(
     trainer.begin_at("std")
     trainer.run()
     return network
+
+
+def with_rbf_std(vae: VAE, X: Tensor, *, random_state: int = 0, **changes: Any) -> VAE:
+    """Fit the RBF precision of a model once more, its encoder and mean as they are.
+
+    Args:
+        vae: a trained model with an RBF precision.
+        X: its training data, `(n, D)`: all of them are fitted to, none is held out.
+        random_state: seed of the draws of z.
+        changes: what is otherwise, by name: `n_centers`, `bandwidth_factor`, `zeta`, `shrinkage`
+            or `min_std`, as of `VAE`. A shrinkage that `fit` chose is kept.
+
+    Returns:
+        A new model: the same q(z|x) and mu(z), another sigma(z).
+
+    Raises:
+        InvalidParameterError: a setting is out of range, or there are more centres than data.
+
+    Example:
+        >>> X = torch.rand(60, 5, generator=torch.Generator().manual_seed(0))
+        >>> vae = VAE(5, 2, n_centers=4).fit(X, epochs=2, progress=False)
+        >>> far = with_rbf_std(vae, X, zeta=0.25).decoder(torch.full((2,), 1e3))
+        >>> far.stddev[0].item()  # zeta^-1/2
+        2.0
+    """
+    assert vae.config is not None
+    model = VAE(**(vae.config | {"constant_std": _constant_level(vae, X)} | changes)).to(vae.like)
+    model.encoder.load_state_dict(vae.encoder.state_dict())
+    _mean(model).load_state_dict(_mean(vae).state_dict())
+    Recipe(model).fit_precision([X.to(vae.like)], [], random_state)
+    return model.eval()
 
 
 @torch.no_grad()

@@ -15,6 +15,7 @@ from pullback.reproduction.claims.oddity.clustering import CLUSTERING
 from pullback.reproduction.claims.oddity.convolutional import CONVOLUTIONAL
 from pullback.reproduction.claims.oddity.densities import DENSITIES
 from pullback.reproduction.claims.oddity.deviation import DEVIATION
+from pullback.reproduction.claims.oddity.frames import FRAMES
 from pullback.reproduction.claims.oddity.interpolation import INTERPOLATION
 from pullback.reproduction.claims.oddity.likelihood import LIKELIHOOD
 from pullback.reproduction.claims.oddity.walks import WALKS
@@ -33,6 +34,7 @@ CLAIMS: dict[str, Claim] = {
         INTERPOLATION,
         DENSITIES,
         WALKS,
+        FRAMES,
         DEVIATION,
         CIRCLE,
         VARIANCE,
