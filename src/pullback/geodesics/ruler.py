@@ -1,5 +1,8 @@
 """A ruler: geodesic distances to a set of points by one method, chosen in one place."""
 
+from collections.abc import Iterator
+
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,6 +25,10 @@ _MANY = 2000
 # Nodes of a graph along each axis of the plane, where the metric is cheap; else `LatentGraph.build`
 # takes 64. By judgement: more than twice the nodes, whose edges cost little on a table.
 _CHEAP_RESOLUTION = 96
+# Pairs that are measured together, so that memory does not grow with how many there are. By
+# judgement: a million need 35 MiB beside their lengths to be put into order, and fields from 1500
+# codes have 700 targets each. Fewer pairs need less, but as many fields for fewer targets.
+_TOGETHER = 2**20
 
 
 class Ruler:
@@ -91,7 +98,8 @@ class Ruler:
         table = self._table_to_march(n)
         if table is not None:
             rows = measure_rows(table, points, [self.Z] * len(points), progress=progress)
-            length = torch.stack(rows)
+            for i, row in enumerate(rows):
+                length[i] = row
         return self._rest(length, points, torch.ones_like(length, dtype=torch.bool), progress)
 
     def among(self, *, progress: bool = False) -> Lengths:
@@ -123,10 +131,13 @@ class Ruler:
 
     def _rest(self, length: Tensor, points: Codes, wanted: Mask, progress: bool) -> Lengths:
         """Measure the pairs that are wanted and not known yet, one by one."""
-        i, j = (wanted & length.isnan()).nonzero().unbind(-1)
-        found = self._search(points[i], self.Z[j], curves=False, progress=progress)
         converged = length.isfinite()
-        length[i, j], converged[i, j] = found.length, found.converged
+        n_rows = max(1, _TOGETHER // max(1, length.shape[1]))
+        parts = (part.split(n_rows) for part in (points, wanted, length, converged))
+        for a, asked, lengths, successes in zip(*parts, strict=True):
+            i, j = (asked & lengths.isnan()).nonzero().unbind(-1)
+            found = self._search(a[i], self.Z[j], curves=False, progress=progress)
+            lengths[i, j], successes[i, j] = found.length, found.converged
         return Lengths(length, converged)
 
     def pairs(
@@ -151,28 +162,33 @@ class Ruler:
         """
         if self.method == "graph":
             raise InvalidParameterError("method", "one that finds curves", "'graph'")
-        if not curves and self._table_to_march(len(point_a)) is not None:
-            length = self._from_hubs(point_a, point_b, progress)
-            rest = length.isnan().nonzero().squeeze(-1)
-            found = self._search(point_a[rest], point_b[rest], curves=False, progress=progress)
-            converged = length.isfinite()
-            length[rest], converged[rest] = found.length, found.converged
-            return Lengths(length, converged)
-        return self._search(point_a, point_b, curves=curves, progress=progress)
-
-    def _from_hubs(self, point_a: Codes, point_b: Codes, progress: bool) -> Tensor:
-        """Measure by fields from those a that have many b; elsewhere NaN, shape `(k,)`."""
+        if curves:
+            return self._search(point_a, point_b, curves=True, progress=progress)
         length = point_a.new_full((len(point_a),), torch.nan)
-        sources, which, counts = point_a.unique(dim=0, return_inverse=True, return_counts=True)
-        order = which.argsort(stable=True)
-        table, places = self._table_to_march(int(counts.max())), order.split(counts.tolist())
-        if table is None:
-            return length
-        hubs = [k for k, n in enumerate(counts.tolist()) if self._table_to_march(n) is not None]
-        targets = [point_b[places[i]] for i in hubs]
-        rows = measure_rows(table, sources[hubs], targets, progress=progress)
-        length[torch.cat([places[i] for i in hubs])] = torch.cat(rows)
-        return length
+        converged = torch.zeros_like(length, dtype=torch.bool)
+        n_blocks = max(1, -(-len(length) // _TOGETHER))
+        ends = (points.tensor_split(n_blocks) for points in (point_a, point_b, length, converged))
+        for a, b, lengths, successes in zip(*ends, strict=True):
+            found = self._together(a, b, progress)
+            lengths[:], successes[:] = found.length, found.converged
+        return Lengths(length, converged)
+
+    def _together(self, point_a: Codes, point_b: Codes, progress: bool) -> Lengths:
+        """Measure pairs that may share fields, without curves."""
+        length = point_a.new_full((len(point_a),), torch.nan)
+        table = self._table_to_march(len(point_a))
+        if table is not None:
+            places = [k for k in _alike(point_a) if self._table_to_march(len(k)) is not None]
+            targets = (point_b[place] for place in places)
+            sources = point_a[torch.tensor([int(place[0]) for place in places], dtype=torch.long)]
+            rows = measure_rows(table, sources, targets, progress=progress)
+            for place, row in zip(places, rows, strict=True):
+                length[place] = row
+        rest = length.isnan().nonzero().squeeze(-1)
+        found = self._search(point_a[rest], point_b[rest], curves=False, progress=progress)
+        converged = length.isfinite()
+        length[rest], converged[rest] = found.length, found.converged
+        return Lengths(length, converged)
 
     def _search(self, point_a: Codes, point_b: Codes, *, curves: bool, progress: bool) -> Lengths:
         found = measure_pairs(
@@ -213,6 +229,23 @@ def build_graph(metric: Metric, nodes: Codes) -> LatentGraph:
     """
     finer = metric.is_cheap and nodes.shape[1] == 2
     return LatentGraph.build(metric, nodes, resolution=_CHEAP_RESOLUTION if finer else None)
+
+
+def _alike(points: Tensor) -> Iterator[Tensor]:
+    """Yield the places of equal points among some `(n, d)`, in the order of the points."""
+    # Not by `unique`, which makes a tensor of each row, nor by `split`, of each place: hundreds of
+    # bytes a point.
+    columns = points.detach().numpy().T
+    order = np.lexsort(columns)
+    is_last = np.full(len(points), False)
+    is_last[-1:] = True
+    for column in columns:
+        column = column[order]
+        is_last[:-1] |= column[1:] != column[:-1]
+    begin = 0
+    for end in np.flatnonzero(is_last) + 1:
+        yield torch.from_numpy(order[begin:end])
+        begin = int(end)
 
 
 def _choose(metric: Metric, nodes: Tensor, method: str, n_pairs: int) -> tuple[Metric, str]:

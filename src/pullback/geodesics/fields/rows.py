@@ -1,6 +1,8 @@
 """Rows of a matrix of distances: from one point to many, by the ways down a field."""
 
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 
 import torch
 from torch import Tensor
@@ -43,9 +45,11 @@ def table_to_march(metric: Metric, n_targets: int) -> TabulatedMetric | None:
 
 
 def measure_rows(
-    table: TabulatedMetric, sources: Codes, targets: list[Tensor], *, progress: bool = False
-) -> list[Tensor]:
+    table: TabulatedMetric, sources: Codes, targets: Iterable[Tensor], *, progress: bool = False
+) -> Iterator[Tensor]:
     """Measure from each source to targets of its own, some sources at once in threads.
+
+    Targets are asked for, and rows given, as they come: no more are held than there are threads.
 
     Args:
         table: the table, d = 2.
@@ -53,7 +57,7 @@ def measure_rows(
         targets: for each source points `(k, d)`.
         progress: show a bar.
 
-    Returns:
+    Yields:
         For each source the lengths of geodesics, shape `(k,)`: NaN where none was found, as to
         points that the table does not cover.
 
@@ -61,19 +65,20 @@ def measure_rows(
         >>> from pullback.manifolds.reference import HalfPlane
         >>> codes = torch.tensor([[-1.0, 0.7], [1.0, 2.5]], dtype=torch.float64)
         >>> table = TabulatedMetric.build(HalfPlane(), codes)
-        >>> measure_rows(table, codes[:1], [9 * codes])  # beyond the table
+        >>> list(measure_rows(table, codes[:1], [9 * codes]))  # beyond the table
         [tensor([nan, nan], dtype=torch.float64)]
     """
     n_threads = torch.get_num_threads()
     blocks = range(0, len(sources), n_threads)  # short ones: between two of them Ctrl-C is answered
-    rows: list[Tensor] = []
+    coming = iter(targets)
     with ThreadPoolExecutor(n_threads) as pool:
         for k in progress_bar(blocks, "distances", disable=not progress, leave=False):
-            block = slice(k, k + n_threads)
-            rows += pool.map(lambda a, b: _row(table, a, b), sources[block], targets[block])
-    # Those that were not found are searched, and counted, elsewhere.
-    note(geodesics=sum(int((~row.isnan()).sum()) for row in rows))
-    return rows
+            some = list(islice(coming, n_threads))
+            rows = pool.map(lambda a, b: _row(table, a, b), sources[k : k + n_threads], some)
+            for row in rows:
+                # Those that were not found are searched, and counted, elsewhere.
+                note(geodesics=int((~row.isnan()).sum()))
+                yield row
 
 
 def ways_between(table: TabulatedMetric, point_a: Codes, point_b: Codes) -> Points:
