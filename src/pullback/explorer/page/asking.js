@@ -15,14 +15,29 @@ const N_IMAGES = 9;
 const N_RAYS = 24;
 /** Neighbours that are shown of a sample. */
 const N_NEIGHBORS = 10;
-/** Points on each side of a layer: about the pixels of a phone, and an answer of 350 kB. */
-const RESOLUTION = 256;
+/** Points on each side of a layer: smooth between them, and quick where each needs the decoder. */
+const RESOLUTION = 128;
 
 /** What went wrong, in words.
  * @param {unknown} error
  * @returns {string} */
 export function words(error) {
   return error instanceof Error ? error.message : String(error);
+}
+
+/** A path as it came, with what could not be measured left out.
+ * @param {any} answer
+ * @returns {import("./link.js").Path} */
+export function readPath(answer) {
+  const points = (answer.geodesic.points ?? []).filter(Boolean);
+  return { ...answer, words: answer.words ?? [], geodesic: { ...answer.geodesic, points } };
+}
+
+/** The pieces of curves: a curve may come in several, where it leaves what is known.
+ * @param {any[]} curves of points, or of pieces
+ * @returns {Point[][]} */
+export function piecesOf(curves) {
+  return curves.flatMap((curve) => (Array.isArray(curve[0]?.[0]) ? curve : [curve]));
 }
 
 /** Ask for what follows the handles whenever they move.
@@ -37,7 +52,7 @@ export function follow(store, link) {
       const path = await link.ask("path", { a, b, n_images: N_IMAGES });
       if (!path) return; // a newer one is on its way
       const isLast = store.get().a === a && store.get().b === b;
-      store.set({ path, trouble: "", pending: !isLast });
+      store.set({ path: readPath(path), trouble: "", pending: !isLast });
     } catch (error) {
       if (store.get().a !== a || store.get().b !== b) return;
       store.set({ path: null, trouble: words(error), pending: false });
@@ -59,9 +74,10 @@ async function askAround(store, link, { wants, active, a, b, path }) {
     }
     try {
       const answer = await link.ask(type, { point, ...body });
-      if (answer && store.get().wants[what]) store.set({ [what]: answer.curves });
+      if (!answer || !store.get().wants[what]) return;
+      store.set({ [what]: piecesOf(answer.curves), around: [answer.words ?? []].flat().join(" ") });
     } catch (error) {
-      store.set({ [what]: [], trouble: words(error) });
+      store.set({ [what]: [], around: words(error) });
     }
   };
   const radii = [1, 2, 3, 4].map((quarter) => (quarter * far) / 4);
@@ -74,22 +90,34 @@ async function askAround(store, link, { wants, active, a, b, path }) {
 /** Ask for layers; each is asked once for a plane, and kept.
  * @param {Store} store
  * @param {Link} link
- * @returns {(name: string) => Promise<void>} show the layer of that name, or none */
+ * @returns {(name: string, again?: boolean) => Promise<void>} show the layer of that name, or none;
+ *   again where what it shows has changed */
 export function layersOf(store, link) {
   /** @type {Map<string, import("./link.js").Layer>} */
   const kept = new Map();
-  return async (name) => {
+  return async (name, again = false) => {
     const axes = String(store.get().scene?.axes);
     const key = `${axes}:${name}`;
+    if (again) kept.delete(key);
     store.set({ layerName: name, layer: kept.get(key) ?? null });
     if (!name || kept.has(key)) return;
     const answer = await link.ask("layer", { name, resolution: RESOLUTION });
     if (!answer) return;
-    const scale = store.get().scene?.layers.find((layer) => layer.name === name)?.scale;
-    const layer = readLayer({ ...answer, scale: answer.scale ?? scale });
+    const layer = readLayer({ ...answer, scale: answer.scale ?? scaleOf(store.get().scene, name) });
     kept.set(key, layer);
     if (store.get().layerName === name && String(store.get().scene?.axes) === axes) store.set({ layer });
   };
+}
+
+/** Which colours a layer has: those of classes, those about 0, or those of plain numbers.
+ * @param {import("./link.js").Scene | null} scene
+ * @param {string} name
+ * @returns {string} */
+export function scaleOf(scene, name) {
+  const layer = scene?.layers.find((one) => one.name === name);
+  if (layer?.scale) return layer.scale;
+  if (layer?.kind === "category") return "category";
+  return name === "curvature" ? "diverging" : "sequential";
 }
 
 /** Ask for the column of that name, as the codes are coloured by it.
@@ -144,6 +172,7 @@ export function samplesOf(link) {
 export async function askNeighbors(store, link) {
   const { sample: index, wants } = store.get();
   if (index === null || !wants.neighbors) return store.set({ neighbors: [] });
-  const answer = await link.ask("neighbors", { index, k: N_NEIGHBORS, distance: wants.neighbors });
+  const k = Math.max(1, Math.min(N_NEIGHBORS, store.get().codes.length / 2 - 1));
+  const answer = await link.ask("neighbors", { index, k, distance: wants.neighbors });
   if (answer && store.get().sample === index) store.set({ neighbors: answer.indices });
 }

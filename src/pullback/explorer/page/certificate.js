@@ -18,20 +18,20 @@ export function number(value) {
 }
 
 /** A length, always in four digits, so that the line does not jump while one drags.
- * @param {number} value
+ * @param {number | null} value
  * @returns {string} */
 export function length(value) {
-  const isPlain = Number.isFinite(value) && value >= 1e-3 && value < 1e4;
+  const isPlain = value !== null && Number.isFinite(value) && value >= 1e-3 && value < 1e4;
   return isPlain ? value.toPrecision(4) : number(value);
 }
 
 /** How much longer the straight line is, in words.
- * @param {number} geodesic
- * @param {number} straight
+ * @param {number | null} geodesic
+ * @param {number | null} straight
  * @returns {string} */
 export function comparison(geodesic, straight) {
+  if (!geodesic || straight === null || !Number.isFinite(straight)) return "";
   const ratio = straight / geodesic;
-  if (!Number.isFinite(ratio)) return "";
   if (ratio < 1.0005) return "The straight line is as short as the geodesic.";
   if (ratio < 2) {
     return `The straight line is ${number((ratio - 1) * 100)} % longer than the geodesic.`
@@ -45,7 +45,18 @@ export function comparison(geodesic, straight) {
  * @returns {string} */
 export function spoken(path) {
   const lengths = `Geodesic ${number(path.geodesic.length)}, straight line ${number(path.straight.length)}.`;
-  return `${lengths} ${path.geodesic.words[0] ?? path.geodesic.status}`;
+  return `${lengths} ${path.words[0] ?? path.status}`;
+}
+
+/** The badge of a path, and what its certificate says first, without saying it twice.
+ * @param {Path} path
+ * @returns {{badge: string, kind: string, first: string}} */
+export function verdict({ certified, words, status }) {
+  const [, said, rest = ""] = /^(Certified|Not certified)[:.]? *(.*)$/s.exec(words[0] ?? "") ?? [];
+  const first = said ? rest.charAt(0).toUpperCase() + rest.slice(1) : (words[0] ?? status);
+  if (!certified) return { badge: "not certified", kind: "open", first };
+  if (words.length && !said) return { badge: "with a doubt", kind: "open", first };
+  return { badge: "certified", kind: "holds", first };
 }
 
 /** Write a path into the card that tells of it.
@@ -58,19 +69,23 @@ export function writePath(card, path, trouble) {
   part("trouble").textContent = trouble;
   part("trouble").hidden = !trouble;
   part("found").hidden = !path;
+  part("waits").hidden = Boolean(path || trouble);
   if (!path) return;
   const { geodesic, straight } = path;
-  const longest = Math.max(geodesic.length, straight.length) || 1;
+  const lengths = [geodesic.length ?? 0, straight.length ?? 0];
+  const longest = Math.max(...lengths) || 1;
   part("geodesic-length").textContent = length(geodesic.length);
   part("straight-length").textContent = length(straight.length);
-  part("geodesic-bar").style.width = `${(100 * geodesic.length) / longest}%`;
-  part("straight-bar").style.width = `${(100 * straight.length) / longest}%`;
+  part("geodesic-bar").style.width = `${(100 * lengths[0]) / longest}%`;
+  part("straight-bar").style.width = `${(100 * lengths[1]) / longest}%`;
   part("comparison").textContent = comparison(geodesic.length, straight.length);
   const badge = part("badge");
-  badge.textContent = path.certified ? "certified" : "not certified";
-  badge.className = `badge ${path.certified ? "holds" : "open"}`;
-  const [first = geodesic.status, ...others] = geodesic.words;
-  part("first").textContent = first;
+  const told = verdict(path);
+  badge.textContent = told.badge;
+  badge.className = `badge ${told.kind}`;
+  part("first").textContent = told.first;
+  const others = path.words.slice(1);
+  part("words").parentElement?.toggleAttribute("hidden", !others.length);
   part("words").replaceChildren(
     ...others.map((text) => {
       const item = document.createElement("li");

@@ -31,6 +31,11 @@ export function writeLegend(legend, { colouring, layer, layerName, scene, theme 
     const title = scene?.layers.find(({ name }) => name === layerName)?.title ?? layerName;
     const made = barOfLayer(layer, title, theme);
     if (made) parts.push(made);
+  } else if (layerName) {
+    const waits = document.createElement("span");
+    waits.className = "bar-of-colours";
+    waits.textContent = "Measuring the layer…";
+    parts.push(waits);
   }
   legend.replaceChildren(...parts);
 }

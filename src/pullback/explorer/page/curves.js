@@ -41,7 +41,7 @@ export function createCurves(svg) {
       part("geodesic-halo").setAttribute("d", geodesic);
       part("straight").setAttribute("d", through([state.a, state.b]));
       part("straight-halo").setAttribute("d", through([state.a, state.b]));
-      refill(part("balls"), state.balls.flat(), "ball");
+      refill(part("balls"), state.balls, "ball");
       refill(part("fan"), state.fan, "ray");
       refill(part("kept"), visible(state), "kept-path");
     },

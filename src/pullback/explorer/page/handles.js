@@ -26,6 +26,16 @@ export function stepped(key, large, [x, y], [low, high]) {
   }
 }
 
+/** The point of a box that is nearest to a point: beyond the box nothing was measured.
+ * @param {Point} point
+ * @param {import("./view.js").Box | undefined} box
+ * @returns {Point} */
+export function within([x, y], box) {
+  if (!box) return [x, y];
+  const [[left, bottom], [right, top]] = box;
+  return [Math.min(Math.max(x, left), right), Math.min(Math.max(y, bottom), top)];
+}
+
 /** Let the handles be moved.
  * @param {{a: HTMLElement, b: HTMLElement}} buttons
  * @param {HTMLElement} plane
@@ -51,7 +61,8 @@ export function createHandles(buttons, plane, store) {
     button.addEventListener("pointermove", (event) => {
       if (!grip) return;
       const [x, y] = pixelOf(event);
-      store.set({ [name]: toData(store.get().view, [x + grip[0], y + grip[1]]) });
+      const point = toData(store.get().view, [x + grip[0], y + grip[1]]);
+      store.set({ [name]: within(point, store.get().scene?.box) });
     });
     for (const end of ["pointerup", "pointercancel"]) {
       button.addEventListener(end, () => void (grip = null));
@@ -61,7 +72,7 @@ export function createHandles(buttons, plane, store) {
       const next = stepped(event.key, event.shiftKey, store.get()[name], shown(view, ...size));
       if (!next) return;
       event.preventDefault();
-      store.set({ [name]: next, active: name });
+      store.set({ [name]: within(next, store.get().scene?.box), active: name });
     });
     button.addEventListener("focus", () => store.set({ active: name }));
   }

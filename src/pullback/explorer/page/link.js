@@ -10,19 +10,19 @@
 /** @typedef {import("./view.js").Box} Box */
 /** @typedef {{name: string, kind: "category" | "number", values?: (number | null)[],
  *   labels?: string[]}} Column */
-/** @typedef {{name: string, title: string, unit: string, scale?: string}} LayerName */
-/** @typedef {{title: string, n: number, d: number, axes: number[], box: Box, columns: Column[],
- *   image: [number, number] | null, features: string[] | null, layers: LayerName[],
- *   version: string}} Scene */
+/** @typedef {{name: string, title: string, unit: string, scale?: string, kind?: string}} LayerName */
+/** @typedef {{title: string, n: number, d: number, axes: number[], box: Box, middle?: number[],
+ *   columns: Column[], image: [number, number] | null, features: string[] | null,
+ *   layers: LayerName[], balls?: boolean, version: string}} Scene */
 /** @typedef {{shape?: number[], data?: string, values?: number[][], names?: string[]}} Strip */
-/** @typedef {{a: number[], b: number[], certified: boolean,
- *   geodesic: {points: Point[], length: number, status: string, words: string[],
- *     speed_variation: number, seconds: number},
- *   straight: {length: number}, images: {geodesic: Strip, straight: Strip} | null,
- *   steps: {geodesic: number[], straight: number[]}}} Path */
+/** @typedef {{certified: boolean, status: string, words: string[],
+ *   geodesic: {points: Point[], length: number | null}, straight: {length: number | null},
+ *   images: {geodesic: Strip, straight: Strip} | null,
+ *   steps: {geodesic: (number | null)[], straight: (number | null)[]}}} Path */
 /** @typedef {{name: string, box: Box, shape: [number, number], data: string, low: number,
  *   high: number, unit: string, scale?: string, values: Float32Array}} Layer */
-/** @typedef {{state: "connecting" | "open" | "waiting", seconds: number}} Status */
+/** @typedef {{state: "connecting" | "open" | "waiting" | "refused", seconds: number, words: string}}
+ *   Status */
 /** @typedef {{ask: (type: string, body?: object) => Promise<any>,
  *   get: (path: string) => Promise<Response>,
  *   onStatus: (listener: (status: Status) => void) => void, close: () => void}} Link */
@@ -33,6 +33,9 @@
 
 /** Seconds to wait before each attempt: quick at first, for a laptop that wakes, and then patient. */
 export const WAITS = [0.3, 1, 2, 4, 8, 15];
+
+/** The code of a socket that the server closes because of its token: no use to try again. */
+const WRONG_TOKEN = 4401;
 
 /** Connect, and stay connected.
  * @param {{open: () => Socket, fetcher: (path: string) => Promise<Response>,
@@ -52,11 +55,12 @@ export function createLink({ open, fetcher, later = (run, s) => setTimeout(run, 
   let attempts = 0;
   let lastId = 0;
   /** @type {Status} */
-  let status = { state: "connecting", seconds: 0 };
+  let status = { state: "connecting", seconds: 0, words: "" };
+  let said = ""; // by the server, of no request: why it closes the socket
 
   /** @param {Status["state"]} state @param {number} seconds */
   function tell(state, seconds = 0) {
-    status = { state, seconds };
+    status = { state, seconds, words: said };
     for (const listener of listeners) listener(status);
   }
 
@@ -78,6 +82,7 @@ export function createLink({ open, fetcher, later = (run, s) => setTimeout(run, 
   /** @param {string} text */
   function receive(text) {
     const answer = JSON.parse(text);
+    if (answer.type === "error" && answer.id === null) said = answer.message;
     const request = [...flying.values()].find(({ id }) => id === answer.id);
     if (!request) return; // of a socket before this one, or of nothing that was asked
     flying.delete(request.type);
@@ -103,14 +108,16 @@ export function createLink({ open, fetcher, later = (run, s) => setTimeout(run, 
     mine.onopen = () => {
       isOpen = true;
       attempts = 0;
+      said = "";
       tell("open");
       askAgain();
     };
     mine.onmessage = (/** @type {{data: string}} */ event) => receive(event.data);
-    mine.onclose = () => {
+    mine.onclose = (/** @type {{code?: number} | undefined} */ event) => {
       if (socket !== mine || isClosed) return;
       socket = null;
       isOpen = false;
+      if (event?.code === WRONG_TOKEN) return tell("refused");
       const seconds = WAITS[Math.min(attempts++, WAITS.length - 1)];
       tell("waiting", seconds);
       later(connect, seconds);

@@ -1,12 +1,12 @@
 // @ts-check
 /** The explorer: what the parts of the page are wired to. */
 
-import { askNeighbors, cluster, columnOf, follow, layersOf, words } from "./asking.js";
+import { askNeighbors, cluster, columnOf, follow, layersOf, scaleOf, words } from "./asking.js";
 import { spoken, writePath } from "./certificate.js";
 import { createTheme, fill, writeLegend } from "./controls.js";
 import { createHandles, createPlane } from "./handles.js";
+import { keepPaths } from "./keeping.js";
 import { linkToServer } from "./link.js";
-import { download, keptOf, toCSV, toPNG, toSVG, writeKept } from "./paths.js";
 import { createSamples } from "./samples.js";
 import { createScenery } from "./scenery.js";
 import { blank, createStore, onceAFrame, recall, remember } from "./state.js";
@@ -43,23 +43,37 @@ export async function start(root, link) {
   };
   /** Read the codes of the plane that the scene names, and show all of them. */
   const readCodes = async (/** @type {import("./link.js").Scene} */ scene) => {
-    const codes = new Float32Array(await (await link.get("codes")).arrayBuffer());
+    const codes = new Float32Array(await (await link.get(`codes?axes=${scene.axes}`)).arrayBuffer());
     store.set({ codes, scene, balls: [], fan: [], centers: [], path: null });
     scenery.whole();
   };
+  /** Show the plane of two axes; a new socket has to be told of it again.
+   * @param {number[]} axes */
+  const showPlane = async (axes) => {
+    const { scene } = store.get();
+    const answer = await link.ask("plane", { axes });
+    if (!scene || !answer) return;
+    await readCodes({ ...scene, axes: answer.axes, box: answer.box });
+    chooseAxes(the, { ...scene, axes: answer.axes });
+  };
+  link.onStatus(({ state }) => {
+    const axes = store.get().scene?.axes;
+    if (state === "open" && axes && String(axes) !== "0,1") void link.ask("plane", { axes }).catch(complain);
+  });
 
   try {
     const scene = await (await link.get("scene")).json();
     await readCodes(scene);
     const kept = recall(memoryOf(scene)) ?? {};
     const column = kept.column ?? scene.columns[0]?.name ?? "";
+    chooseAxes(the, scene);
+    the("balls").disabled = scene.balls === false;
     fill(the("column"), [...scene.columns.map(named), ["", "none"]], column);
     fill(the("layer"), [["", "none"], ...scene.layers.map(titled)], kept.layer ?? "");
-    chooseAxes(the, scene);
+    if (kept.axes && String(kept.axes) !== String(scene.axes)) await showPlane(kept.axes);
     await showColumn(the("column").value);
-    const isPlane = !kept.axes || String(kept.axes) === String(scene.axes);
-    const { a, b } = isPlane && kept.a ? kept : firstEnds(store.get().codes, store.get().colouring);
-    store.set({ a, b, kept: kept.kept ?? [], view: (isPlane && kept.view) || store.get().view });
+    const { a, b } = kept.a ? kept : firstEnds(store.get().codes, store.get().colouring);
+    store.set({ a, b, kept: kept.kept ?? [] });
     the("title").textContent = scene.title;
     document.title = `${scene.title} · pullback explorer`;
     the("welcome").textContent = "";
@@ -71,15 +85,13 @@ export async function start(root, link) {
 
   the("column").addEventListener("change", () => showColumn(the("column").value).catch(complain));
   the("layer").addEventListener("change", () => showLayer(the("layer").value).catch(complain));
-  for (const axis of ["axis-0", "axis-1"]) {
-    the(axis).addEventListener("change", async () => {
-      const axes = [Number(the("axis-0").value), Number(the("axis-1").value)];
-      const { scene } = store.get();
-      if (!scene || axes[0] === axes[1]) return;
+  for (const i of [0, 1]) {
+    the(`axis-${i}`).addEventListener("change", async () => {
+      const axes = [0, 1].map((k) => Number(the(`axis-${k}`).value));
+      const before = store.get().scene?.axes ?? axes;
+      if (axes[0] === axes[1]) axes[1 - i] = before[i]; // the two change places
       try {
-        const answer = await link.ask("plane", { axes });
-        if (!answer) return;
-        await readCodes({ ...scene, axes: answer.axes, box: answer.box });
+        await showPlane(axes);
         store.set({ ...firstEnds(store.get().codes, store.get().colouring), sample: null, neighbors: [] });
         await showLayer(the("layer").value);
       } catch (error) {
@@ -94,6 +106,8 @@ export async function start(root, link) {
     try {
       const found = await cluster(store, link, Number(the("k").value), the("distance").value);
       the("clusters-words").textContent = found;
+      const { layerName, scene } = store.get();
+      if (scaleOf(scene, layerName) === "category") showLayer(layerName, true).catch(complain);
     } catch (error) {
       the("clusters-words").textContent = words(error);
     }
@@ -108,11 +122,11 @@ export async function start(root, link) {
   store.on(["sample", "wants"], () => askNeighbors(store, link).catch(complain));
   zoomBy(the, store, scenery);
   keepPaths(the, store, link, scenery);
-  store.on(["a", "b", "kept", "view", "layerName", "colouring"], onceAFrame(() => {
-    const { scene, a, b, kept, view, layerName } = store.get();
+  store.on(["a", "b", "kept", "layerName", "colouring", "scene"], onceAFrame(() => {
+    const { scene, a, b, kept, layerName } = store.get();
     if (!scene) return;
     const column = the("column").value;
-    remember(memoryOf(scene), { a, b, kept, view, column, layer: layerName, axes: scene.axes });
+    remember(memoryOf(scene), { a, b, kept, column, layer: layerName, axes: scene.axes });
   }, (run) => void setTimeout(run, 300)));
   return store;
 }
@@ -126,11 +140,13 @@ const titled = ({ name, title }) => [name, title];
 
 /** @param {HTMLElement} place @param {Link} link */
 function tellConnection(place, link) {
-  link.onStatus(({ state, seconds }) => {
+  link.onStatus(({ state, seconds, words: said }) => {
     if (state === "open") place.textContent = "";
+    if (state === "refused") place.textContent = said || "The server refused this page.";
     if (state === "waiting") {
       const when = seconds < 1 ? "now" : `in ${seconds} s`;
-      place.textContent = `Not connected: trying again ${when}. Is pullback explore still running?`;
+      const why = said || "Is pullback explore still running?";
+      place.textContent = `Not connected: trying again ${when}. ${why}`;
     }
   });
 }
@@ -138,7 +154,7 @@ function tellConnection(place, link) {
 /** Write what the state says into the cards. @param {import("./state.js").Store<State>} store
  * @param {(id: string) => any} the */
 function listen(store, the) {
-  store.on(["colouring", "layer", "scene", "theme"], (state) => writeLegend(the("legend"), state));
+  store.on(["colouring", "layer", "layerName", "scene", "theme"], (state) => writeLegend(the("legend"), state));
   const cards = onceAFrame(() => {
     const { path, trouble, active } = store.get();
     writePath(the("path"), path, trouble);
@@ -147,6 +163,7 @@ function listen(store, the) {
     the("around-point").textContent = active.toUpperCase();
   });
   store.on(["path", "trouble", "active"], cards);
+  store.on(["around"], ({ around }) => void (the("around-words").textContent = around));
   let timer = 0;
   store.on(["path", "trouble"], () => {
     clearTimeout(timer);
@@ -175,52 +192,6 @@ function zoomBy(the, store, scenery) {
   the("nearer").addEventListener("click", () => by(1.5));
   the("farther").addEventListener("click", () => by(1 / 1.5));
   the("whole").addEventListener("click", scenery.whole);
-}
-
-/** @param {(id: string) => any} the @param {import("./state.js").Store<State>} store
- * @param {Link} link @param {ReturnType<typeof createScenery>} scenery */
-function keepPaths(the, store, link, scenery) {
-  const write = () => {
-    const { kept } = store.get();
-    the("kept").hidden = !kept.length;
-    writeKept(the("kept").querySelector("ol"), kept, {
-      show: (path) => {
-        const { points } = path;
-        store.set({ a: points[0], b: points[points.length - 1] });
-      },
-      drop: (path) => store.set({ kept: store.get().kept.filter((one) => one !== path) }),
-    });
-  };
-  store.on(["kept"], write);
-  write();
-  the("keep").addEventListener("click", () => {
-    const path = keptOf(store.get(), Date.now());
-    if (path) store.set({ kept: [...store.get().kept, path] });
-  });
-  const picture = () => {
-    const style = getComputedStyle(the("plane"));
-    const colour = (/** @type {string} */ name) => style.getPropertyValue(name).trim();
-    const colours = {
-      paper: colour("--card"), ink: colour("--ink"), geodesic: colour("--geodesic"), straight: colour("--straight"),
-    };
-    return toSVG({ state: store.get(), paint: scenery.paint(), colours, radius: scenery.radius(), ...scenery.pictures() });
-  };
-  const act = (/** @type {string} */ id, /** @type {() => unknown} */ run) =>
-    the(id).addEventListener("click", async () => {
-      try {
-        await run();
-      } catch (error) {
-        store.set({ trouble: words(error) });
-      }
-    });
-  act("to-csv", () => download("paths.csv", toCSV(store.get().kept), "text/csv"));
-  act("to-svg", () => download("paths.svg", picture(), "image/svg+xml"));
-  act("to-png", async () => download("paths.png", await toPNG(picture(), store.get().size), "image/png"));
-  act("to-python", async () => {
-    const paths = store.get().kept.map(({ a, b }) => ({ a, b }));
-    const answer = await link.ask("python", { paths });
-    if (answer) download("paths.py", answer.code, "text/x-python");
-  });
 }
 
 if (typeof document !== "undefined" && document.querySelector("#plane")) {

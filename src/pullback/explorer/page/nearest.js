@@ -1,6 +1,8 @@
 // @ts-check
 /** Which code lies nearest to a point of the plane: by cells, so that 100,000 codes cost no time. */
 
+import { boxOf } from "./view.js";
+
 /** @typedef {import("./view.js").Point} Point */
 
 /** Sort codes into cells, and return what finds the nearest.
@@ -9,7 +11,7 @@
 export function nearestIn(codes) {
   const n = codes.length / 2;
   if (!n) return () => null;
-  const [low, high] = corners(codes);
+  const [low, high] = /** @type {import("./view.js").Box} */ (boxOf(codes));
   const across = Math.max(high[0] - low[0], high[1] - low[1]) || 1;
   const m = Math.max(1, Math.min(512, Math.ceil(Math.sqrt(n / 2)))); // about two codes in a cell
   const width = across / m;
@@ -28,20 +30,6 @@ export function nearestIn(codes) {
     }
     return best < 0 ? null : best;
   };
-}
-
-/** @param {Float32Array} codes @returns {[Point, Point]} */
-function corners(codes) {
-  /** @type {Point} */
-  const low = [Infinity, Infinity];
-  /** @type {Point} */
-  const high = [-Infinity, -Infinity];
-  for (let i = 0; i < codes.length; i++) {
-    const axis = /** @type {0 | 1} */ (i & 1);
-    if (codes[i] < low[axis]) low[axis] = codes[i];
-    if (codes[i] > high[axis]) high[axis] = codes[i];
-  }
-  return [low, high];
 }
 
 /** The codes in the order of their cells, and where each cell begins.

@@ -1,7 +1,7 @@
 // @ts-check
 /** The kept paths: their list, and how they leave the page: CSV, SVG, PNG and the Python of them. */
 
-import { number } from "./certificate.js";
+import { length, verdict } from "./certificate.js";
 import { through } from "./curves.js";
 import { matrix, toScreen } from "./view.js";
 
@@ -12,6 +12,17 @@ import { matrix, toScreen } from "./view.js";
 /** More codes than this are a picture inside of an exported SVG: a viewer would choke on circles. */
 const MOST_CIRCLES = 5000;
 
+/** A point of the plane with all its d coordinates: the others are those of the middle of the codes.
+ * @param {import("./link.js").Scene | null} scene
+ * @param {Point} point
+ * @returns {number[]} */
+export function lifted(scene, point) {
+  if (!scene?.middle || scene.d <= 2) return point;
+  const all = [...scene.middle];
+  scene.axes.forEach((axis, i) => void (all[axis] = point[i]));
+  return all;
+}
+
 /** The path that is shown, as it is kept.
  * @param {State} state
  * @param {number} key
@@ -20,22 +31,22 @@ export function keptOf({ path, a, b, scene }, key) {
   if (!path) return null;
   return {
     key,
-    a: path.a ?? a,
-    b: path.b ?? b,
+    a: lifted(scene, a),
+    b: lifted(scene, b),
     axes: scene?.axes ?? [0, 1],
     points: path.geodesic.points,
     length: path.geodesic.length,
     straight: path.straight.length,
-    certified: path.certified,
-    status: path.geodesic.status,
+    certified: verdict(path).badge === "certified",
+    status: path.status,
   };
 }
 
 /** A field of CSV, quoted where it must be.
- * @param {string | number | boolean} value
+ * @param {string | number | boolean | null} value
  * @returns {string} */
 export function field(value) {
-  const text = String(value);
+  const text = String(value ?? "");
   return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
@@ -152,7 +163,7 @@ export function writeKept(list, kept, on) {
       const item = document.createElement("li");
       const words = document.createElement("span");
       const certainty = path.certified ? "certified" : "not certified";
-      words.textContent = `${number(path.length)} (straight ${number(path.straight)}), ${certainty}`;
+      words.textContent = `${length(path.length)} (straight ${length(path.straight)}), ${certainty}`;
       item.append(
         words,
         button("Show", `Show path ${i + 1}`, () => on.show(path)),

@@ -3,6 +3,7 @@
 
 import { samplesOf, words } from "./asking.js";
 import { writeColumns } from "./controls.js";
+import { within } from "./handles.js";
 import { nearestIn } from "./nearest.js";
 import { drawPicture, picturesOf } from "./strips.js";
 import { toData, toScreen } from "./view.js";
@@ -64,9 +65,9 @@ export function createSamples(store, link, the) {
       the("tip").style.transform = `translate(${Math.max(left, 6)}px, ${top}px)`;
     },
     async tap(point) {
-      const { view, active } = store.get();
+      const { view, active, scene } = store.get();
       const index = nearest(point, TAPPED / view.scale);
-      store.set({ [active]: index === null ? point : codeOf(index), sample: index });
+      store.set({ [active]: within(index === null ? point : codeOf(index), scene?.box), sample: index });
       the("sample").hidden = index === null;
       if (index === null) return;
       const sample = await ask(index);

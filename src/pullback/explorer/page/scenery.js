@@ -6,7 +6,7 @@ import { paint, rgb } from "./colours.js";
 import { createCurves } from "./curves.js";
 import { createHeat } from "./layers.js";
 import { onceAFrame } from "./state.js";
-import { fit, resized } from "./view.js";
+import { boxOf, fit, resized } from "./view.js";
 
 /** @typedef {import("./state.js").State} State */
 /** @typedef {import("./state.js").Store<State>} Store */
@@ -23,9 +23,11 @@ const [NEAREST, FARTHEST] = [400, 0.2];
 export function createScenery(store, plane, placeHandles) {
   const canvas = (/** @type {string} */ id) =>
     /** @type {HTMLCanvasElement} */ (plane.querySelector(id));
+  /** @type {import("./view.js").Box | null} */
+  let box = null;
   const whole = () => {
-    const { scene, size } = store.get();
-    return scene ? fit(scene.box, size[0], size[1], 34) : store.get().view;
+    const { size, view } = store.get();
+    return box ? fit(box, size[0], size[1], 56) : view;
   };
   const nearer = () => store.get().view.scale / whole().scale;
   const style = (/** @type {string} */ name) => getComputedStyle(plane).getPropertyValue(name).trim();
@@ -57,7 +59,10 @@ export function createScenery(store, plane, placeHandles) {
     if (pending) timer = window.setTimeout(() => { isSlow = true; lines(); }, 250);
     else { isSlow = false; lines(); }
   });
-  store.on(["codes"], (state) => cloud.setCodes(state.codes));
+  store.on(["codes"], (state) => {
+    box = boxOf(state.codes);
+    cloud.setCodes(state.codes);
+  });
   store.on(["codes", "colouring"], ({ codes: all, colouring }) => {
     painted = colouring ? paint(colouring.kind, colouring.values) : new Uint8Array(2 * all.length).fill(140);
     if (!colouring) for (let i = 3; i < painted.length; i += 4) painted[i] = 0;

@@ -9,7 +9,7 @@
 /** @typedef {{name: string, kind: "category" | "number", values: ArrayLike<number | null>,
  *   labels: string[]}} Colouring How the codes are coloured. */
 /** @typedef {{key: number, a: number[], b: number[], axes: number[], points: Point[],
- *   length: number, straight: number, certified: boolean, status: string}} Kept A kept path. */
+ *   length: number | null, straight: number | null, certified: boolean, status: string}} Kept A kept path. */
 /** @typedef {{
  *   scene: Scene | null,
  *   codes: Float32Array,
@@ -22,7 +22,8 @@
  *   path: Path | null,
  *   pending: boolean,
  *   trouble: string,
- *   balls: Point[][][],
+ *   around: string,
+ *   balls: Point[][],
  *   fan: Point[][],
  *   centers: Point[],
  *   neighbors: number[],
@@ -58,6 +59,7 @@ export function blank() {
     path: null,
     pending: false,
     trouble: "",
+    around: "",
     balls: [],
     fan: [],
     centers: [],

@@ -46,23 +46,28 @@ export function drawImages(row, strip) {
   });
 }
 
-/** The sizes of the steps, each between the two images that it parts.
- * @param {HTMLElement} row @param {number[]} steps @param {number} largest of both curves */
+/** The sizes of the steps, as bars from the first image to the last.
+ * @param {HTMLElement} row @param {(number | null)[]} steps @param {number} largest of both curves */
 function drawSteps(row, steps, largest) {
   if (row.childElementCount !== steps.length) {
-    row.replaceChildren(
-      ...steps.map(() => {
-        const step = document.createElement("span");
-        step.append(document.createElement("i"), document.createElement("b"));
-        return step;
-      }),
-    );
+    row.replaceChildren(...steps.map(() => document.createElement("i")));
   }
   steps.forEach((size, i) => {
-    const [mark, text] = /** @type {any} */ (row.children[i].children);
-    mark.style.width = `${Math.max(4, (100 * size) / largest)}%`;
-    text.textContent = Number(size.toPrecision(2)).toString();
+    const mark = /** @type {HTMLElement} */ (row.children[i]);
+    mark.style.height = `${Math.max(6, (100 * (size ?? 0)) / largest)}%`;
   });
+  row.setAttribute("role", "img");
+  row.setAttribute("aria-label", spread(steps));
+}
+
+/** The smallest and the largest step, in words.
+ * @param {(number | null)[]} steps
+ * @returns {string} */
+export function spread(steps) {
+  const known = steps.filter((size) => size !== null);
+  if (!known.length) return "";
+  const [low, high] = [Math.min(...known), Math.max(...known)].map((u) => number(Number(u.toPrecision(2))));
+  return low === high ? `steps of ${low}` : `steps ${low}–${high}`;
 }
 
 /** One feature along both curves, as two small lines over the same axis.
@@ -131,7 +136,10 @@ export function writeStrips(section, path) {
   } else {
     drawValues(part("numbers"), images.geodesic, images.straight);
   }
-  const largest = Math.max(...path.steps.geodesic, ...path.steps.straight, 1e-300);
-  drawSteps(part("geodesic-steps"), path.steps.geodesic, largest);
-  drawSteps(part("straight-steps"), path.steps.straight, largest);
+  const { geodesic, straight } = path.steps;
+  const largest = Math.max(...[...geodesic, ...straight].map((size) => size ?? 0), 1e-300);
+  drawSteps(part("geodesic-steps"), geodesic, largest);
+  drawSteps(part("straight-steps"), straight, largest);
+  part("geodesic-spread").textContent = spread(geodesic);
+  part("straight-spread").textContent = spread(straight);
 }

@@ -22,6 +22,20 @@ export function fit([low, high], width, height, margin = 24) {
   };
 }
 
+/** The box that holds all codes.
+ * @param {Float32Array} codes x and y in turn
+ * @returns {Box | null} null if there are none */
+export function boxOf(codes) {
+  /** @type {Box} */
+  const box = [[Infinity, Infinity], [-Infinity, -Infinity]];
+  for (let i = 0; i < codes.length; i++) {
+    const axis = /** @type {0 | 1} */ (i & 1);
+    if (codes[i] < box[0][axis]) box[0][axis] = codes[i];
+    if (codes[i] > box[1][axis]) box[1][axis] = codes[i];
+  }
+  return codes.length ? box : null;
+}
+
 /** From the plane to the screen.
  * @param {View} view
  * @param {Point} point
