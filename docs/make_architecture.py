@@ -13,6 +13,7 @@ PAGE = ROOT / "docs" / "architecture.md"
 ORDERED = [
     *("models", "metrics", "geodesics", "manifolds", "statistics", "sampling", "plots", "runs"),
     "reproduction",
+    "explorer",
 ]
 MARKS = "<!-- rooms -->", "<!-- end of rooms -->"
 

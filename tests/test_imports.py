@@ -24,7 +24,7 @@ CHAIN = [
     ["manifolds"],
     ["statistics", "sampling", "testing"],
     ["plots", "adapters", "runs", "pages"],
-    ["reproduction", "report"],
+    ["reproduction", "report", "explorer"],
     ["cli"],
     ["__main__"],
     ["__init__"],  # the public names: it knows everything, and nothing imports from it

@@ -73,6 +73,15 @@ ROOMS = {
         ["folder"],
         ["run", "training"],
     ],
+    "explorer": [
+        ["doors", "scene"],
+        ["fields"],
+        ["messages"],
+        ["answers"],
+        ["desk"],
+        ["server"],
+        ["explorer"],
+    ],
     "reproduction": [
         ["claim", "lab"],
         ["claims", "judgement"],

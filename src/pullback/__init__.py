@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         statistics,
         testing,
     )
+    from pullback.explorer import explore
     from pullback.manifolds import Manifold
     from pullback.models import Decoder, load
 
@@ -48,6 +49,7 @@ __all__ = [
     "curves",
     "datasets",
     "errors",
+    "explore",
     "geodesics",
     "load",
     "manifolds",
@@ -62,6 +64,7 @@ __all__ = [
 _HOMES = {
     "Decoder": "pullback.models",
     "Manifold": "pullback.manifolds",
+    "explore": "pullback.explorer",
     "load": "pullback.models",
 }
 

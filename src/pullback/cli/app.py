@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pullback.cli import latent, populations
+from pullback.cli import explore, latent, populations
 from pullback.cli.failures import failures_as_paragraphs, remember_debug
 from pullback.version import __version__
 
@@ -208,7 +208,7 @@ def reproduce(
         run_reproduce(claims or (), out, n_seeds=seeds, quick=quick, n_jobs=jobs, source=mnist)
 
 
-for command in (*latent.COMMANDS, *populations.COMMANDS):
+for command in (*latent.COMMANDS, *populations.COMMANDS, *explore.COMMANDS):
     app.command()(command)
 
 

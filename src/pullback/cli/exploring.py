@@ -1,0 +1,55 @@
+"""What `pullback explore` does: a thin shell over `pullback.explorer`."""
+
+import time
+from pathlib import Path
+
+import typer
+
+from pullback.cli.commands import limit_threads
+from pullback.explorer.explorer import Explorer, refuse_missing
+from pullback.explorer.scene import Scene
+from pullback.metrics import TabulatedMetric
+from pullback.runs import Run, RunFolder
+
+__all__ = ["run_explore"]
+
+
+def run_explore(path: Path, *, port: int | None, open_browser: bool) -> None:
+    """Serve a run to this machine until it is stopped.
+
+    Args:
+        path: the folder of the run.
+        port: the port, or None for the first free one.
+        open_browser: whether to open the page.
+
+    Raises:
+        PullbackError: the folder holds no trained run, a package is missing, the port is taken.
+
+    Example:
+        >>> run_explore(Path("nowhere"), port=None, open_browser=False)
+        Traceback (most recent call last):
+        pullback.errors.InvalidParameterError: `DIR` must be a folder that ...
+    """
+    refuse_missing()
+    begin = time.monotonic()
+    folder = RunFolder(path)
+    run = Run(folder)
+    limit_threads(run.vae.data_dim)
+    if run.vae.latent_dim <= 3 and not TabulatedMetric.is_saved(folder.table):
+        _say("Measuring the metric over the codes, this once: it is kept in the run.")
+    try:
+        scene = Scene.of_run(run)
+        scene.prepare()
+        with Explorer(scene, port=port) as explorer:
+            _say(f"{scene.n} codes are ready after {time.monotonic() - begin:.1f} s. Explore at")
+            typer.echo(explorer.url)
+            _say("Stop by Ctrl-C.")
+            if open_browser:
+                explorer.open()
+            explorer.wait()
+    except KeyboardInterrupt:
+        _say("Stopped.")
+
+
+def _say(line: str) -> None:
+    typer.echo(line, err=True)

@@ -1,0 +1,184 @@
+"""The web server of the explorer: the page, what is explored, and the socket that answers."""
+
+import mimetypes
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from pullback.explorer.answers import layers_of
+from pullback.explorer.answers.samples import plane_box
+from pullback.explorer.desk import Benches, Desk
+from pullback.explorer.doors import Doors
+from pullback.explorer.scene import Scene
+from pullback.version import __version__
+
+__all__ = ["make_app"]
+
+PAGE = Path(__file__).parent / "page"
+"""The folder of the page."""
+# Up to so many samples the values of columns come with the scene, beyond when they are asked for:
+# the first picture is not to wait for a megabyte of them.
+_INLINE = 2000
+# The most sockets at once. By judgement: far more than anyone has tabs, and few enough that a page
+# gone wild does not eat the machine.
+_SOCKETS = 64
+# Codes by which a socket is closed: for a wrong token, one of our own, and for too many, that of
+# the standard for "try again later".
+_WRONG_TOKEN, _TRY_LATER = 4401, 1013
+
+
+def make_app(scene: Scene, *, token: str, port: int) -> Doors:
+    """Return what serves a scene, in the terms of ASGI, behind its doors.
+
+    Args:
+        scene: what is explored.
+        token: what every request must bring along.
+        port: the port that is served, which `Host` and `Origin` name.
+
+    Example:
+        >>> import torch
+        >>> from pullback.manifolds import Manifold
+        >>> scene = Scene("flat", Manifold(lambda z: z, dim=2), torch.eye(2).double())
+        >>> type(make_app(scene, token="secret", port=8700)).__name__
+        'Doors'
+    """
+    rooms = _Rooms(scene)
+    routes = [
+        Route("/", rooms.index),
+        Route("/scene", rooms.scene),
+        Route("/codes", rooms.codes),
+        Route("/column", rooms.column),
+        Route("/page/{name:path}", rooms.page),
+        WebSocketRoute("/live", rooms.live),
+    ]
+    app = Starlette(routes=routes, exception_handlers={Exception: _failed})
+    return Doors(app, token=token, port=port)
+
+
+class _Rooms:
+    """What lies behind each address."""
+
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+        self._layers = layers_of(scene)
+        self._benches = Benches()
+        self._n_open = 0
+
+    async def index(self, request: Request) -> Response:
+        """The page itself."""
+        del request
+        return HTMLResponse((PAGE / "index.html").read_text(encoding="utf-8"))
+
+    async def page(self, request: Request) -> Response:
+        """A file of the page."""
+        path = (PAGE / request.path_params["name"]).resolve()
+        if not path.is_relative_to(PAGE.resolve()) or not path.is_file():
+            return PlainTextResponse("There is no such file of the page.", 404)
+        kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+        if path.suffix in (".js", ".mjs"):  # some systems' tables say text/plain
+            kind = "text/javascript"
+        return Response(path.read_bytes(), media_type=kind)
+
+    async def scene(self, request: Request) -> Response:
+        """What is explored."""
+        del request
+        scene = self._scene
+        columns = [
+            {
+                "name": column.name,
+                "kind": column.kind,
+                "labels": list(column.labels),
+                "values": column.numbers() if scene.n <= _INLINE else None,
+            }
+            for column in scene.columns
+        ]
+        return JSONResponse(
+            {
+                "title": scene.title,
+                "n": scene.n,
+                "d": scene.d,
+                "axes": [0, 1],
+                "box": plane_box(scene, (0, 1)),
+                "middle": scene.middle.tolist(),
+                "columns": columns,
+                "image": scene.image_shape,
+                "features": scene.feature_names,
+                "layers": self._layers,
+                "balls": scene.has_table or scene.d == 2,
+                "version": __version__,
+            }
+        )
+
+    async def codes(self, request: Request) -> Response:
+        """Two coordinates of all codes, as bytes."""
+        scene = self._scene
+        words = request.query_params.get("axes", "0,1").split(",")
+        known = {str(axis) for axis in range(scene.d)}
+        if len(words) != 2 or not set(words) <= known or words[0] == words[1]:
+            return PlainTextResponse(
+                f"`axes` must be two different ones of 0 to {scene.d - 1}, such as 0,1.", 400
+            )
+        shown = scene.Z[:, [int(word) for word in words]].cpu().numpy()
+        body = np.ascontiguousarray(shown, dtype="<f4").tobytes()
+        return Response(body, media_type="application/octet-stream")
+
+    async def column(self, request: Request) -> Response:
+        """The values of one column."""
+        name = request.query_params.get("name", "")
+        for column in self._scene.columns:
+            if column.name == name:
+                return JSONResponse({"name": name, "values": column.numbers()})
+        return PlainTextResponse("There is no column of that name.", 404)
+
+    async def live(self, socket: WebSocket) -> None:
+        """The socket that requests come by."""
+        await socket.accept()
+        refusal = socket.scope["pullback.refusal"]
+        if refusal is not None or self._n_open >= _SOCKETS:
+            await self._turn_away(socket, refusal)
+            return
+        self._n_open += 1
+        try:
+            async with Desk(self._scene, self._benches, _sender(socket)) as desk:
+                await _listen(socket, desk)
+        finally:
+            self._n_open -= 1
+
+    async def _turn_away(self, socket: WebSocket, refusal: Any) -> None:
+        code, words = _TRY_LATER, f"{_SOCKETS} pages are open: close one of them first."
+        if refusal is not None:
+            code, words = _WRONG_TOKEN, refusal.words
+        with suppress(WebSocketDisconnect, RuntimeError):
+            await socket.send_json({"id": None, "type": "error", "of": None, "message": words})
+            await socket.close(code, words[:100])
+
+
+async def _listen(socket: WebSocket, desk: Desk) -> None:
+    with suppress(WebSocketDisconnect, RuntimeError):  # it was dropped
+        while True:
+            message = await socket.receive()
+            if message["type"] == "websocket.disconnect":
+                return
+            text = message.get("text")
+            await desk.take(message.get("bytes") or b"" if text is None else text)
+
+
+def _sender(socket: WebSocket) -> Any:
+    async def send(text: str) -> None:
+        with suppress(WebSocketDisconnect, RuntimeError):  # it was dropped in the meantime
+            await socket.send_text(text)
+
+    return send
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    del request
+    told = f"{type(error).__name__}: {error}"[:200]
+    return PlainTextResponse(f"The explorer failed, which is a fault of pullback: {told}", 500)

@@ -1,0 +1,86 @@
+"""A user's way: the command, the address, the page, a path, and the end by Ctrl-C."""
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture
+def command(run):
+    """The command, running on a free port, and the address that it printed."""
+    words = [sys.executable, "-m", "pullback", "explore", str(run), "--no-browser", "--port", "0"]
+    environment = os.environ | {"PYTHONWARNINGS": "error::DeprecationWarning:pullback"}
+    process = subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    )
+    try:
+        ready, _, _ = select.select([process.stdout], [], [], 600)
+        assert ready, "nothing was printed for ten minutes"
+        yield process, process.stdout.readline().strip()
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.thorough
+def test_a_user_opens_a_run_asks_and_stops(command, run):
+    from websockets.sync.client import connect
+
+    from pullback.runs import Run, RunFolder
+
+    process, url = command
+    base, token = url.split("/?token=")
+    with urllib.request.urlopen(url, timeout=60) as page:
+        assert b"<html" in page.read()
+    with urllib.request.urlopen(f"{base}/scene?token={token}", timeout=60) as answer:
+        scene = json.load(answer)
+    assert (scene["title"], scene["n"], scene["d"]) == ("arcs", 60, 2)
+    with urllib.request.urlopen(f"{base}/codes?token={token}", timeout=60) as answer:
+        codes = np.frombuffer(answer.read(), "<f4").reshape(-1, 2)
+    read = Run(RunFolder(run))
+    np.testing.assert_allclose(codes, read.encode(read.data.X), atol=1e-6)
+    with connect(f"{base.replace('http', 'ws')}/live?token={token}") as socket:
+        a, b = codes[0].tolist(), codes[1].tolist()
+        seconds = []
+        for number in range(20):
+            begin = time.perf_counter()
+            socket.send(json.dumps({"id": number, "type": "path", "a": a, "b": b}))
+            found = json.loads(socket.recv(timeout=60))
+            seconds.append(time.perf_counter() - begin)
+    truth = read.manifold.geodesic(a, b)
+    np.testing.assert_allclose(found["geodesic"]["points"], truth.points(65), atol=1e-9)
+    print(f"request to answer: median {1000 * np.median(seconds):.1f} ms")  # noqa: T201
+    process.send_signal(signal.SIGINT)
+    said, told = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert told.splitlines()[-1] == "Stopped."
+    assert "Traceback" not in said + told
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["nowhere"], "`DIR` must be a folder that"),
+        (["nowhere", "--port", "70000"], "Invalid value for '--port'"),
+    ],
+)
+def test_what_cannot_be_is_said_in_a_paragraph(words, said):
+    process = subprocess.run(
+        [sys.executable, "-m", "pullback", "explore", *words, "--no-browser"],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert process.returncode == 2
+    assert said in process.stderr
+    assert "Traceback" not in process.stderr
