@@ -27,7 +27,7 @@ precision mediump float;
 flat in vec3 colour;
 flat in int shape;
 uniform vec3 ring;
-uniform float edge, alpha;
+uniform float edge, alpha, strength;
 out vec4 pixel;
 float plus(vec2 p) {
   p = abs(p);
@@ -48,7 +48,7 @@ void main() {
   float cover = 1.0 - smoothstep(-edge, edge, d - edge);
   if (cover < 0.01) discard;
   float rim = smoothstep(-2.6 * edge, -1.2 * edge, d);
-  pixel = vec4(mix(colour, ring, rim * 0.55), 1) * cover * alpha;
+  pixel = vec4(mix(colour, ring, rim * strength), 1) * cover * alpha;
 }`;
 
 /** How wide a code is drawn, in pixels: fewer codes are larger, and all grow as one comes nearer.
@@ -129,6 +129,7 @@ function shaded(canvas, gl, nearer) {
       gl.uniform2f(at("shift"), (2 * view.x) / width - 1, 1 - (2 * view.y) / height);
       gl.uniform1f(at("size"), size);
       gl.uniform1f(at("edge"), 1 / size);
+      gl.uniform1f(at("strength"), n > 5000 ? 0 : 0.55); // a rim would be all that is seen of small points
       gl.uniform1f(at("alpha"), n > 20000 ? 0.7 : 0.92);
       gl.uniform3f(at("ring"), ring[0] / 255, ring[1] / 255, ring[2] / 255);
       gl.drawArrays(gl.POINTS, 0, n);

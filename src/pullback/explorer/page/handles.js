@@ -82,7 +82,8 @@ export function createHandles(buttons, plane, store) {
       buttons[name].style.transform = `translate(${x}px, ${y}px)`;
       buttons[name].classList.toggle("active", state.active === name);
       const place = state[name].map((u) => u.toFixed(2).replace("-", "minus ")).join(", ");
-      buttons[name].setAttribute("aria-label", `Point ${name.toUpperCase()} at ${place}`);
+      buttons[name].setAttribute("aria-valuenow", state[name][0].toPrecision(3));
+      buttons[name].setAttribute("aria-valuetext", place);
     }
   };
 }

@@ -37,9 +37,19 @@ export async function start(root, link) {
   listen(store, the);
   follow(store, link);
 
+  /** Clusters that were found, which colour the codes as columns do.
+   * @type {Map<string, Pick<State, "colouring" | "centers">>} */
+  const found = new Map();
   const showColumn = async (/** @type {string} */ name) => {
+    const clusters = found.get(name);
+    if (clusters) return store.set(clusters);
     const colouring = await columnOf(store, link, name);
     if (colouring || !name) store.set({ colouring, centers: [] });
+  };
+  const fillColumns = (/** @type {string} */ chosen) => {
+    const columns = store.get().scene?.columns ?? [];
+    const names = [...columns.map(({ name }) => name), ...found.keys()];
+    fill(the("column"), [...names.map((name) => /** @type {[string, string]} */ ([name, name])), ["", "none"]], chosen);
   };
   /** Read the codes of the plane that the scene names, and show all of them. */
   const readCodes = async (/** @type {import("./link.js").Scene} */ scene) => {
@@ -68,7 +78,8 @@ export async function start(root, link) {
     const column = kept.column ?? scene.columns[0]?.name ?? "";
     chooseAxes(the, scene);
     the("balls").disabled = scene.balls === false;
-    fill(the("column"), [...scene.columns.map(named), ["", "none"]], column);
+    if (the("balls").disabled) store.set({ around: "Balls are drawn in two dimensions, or over a table." });
+    fillColumns(column);
     fill(the("layer"), [["", "none"], ...scene.layers.map(titled)], kept.layer ?? "");
     if (kept.axes && String(kept.axes) !== String(scene.axes)) await showPlane(kept.axes);
     await showColumn(the("column").value);
@@ -104,8 +115,11 @@ export async function start(root, link) {
     the("find").disabled = true;
     the("clusters-words").textContent = "Looking for clusters…";
     try {
-      const found = await cluster(store, link, Number(the("k").value), the("distance").value);
-      the("clusters-words").textContent = found;
+      const told = await cluster(store, link, Number(the("k").value), the("distance").value);
+      the("clusters-words").textContent = told;
+      const { colouring, centers } = store.get();
+      if (colouring) found.set(colouring.name, { colouring, centers });
+      fillColumns(colouring?.name ?? "");
       const { layerName, scene } = store.get();
       if (scaleOf(scene, layerName) === "category") showLayer(layerName, true).catch(complain);
     } catch (error) {
@@ -133,8 +147,6 @@ export async function start(root, link) {
 
 /** @param {import("./link.js").Scene} scene */
 const memoryOf = (scene) => `pullback:${scene.title}:${scene.n}:${scene.d}`;
-/** @param {{name: string}} column @returns {[string, string]} */
-const named = ({ name }) => [name, name];
 /** @param {{name: string, title: string}} layer @returns {[string, string]} */
 const titled = ({ name, title }) => [name, title];
 

@@ -1,0 +1,304 @@
+"""The explorer in a browser: it draws what the manifold says, and nothing leaves the machine.
+
+`pullback` is imported inside fixtures only, as the suite's `conftest.py` asks.
+"""
+
+import csv
+import io
+import math
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+DESKTOP = {"viewport": {"width": 1280, "height": 820}}
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "device_scale_factor": 2}
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+N_POSITIONS = 60
+
+pytestmark = pytest.mark.thorough
+
+
+@pytest.fixture(scope="module")
+def explorer():
+    """A live explorer of a curved surface whose decoder gives images of 6 by 6 pixels."""
+    for package in ("starlette", "uvicorn", "websockets"):
+        pytest.importorskip(package, reason="the server needs pullback[explore]")
+    import torch
+
+    from pullback.explorer import explore
+    from pullback.manifolds import Manifold
+
+    torch.manual_seed(0)
+    weights = torch.randn(2, 36).double()
+
+    def decode(z):
+        return torch.sigmoid(2 * torch.sin(z @ weights))
+
+    Z = torch.randn(200, 2).double()
+    labels = np.where(Z[:, 0] > 0, "right", "left")
+    with explore(
+        Manifold(decode, dim=2), Z, labels, image_shape=(6, 6), open_browser=False
+    ) as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """A headless Chromium, of Playwright or of the system."""
+    api = pytest.importorskip("playwright.sync_api", reason="the browser needs playwright")
+    with api.sync_playwright() as playwright:
+        own = playwright.chromium.executable_path
+        found = [own] if Path(own).exists() else [shutil.which(name) for name in BROWSERS]
+        path = next(filter(None, found), None)
+        if path is None:
+            pytest.skip("Chromium is not installed: `playwright install chromium`")
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+class Watched:
+    """A page of the explorer, with all that it complained of and asked for."""
+
+    def __init__(self, browser, served, **options):
+        self.errors, self.requests = [], []
+        self.page = browser.new_context(**options).new_page()
+        self.page.on("console", self._hear)
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.goto(served.url)
+        self.await_path()
+
+    def _hear(self, message):
+        if message.type == "error":
+            self.errors.append(message.text)
+
+    def drawn(self, part):
+        """The points of a curve, in the units of the plane, as they stand in the page."""
+        d = self.page.get_attribute(f'[data-part="{part}"]', "d") or ""
+        return np.array(re.findall(r"[ML](\S+) ([^ML]+)", d), dtype=float)
+
+    def await_path(self):
+        """Wait until the geodesic that is drawn joins the two points; return line and curve."""
+        self.page.wait_for_function(
+            """() => {
+              const ends = (part) => (document.querySelector(`[data-part="${part}"]`)
+                .getAttribute("d") ?? "").split(/[ML]/).slice(1)
+                .map((point) => point.split(" ").map(Number));
+              const [line, curve] = [ends("straight"), ends("geodesic")];
+              if (!line.length || !curve.length) return false;
+              const far = (p, q) => Math.hypot(p[0] - q[0], p[1] - q[1]);
+              return far(line[0], curve[0]) + far(line.at(-1), curve.at(-1)) < 1e-9;
+            }""",
+            timeout=60_000,
+        )
+        return self.drawn("straight"), self.drawn("geodesic")
+
+    def middle(self, selector):
+        """The pixel in the middle of an element."""
+        box = self.page.locator(selector).bounding_box()
+        return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+    def pixel(self, point):
+        """Where a point of the plane lies on the screen."""
+        told = self.page.get_attribute('[data-part="plane"]', "transform")
+        scale, _, _, _, x, y = map(float, re.findall(r"-?[\d.e-]+", told))
+        plane = self.page.locator("#plane").bounding_box()
+        return plane["x"] + x + scale * point[0], plane["y"] + y - scale * point[1]
+
+    def picture(self):
+        """The picture of the layer that is shown, as text."""
+        self.page.wait_for_timeout(100)  # it is drawn in the next frame
+        return self.page.evaluate("() => document.querySelector('#heat').toDataURL()")
+
+    def await_change(self, act):
+        """Do something that moves a point, and wait until the geodesic has followed."""
+        straight = "[data-part=straight]"
+        before = self.page.get_attribute(straight, "d")
+        act()
+        moved = f"d => document.querySelector('{straight}').getAttribute('d') !== d"
+        self.page.wait_for_function(moved, arg=before)
+        return self.await_path()
+
+    def close(self, served):
+        """No error, and no request but to the server."""
+        here = served.url.split("?")[0]
+        sockets = here.replace("http", "ws")
+        own = (here, sockets, "data:", "blob:")
+        elsewhere = [url for url in self.requests if not url.startswith(own)]
+        self.page.context.close()
+        assert self.errors == []
+        assert self.requests
+        assert elsewhere == []
+
+
+@pytest.fixture(params=[DESKTOP, PHONE], ids=["desktop", "phone"])
+def watched(chromium, explorer, request):
+    made = Watched(chromium, explorer, **request.param)
+    yield made
+    made.close(explorer)
+
+
+@pytest.fixture
+def desktop(chromium, explorer):
+    made = Watched(chromium, explorer, **DESKTOP)
+    yield made
+    made.close(explorer)
+
+
+def test_a_handle_dragged_along_a_circle_draws_the_geodesics_of_the_manifold(watched, explorer):
+    page = watched.page
+    x, y = watched.middle("#handle-b")
+    plane = page.locator("#plane").bounding_box()
+    cx, cy = plane["x"] + plane["width"] / 2, plane["y"] + plane["height"] / 2
+    radius = 0.3 * min(plane["width"], plane["height"])
+    page.mouse.move(x, y)
+    page.mouse.down()
+    seen = []
+    for k in range(N_POSITIONS):
+        angle = 2 * math.pi * k / N_POSITIONS
+        page.mouse.move(cx + radius * math.cos(angle), cy + radius * math.sin(angle))
+        seen.append(watched.await_path())
+    page.mouse.up()
+    ends = np.stack([line for line, _ in seen])
+    around = ends[:, 1] - ends[:, 1].mean(0)
+    assert np.ptp(np.linalg.norm(around, axis=1)) < 0.02 * np.linalg.norm(around, axis=1).mean()
+    assert np.ptp(ends[:, 0], axis=0).max() == 0
+    for line, curve in seen[::4]:
+        truth = explorer.scene.manifold.geodesic(*line).points(len(curve)).numpy()
+        assert len(curve) > 50
+        np.testing.assert_allclose(curve, truth, atol=1e-5 * np.ptp(truth, axis=0).max())
+
+
+def test_lengths_are_those_of_the_manifold(watched, explorer):
+    line, _ = watched.await_path()
+    path = explorer.scene.manifold.geodesic(*line)
+    told = watched.page.inner_text('[data-part="geodesic-length"]')
+    assert float(told) == pytest.approx(float(path.length), rel=2e-3)
+    straight = float(watched.page.inner_text('[data-part="straight-length"]'))
+    assert straight >= float(told) * 0.999
+    assert watched.page.inner_text('[data-part="badge"]')
+
+
+def test_arrow_keys_move_a_handle_and_shift_moves_it_farther(desktop):
+    page = desktop.page
+    page.focus("#handle-a")
+    before, _ = desktop.await_path()
+    step, _ = desktop.await_change(lambda: page.keyboard.press("ArrowRight"))
+    leap, _ = desktop.await_change(lambda: page.keyboard.press("Shift+ArrowRight"))
+    small, large = step[0] - before[0], leap[0] - step[0]
+    assert small[0] > 0
+    assert small[1] == large[1] == 0
+    assert large[0] == pytest.approx(5 * small[0])
+    said = "() => document.querySelector('#said').textContent.startsWith('Geodesic')"
+    page.wait_for_function(said)
+
+
+def test_every_layer_is_shown(desktop):
+    page = desktop.page
+    layers = [o.get_attribute("value") for o in page.locator("#layer option").all()]
+    assert "log_volume" in layers
+    blank = desktop.picture()
+    pictures = {blank}
+    measured = "() => !document.querySelector('#legend').textContent.includes('Measuring')"
+    for layer in filter(None, layers):
+        page.select_option("#layer", layer)
+        page.wait_for_function(measured, timeout=120_000)
+        pictures.add(desktop.picture())
+        assert page.locator('[data-part="trouble"]').is_hidden()
+    assert len(pictures) == len(layers)
+    page.select_option("#layer", "")
+    assert desktop.picture() == blank
+
+
+def test_a_kept_path_is_exported_and_outlives_a_reload(desktop, tmp_path):
+    page = desktop.page
+    page.select_option("#layer", "log_volume")
+    line, curve = desktop.await_path()
+    page.click("#keep")
+    page.wait_for_timeout(500)  # what is kept is written a moment later
+    page.reload()
+    again, _ = desktop.await_path()
+    np.testing.assert_array_equal(again, line)
+    assert page.locator("#kept li").count() == 1
+    assert page.input_value("#layer") == "log_volume"
+    files = {}
+    for kind in ("csv", "svg", "png", "python"):
+        with page.expect_download() as told:
+            page.click(f"#to-{kind}")
+        files[kind] = tmp_path / told.value.suggested_filename
+        told.value.save_as(files[kind])
+    rows = list(csv.DictReader(io.StringIO(files["csv"].read_text(encoding="utf-8"))))
+    np.testing.assert_array_equal([[float(r["z1"]), float(r["z2"])] for r in rows], curve)
+    assert files["png"].read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    assert "<svg" in files["svg"].read_text(encoding="utf-8")
+    code = files["python"].read_text(encoding="utf-8")
+    compile(code, "paths.py", "exec")
+    assert "geodesic" in code
+
+
+def test_clusters_balls_fans_and_neighbours_are_drawn(desktop, explorer):
+    page = desktop.page
+    page.check("#balls")
+    page.check("#fan")
+    page.wait_for_selector(".ball", state="attached", timeout=60_000)
+    page.wait_for_selector(".ray", state="attached", timeout=60_000)
+    page.fill("#k", "2")
+    page.click("#find")
+    page.wait_for_selector(".center", state="attached", timeout=120_000)
+    assert page.locator(".center").count() == 2
+    assert "cluster 1" in page.inner_text("#legend")
+    handles = [desktop.middle("#handle-a"), desktop.middle("#handle-b")]
+    pixels = [desktop.pixel(z) for z in explorer.scene.Z.tolist()]
+    apart = [min(math.dist(pixel, handle) for handle in handles) for pixel in pixels]
+    index = next(i for i, far in enumerate(apart) if 60 < far < 200)
+    page.mouse.move(*pixels[index])
+    page.wait_for_selector("#tip:not([hidden])")
+    assert explorer.scene.columns[0].at(index) in page.inner_text("#tip")
+    page.mouse.down()
+    page.mouse.up()
+    page.wait_for_selector("#sample:not([hidden])")
+    page.select_option("#neighbors", "geodesic")
+    page.wait_for_selector(".neighbor", state="attached", timeout=60_000)
+    assert page.locator(".neighbor").count() == 10
+
+
+def test_a_tap_on_the_plane_moves_the_last_handle(watched):
+    page = watched.page
+    before, _ = watched.await_path()
+    box = page.locator("#plane").bounding_box()
+    x, y = box["x"] + 0.5 * box["width"], box["y"] + 0.6 * box["height"]
+    is_phone = page.viewport_size["width"] < 500
+    after, _ = watched.await_change(
+        lambda: page.touchscreen.tap(x, y) if is_phone else page.mouse.click(x, y)
+    )
+    np.testing.assert_array_equal(after[0], before[0])
+    handle = watched.middle("#handle-b")
+    assert math.hypot(handle[0] - x, handle[1] - y) < 20  # there, or at the code that is next to it
+
+
+def test_nothing_hangs_over_the_edge(watched):
+    over = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    assert watched.page.evaluate(over) <= 0
+
+
+def test_the_theme_is_that_of_the_system_until_it_is_switched(chromium, explorer):
+    made = Watched(chromium, explorer, color_scheme="dark", **DESKTOP)
+    theme = "() => document.documentElement.dataset.theme"
+    assert made.page.evaluate(theme) == "dark"
+    made.page.click("#theme")
+    assert made.page.evaluate(theme) == "light"
+    made.page.reload()
+    assert made.page.evaluate(theme) == "light"
+    made.close(explorer)
+
+
+def test_without_the_token_there_is_no_page_but_words(chromium, explorer):
+    page = chromium.new_context().new_page()
+    answer = page.goto(explorer.url.split("?")[0])
+    assert answer.status == 403
+    assert "token" in page.inner_text("body")
+    page.context.close()
