@@ -34,6 +34,7 @@ def run_explore(path: Path, *, port: int | None, open_browser: bool) -> None:
     begin = time.monotonic()
     folder = RunFolder(path)
     run = Run(folder)
+    _say("Reading the run. The first time on a machine, half a minute goes into compiling.")
     limit_threads(run.vae.data_dim)
     if run.vae.latent_dim <= 3 and not TabulatedMetric.is_saved(folder.table):
         _say("Measuring the metric over the codes, this once: it is kept in the run.")

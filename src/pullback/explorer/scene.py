@@ -1,5 +1,6 @@
 """What is explored: a latent space, the codes that lie in it, and what is known of each sample."""
 
+import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -218,6 +219,11 @@ class Scene:
         """Whether the metric is read off a table."""
         return isinstance(self.manifold.metric, TabulatedMetric)
 
+    @property
+    def has_fields(self) -> bool:
+        """Whether distances can be read off fields: over a table, by compiled kernels."""
+        return self.has_table and importlib.util.find_spec("numba") is not None
+
     @cached_property
     def box(self) -> Tensor:
         """The lowest and the highest corner of where points may be, shape `(2, d)`."""
@@ -246,8 +252,11 @@ class Scene:
         return (low, high) if high > low else (low, low + 1)
 
     def prepare(self) -> None:
-        """Find one geodesic, so that what is compiled or made once is there before a hand drags."""
+        """Find a geodesic and a coarse field: what is compiled is there before a hand drags."""
         self.manifold.geodesic(self.Z[0], self.Z[-1])
+        metric, first = self.manifold.metric, self.Z[0]
+        if self.has_fields and isinstance(metric, TabulatedMetric) and bool(metric.covers(first)):
+            self.manifold.dist_field(first, resolution=8)
 
     def lift(self, point: Sequence[float], axes: tuple[int, int]) -> Tensor:
         """Return a point of the shown plane, or one of the space itself, with all d coordinates."""

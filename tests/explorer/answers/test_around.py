@@ -40,6 +40,19 @@ def test_a_ball_that_leaves_the_table_is_drawn_as_far_as_it_goes(stretched):
     assert sum(map(len, rings)) > 20
 
 
+@pytest.mark.slow
+def test_balls_in_space_are_cut_by_the_plane_through_the_mean():
+    stretch = torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64)
+    codes = torch.tensor([[-1.0, -1.0, -1.0], [1.0, 1.0, 1.4]], dtype=torch.float64)
+    manifold = Manifold(lambda z: z * stretch.to(z), dim=3).tabulated(codes)
+    point = torch.tensor([0.1, 0.0, 0.0]).double()
+    found = answer_ball(Scene("solid", manifold, codes), View((1, 0)), Ball(point, (0.9,)))
+    ((ring,),) = found["curves"]
+    y, x = np.transpose(ring)
+    distance = np.sqrt((x - 0.1) ** 2 + (2 * y) ** 2 + (3 * 0.2) ** 2)  # the mean has z = 0.2
+    np.testing.assert_allclose(distance, 0.9, rtol=0.02)
+
+
 def test_balls_without_a_table_are_ends_of_geodesics(scene):
     ask = Ball(torch.zeros(2).double(), (1.4789428575,))
     ((ring,),) = answer_ball(scene, View(), ask)["curves"]

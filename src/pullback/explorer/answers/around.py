@@ -9,7 +9,6 @@ from torch import Tensor
 
 from pullback import linalg
 from pullback.errors import InvalidParameterError
-from pullback.explorer.answers.groups import has_fields
 from pullback.explorer.answers.plain import View, plane_grid, points_of, quietly
 from pullback.explorer.messages import Ball, Fan
 from pullback.explorer.scene import Scene
@@ -48,7 +47,7 @@ def answer_ball(scene: Scene, view: View, ask: Ball) -> dict[str, Any]:
         >>> sorted({round(math.hypot(*point), 6) for point in ring})
         [0.5]
     """
-    if has_fields(scene):
+    if scene.has_fields:
         return {"curves": _contours(scene, view, ask), "words": []}
     if scene.d > 2:
         cure = "Balls are drawn of two dimensions, or over a table (d <= 3, `pullback[fast]`)."

@@ -1,6 +1,5 @@
 """Which samples belong together: clusters and neighbours, by either distance."""
 
-import importlib.util
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from pullback.explorer.scene import Scene
 from pullback.statistics import KMeans
 from pullback.statistics.distances.nearest import find_nearest
 
-__all__ = ["answer_clusters", "answer_neighbors", "has_fields", "nearest_center"]
+__all__ = ["answer_clusters", "answer_neighbors", "nearest_center"]
 
 # The most codes, drawn at random, that clusters are searched among, by geodesic distance: it holds
 # all distances of them along a graph, in a second or two.
@@ -97,7 +96,7 @@ def nearest_center(scene: Scene, centers: Tensor, points: Tensor) -> Tensor:
         >>> nearest_center(scene, scene.Z, torch.tensor([[0.1, 0.9], [2.0, 0.0]]).double())
         tensor([1, 0])
     """
-    if not has_fields(scene):
+    if not scene.has_fields:
         return scene.manifold.voronoi(centers, points).labels
     with quietly():  # of points beyond the table, which are -1
         distances = [scene.manifold.dist_field(c, resolution=128).at(points) for c in centers]
@@ -126,7 +125,7 @@ def answer_neighbors(scene: Scene, view: View, ask: Neighbors) -> dict[str, Any]
         distances = (scene.Z - here).norm(dim=-1)
         index = _without(distances.argsort(stable=True), ask)
         return _listed(index, distances[index])
-    if has_fields(scene):
+    if scene.has_fields:
         return _listed(*_by_field(scene, ask))
     method = "newton" if scene.n <= _MEASURED else "graph"
     ruler = scene.manifold.ruler(scene.Z, method)
@@ -154,14 +153,3 @@ def _without(order: Tensor, ask: Neighbors, most: int | None = None) -> Tensor:
 
 def _listed(index: Tensor, distances: Tensor) -> dict[str, Any]:
     return {"indices": index.tolist(), "distances": rounded(distances.cpu().numpy())}
-
-
-def has_fields(scene: Scene) -> bool:
-    """Say whether distances can be read off fields: over a table, by compiled kernels.
-
-    Example:
-        >>> from pullback.manifolds import Manifold
-        >>> has_fields(Scene("flat", Manifold(lambda z: z, dim=2), torch.eye(2).double()))
-        False
-    """
-    return scene.has_table and importlib.util.find_spec("numba") is not None

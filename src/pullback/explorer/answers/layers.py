@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from pullback.explorer.answers.groups import has_fields, nearest_center
+from pullback.explorer.answers.groups import nearest_center
 from pullback.explorer.answers.plain import View, encoded, number, plane_grid, quietly
 from pullback.explorer.messages import LAYERS, Layer
 from pullback.explorer.scene import Scene
@@ -131,7 +131,7 @@ def _density(scene: Scene, view: View, z: Tensor) -> Tensor:
     if len(some) == 1:
         return torch.full((len(z),), torch.nan)  # one code has no spread to take a bandwidth from
     with quietly():
-        if has_fields(scene):
+        if scene.has_fields:
             return _density_by_fields(scene, some, z)
         kernels = KernelDensity(scene.manifold, volume_density=False, method="graph").fit(some)
         return torch.as_tensor(kernels.score_samples(z))
