@@ -35,6 +35,10 @@ function rows(text) {
 test("a kept path has its ends in all dimensions", () => {
   const kept = keptOf(shown(), 7);
   assert.deepEqual([kept?.a, kept?.axes, kept?.straight], [[9, 0.1, 7, 1 / 3], [1, 3], 2]);
+  assert.deepEqual([kept?.badge, kept?.certified], ["certified", true]);
+  const doubted = { ...shown().path, words: ["A geodesic, but another way is nearly as short."] };
+  const doubtful = keptOf({ ...shown(), path: doubted }, 7);
+  assert.deepEqual([doubtful?.badge, doubtful?.certified], ["with a doubt", false]);
   assert.equal(keptOf({ ...shown(), path: null }, 7), null);
 });
 

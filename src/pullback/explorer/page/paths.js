@@ -37,6 +37,7 @@ export function keptOf({ path, a, b, scene }, key) {
     points: path.geodesic.points,
     length: path.geodesic.length,
     straight: path.straight.length,
+    badge: verdict(path).badge,
     certified: verdict(path).badge === "certified",
     status: path.status,
   };
@@ -162,8 +163,7 @@ export function writeKept(list, kept, on) {
     ...kept.map((path, i) => {
       const item = document.createElement("li");
       const words = document.createElement("span");
-      const certainty = path.certified ? "certified" : "not certified";
-      words.textContent = `${length(path.length)} (straight ${length(path.straight)}), ${certainty}`;
+      words.textContent = `${length(path.length)} (straight ${length(path.straight)}), ${path.badge}`;
       item.append(
         words,
         button("Show", `Show path ${i + 1}`, () => on.show(path)),

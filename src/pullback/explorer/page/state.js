@@ -9,7 +9,8 @@
 /** @typedef {{name: string, kind: "category" | "number", values: ArrayLike<number | null>,
  *   labels: string[]}} Colouring How the codes are coloured. */
 /** @typedef {{key: number, a: number[], b: number[], axes: number[], points: Point[],
- *   length: number | null, straight: number | null, certified: boolean, status: string}} Kept A kept path. */
+ *   length: number | null, straight: number | null, badge: string,
+ *   certified: boolean, status: string}} Kept A kept path. */
 /** @typedef {{
  *   scene: Scene | null,
  *   codes: Float32Array,
