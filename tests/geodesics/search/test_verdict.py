@@ -171,3 +171,19 @@ def test_answers_of_a_table_that_is_off_are_relaxed_on_the_exact_metric():
     assert judge(search(Table(2)), kept, confirm=False).length.item() > 5.002
     polished = judge(search(Table(2)), kept, confirm=False, polish=True)
     assert polished.length.item() == pytest.approx(5.0, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("status", "length"), [(Status.MAX_STEPS, 5.0), (Status.UNRESOLVED, 5.0), (Status.CONVERGED, 6)]
+)
+def test_what_did_not_converge_is_never_longer_than_the_straight_line(status, length):
+    """One that is said to have converged is for the second look, not for this."""
+    nodes = bent(straight_line(A, B, 32), 0.3)
+    found = found_by_someone(nodes, status=[int(status)])
+    result = answers(search(PLANE), found)
+    assert result.status.tolist() == [int(status)]
+    if status == Status.CONVERGED:
+        assert result.length.item() > length - 0.5
+    else:
+        assert result.length.item() == pytest.approx(length, rel=1e-12)
+        torch.testing.assert_close(result.curve.nodes, straight_line(A, B, 32))

@@ -5,6 +5,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from pullback.curves import straight_line
 from pullback.geodesics.base import Status
 from pullback.geodesics.result import GeodesicResult, through
 from pullback.geodesics.search.candidates import Candidates, Found
@@ -99,7 +100,35 @@ def answers(search: Search, found: Found) -> GeodesicResult:
     """
     results = [_answer(search, part, found) for part in found.parts]
     order = torch.cat([part.pair for part in found.parts]).argsort()
-    return GeodesicResult.cat(results).take(order)
+    return _or_line(search, GeodesicResult.cat(results).take(order))
+
+
+def _or_line(search: Search, result: GeodesicResult) -> GeodesicResult:
+    """Put the straight line back in place of what did not converge and is longer than it.
+
+    Among walls few points say of either that it is longer or shorter, so that both are measured by
+    as many as the second look takes.
+    """
+    lost = (~result.converged & result.length.isfinite()).nonzero().squeeze(-1)
+    if len(lost) == 0:
+        return result
+    exact, n_points = search.metric.exact, search.thresholds.dense + 1
+    answer = result.take(lost)
+    a, b = answer.curve.nodes[:, [0, -1]].unsqueeze(2).unbind(1)
+    line = straight_line(a.squeeze(1), b.squeeze(1), n_points - 1)
+    length, energy, speed_variation = measure(exact, line)
+    own = measure(exact, answer.curve.points(n_points))[0]
+    worse = (own > search.thresholds.longer * length).nonzero().squeeze(-1)
+    nodes = straight_line(a.squeeze(1), b.squeeze(1), answer.curve.nodes.shape[1] - 1)
+    if (times := search.times(nodes)) is not None:
+        nodes = torch.lerp(a, b, times.unsqueeze(-1))
+    straight = answer.replace(
+        curve=search.curve(nodes),
+        length=length,
+        energy=energy,
+        speed_variation=speed_variation,
+    )
+    return result.put(lost[worse], straight.take(worse))
 
 
 def _answer(search: Search, curves: Candidates, found: Found) -> GeodesicResult:
