@@ -244,11 +244,8 @@ class Scene:
         """What of the data as read is drawn black and white, if samples are images."""
         if self.X is None:
             return 0.0, 1.0
-        return self._ends(self.X * self.scale + self.center)
-
-    @staticmethod
-    def _ends(values: NDArray[Any]) -> tuple[float, float]:
-        low, high = float(values.min()), float(values.max())
+        ends = np.stack([self.X.min(0), self.X.max(0)]) * self.scale + self.center
+        low, high = float(ends.min()), float(ends.max())
         return (low, high) if high > low else (low, low + 1)
 
     def prepare(self) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pullback import linalg
 from pullback.errors import InvalidParameterError
-from pullback.explorer.answers.plain import View, plane_grid, points_of, quietly
+from pullback.explorer.answers.plain import View, field_from, plane_grid, points_of
 from pullback.explorer.messages import Ball, Fan
 from pullback.explorer.scene import Scene
 
@@ -62,11 +62,10 @@ def answer_ball(scene: Scene, view: View, ask: Ball) -> dict[str, Any]:
 def _contours(scene: Scene, view: View, ask: Ball) -> list[list[Any]]:
     from contourpy import contour_generator
 
-    field = scene.manifold.dist_field(ask.point, resolution=_CELLS[scene.d])
     grid = plane_grid(scene, view, _READ)
     i, j = view.axes
-    with quietly():  # of points beyond the field, which are left out
-        heights = field.at(grid).double().cpu().numpy().reshape(_READ, _READ)
+    distances = field_from(scene, ask.point, grid, resolution=_CELLS[scene.d])
+    heights = distances.double().cpu().numpy().reshape(_READ, _READ)
     x, y = (grid[:, axis].cpu().numpy().reshape(_READ, _READ) for axis in (i, j))
     lines = contour_generator(x, y, np.ma.masked_invalid(heights))
     return [[np.asarray(line).tolist() for line in lines.lines(radius)] for radius in ask.radii]

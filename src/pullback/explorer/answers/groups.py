@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pullback.explorer.answers.plain import View, encoded, points_of, quietly, rounded
+from pullback.explorer.answers.plain import View, encoded, field_from, points_of, rounded
 from pullback.explorer.messages import Clusters, Neighbors
 from pullback.explorer.scene import Scene
 from pullback.statistics import KMeans
@@ -75,8 +75,7 @@ def _flat_centers(scene: Scene, k: int) -> Tensor:
 def _curved_centers(scene: Scene, k: int) -> tuple[Tensor, int]:
     order = np.random.default_rng(0).permutation(scene.n)[: max(_CLUSTERED, k)]
     some = scene.Z[torch.as_tensor(np.sort(order), device=scene.Z.device)]
-    with quietly():
-        found = KMeans(scene.manifold, k, method="graph", random_state=0).fit(some)
+    found = KMeans(scene.manifold, k, method="graph", random_state=0).fit(some)
     return found.cluster_centers_.to(scene.Z), len(some)
 
 
@@ -98,8 +97,7 @@ def nearest_center(scene: Scene, centers: Tensor, points: Tensor) -> Tensor:
     """
     if not scene.has_fields:
         return scene.manifold.voronoi(centers, points).labels
-    with quietly():  # of points beyond the table, which are -1
-        distances = [scene.manifold.dist_field(c, resolution=128).at(points) for c in centers]
+    distances = [field_from(scene, c, points, resolution=128) for c in centers]
     known = torch.stack(distances, -1).nan_to_num(nan=torch.inf)
     return torch.where(known.isfinite().any(-1), known.argmin(-1), -1)
 
@@ -138,8 +136,7 @@ def answer_neighbors(scene: Scene, view: View, ask: Neighbors) -> dict[str, Any]
 def _by_field(scene: Scene, ask: Neighbors) -> tuple[Tensor, Tensor]:
     """Choose candidates by a field of distances, and measure those by geodesics."""
     here = scene.Z[ask.index]
-    with quietly():
-        rough = scene.manifold.dist_field(here).at(scene.Z).nan_to_num(nan=torch.inf)
+    rough = field_from(scene, here, scene.Z).nan_to_num(nan=torch.inf)
     n_candidates = min(_TIMES * ask.k + _MORE, scene.n - 1)
     candidates = _without(rough.argsort(stable=True), ask, n_candidates)
     lengths = scene.manifold.geodesic(here, scene.Z[candidates]).length.nan_to_num(nan=torch.inf)

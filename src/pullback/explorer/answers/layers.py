@@ -1,6 +1,7 @@
 """Maps over the plane: volume, standard deviation, curvature, density, and Voronoi cells."""
 
 import math
+import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -10,7 +11,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from pullback.explorer.answers.groups import nearest_center
-from pullback.explorer.answers.plain import View, encoded, number, plane_grid, quietly
+from pullback.explorer.answers.plain import View, encoded, field_from, number, plane_grid, quietly
 from pullback.explorer.messages import LAYERS, Layer
 from pullback.explorer.scene import Scene
 from pullback.plots.maps.std_map import mean_log_std
@@ -19,8 +20,11 @@ from pullback.statistics.densities.bandwidth import log_kernel, rule_of_thumb
 
 __all__ = ["answer_layer", "layers_of"]
 
-# Points of a map that are measured at once: it bounds memory.
-_BLOCK = 4096
+# Points of a map that are measured at once. Few, for a drag has to wait for them: of digits the
+# curvature takes 0.4 ms a point on a table.
+_BLOCK = 128
+# Seconds between blocks in which a drag that waits gets its turn.
+_BREATH = 0.001
 # The most codes, drawn at random, that the density is of: each is the source of a field of
 # distances, 12 ms on a table of digits, or of paths on a graph.
 _KERNELS = 200
@@ -101,7 +105,11 @@ def answer_layer(scene: Scene, view: View, ask: Layer) -> dict[str, Any]:
 
 
 def _in_blocks(measure: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
-    return torch.cat([measure(block).detach() for block in z.split(_BLOCK)])
+    values = []
+    for block in z.split(_BLOCK):
+        values.append(measure(block).detach())
+        time.sleep(_BREATH)
+    return torch.cat(values)
 
 
 def _log_volume(scene: Scene, view: View, z: Tensor) -> Tensor:
@@ -130,9 +138,9 @@ def _density(scene: Scene, view: View, z: Tensor) -> Tensor:
     some = scene.Z[torch.as_tensor(order, device=scene.Z.device)]
     if len(some) == 1:
         return torch.full((len(z),), torch.nan)  # one code has no spread to take a bandwidth from
+    if scene.has_fields:
+        return _density_by_fields(scene, some, z)
     with quietly():
-        if scene.has_fields:
-            return _density_by_fields(scene, some, z)
         kernels = KernelDensity(scene.manifold, volume_density=False, method="graph").fit(some)
         return torch.as_tensor(kernels.score_samples(z))
 
@@ -140,8 +148,8 @@ def _density(scene: Scene, view: View, z: Tensor) -> Tensor:
 def _density_by_fields(scene: Scene, some: Tensor, z: Tensor) -> Tensor:
     """Add kernels around codes up, as `KernelDensity` does, with distances from fields."""
     everything = torch.cat([some, z])
-    fields = (scene.manifold.dist_field(code, resolution=_COARSER["density"]) for code in some)
-    distances = torch.stack([field.at(everything) for field in fields], -1)
+    cells = _COARSER["density"]
+    distances = torch.stack([field_from(scene, c, everything, resolution=cells) for c in some], -1)
     among, there = distances[: len(some)], distances[len(some) :]
     i, j = torch.triu_indices(len(some), len(some), offset=1)
     h = rule_of_thumb(among[i, j], float(len(some)), scene.d, "scott")

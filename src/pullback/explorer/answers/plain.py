@@ -17,7 +17,16 @@ from pullback.errors import ConvergenceWarning
 from pullback.exclusive import exclusive
 from pullback.explorer.scene import Scene
 
-__all__ = ["View", "encoded", "number", "plane_grid", "points_of", "quietly", "rounded"]
+__all__ = [
+    "View",
+    "encoded",
+    "field_from",
+    "number",
+    "plane_grid",
+    "points_of",
+    "quietly",
+    "rounded",
+]
 
 
 @dataclass
@@ -82,6 +91,27 @@ def encoded(values: NDArray[Any], kind: str) -> str:
         'Af8='
     """
     return base64.b64encode(np.ascontiguousarray(values, dtype=kind).tobytes()).decode()
+
+
+def field_from(scene: Scene, point: Tensor, z: Tensor, *, resolution: int | None = None) -> Tensor:
+    """Read distances from a point to others off a field of the table, NaN beyond it.
+
+    Args:
+        scene: what is explored, over a table.
+        point: from where, `(d,)`.
+        z: to where, `(m, d)`.
+        resolution: cells of the field along each axis.
+
+    Example:
+        >>> from pullback.manifolds import Manifold
+        >>> Z = torch.eye(2).double()
+        >>> scene = Scene("flat", Manifold(lambda z: 2 * z, dim=2).tabulated(Z), Z)
+        >>> field_from(scene, Z[0], Z[1:], resolution=64).round(decimals=1)
+        tensor([2.8000], dtype=torch.float64)
+    """
+    field = scene.manifold.dist_field(point, resolution=resolution)
+    with quietly():  # of points beyond it; not longer, for a drag waits meanwhile
+        return field.at(z)
 
 
 def plane_grid(scene: Scene, view: View, resolution: int) -> Tensor:
