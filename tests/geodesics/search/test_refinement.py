@@ -20,6 +20,7 @@ from pullback.geodesics.search.refinement import (
     _relax,
     _resampled,
     _settled,
+    _solve,
     find,
 )
 from pullback.geodesics.search.search import Search
@@ -202,8 +203,9 @@ def test_a_relaxation_that_steps_through_walls_is_taken_back(solver, protected):
     after = _relax(search, before)
     if protected:
         assert float(after.length) <= 1.001 * float(before.length)
-        # What it was is no geodesic.
+        # What it was is no geodesic, and what was tried counts.
         assert int(after.status) == Status.UNRESOLVED
+        assert int(after.n_steps) > int(_solve(search, nodes).n_steps)
     else:
         assert float(after.length) > 1.1 * float(before.length)
 

@@ -121,10 +121,13 @@ def _relax(search: Search, curves: Candidates) -> Candidates:
         rows = _longer(search, relaxed, before).nonzero().squeeze(-1)
         if len(rows) == 0:
             return relaxed
-        relaxed = relaxed.put(rows, _relaxed(search, before.where(rows), slack=slack))
+        again = before.where(rows)._replace(n_steps=relaxed.n_steps[rows])
+        relaxed = relaxed.put(rows, _relaxed(search, again, slack=slack))
     rows = _longer(search, relaxed, before).nonzero().squeeze(-1)
-    kept = _judge(search, before.where(rows))
-    return relaxed.put(rows, kept._replace(status=torch.full_like(rows, int(Status.UNRESOLVED))))
+    kept = _judge(search, before.where(rows))._replace(
+        status=torch.full_like(rows, int(Status.UNRESOLVED)), n_steps=relaxed.n_steps[rows]
+    )
+    return relaxed.put(rows, kept)
 
 
 def _longer(search: Search, curves: Candidates, before: Candidates) -> Tensor:

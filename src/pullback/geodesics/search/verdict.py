@@ -114,14 +114,13 @@ def _or_line(search: Search, result: GeodesicResult) -> GeodesicResult:
         return result
     exact, n_points = search.metric.exact, search.thresholds.dense + 1
     answer = result.take(lost)
-    a, b = answer.curve.nodes[:, [0, -1]].unsqueeze(2).unbind(1)
-    line = straight_line(a.squeeze(1), b.squeeze(1), n_points - 1)
-    length, energy, speed_variation = measure(exact, line)
+    a, b = answer.curve.nodes[:, [0, -1]].unbind(1)
+    length, energy, speed_variation = measure(exact, straight_line(a, b, n_points - 1))
     own = measure(exact, answer.curve.points(n_points))[0]
     worse = (own > search.thresholds.longer * length).nonzero().squeeze(-1)
-    nodes = straight_line(a.squeeze(1), b.squeeze(1), answer.curve.nodes.shape[1] - 1)
+    nodes = straight_line(a, b, answer.curve.nodes.shape[1] - 1)
     if (times := search.times(nodes)) is not None:
-        nodes = torch.lerp(a, b, times.unsqueeze(-1))
+        nodes = torch.lerp(a.unsqueeze(1), b.unsqueeze(1), times.unsqueeze(-1))
     straight = answer.replace(
         curve=search.curve(nodes),
         length=length,
