@@ -78,7 +78,7 @@ ROOMS = {
         ["fields"],
         ["messages"],
         ["answers"],
-        ["desk"],
+        ["alone", "desk"],
         ["server"],
         ["explorer"],
     ],

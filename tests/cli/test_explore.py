@@ -1,5 +1,6 @@
-"""A user's way: the command, the address, the page, a path, and the end by Ctrl-C."""
+"""A user's way: the command, the address, the page, a path, and the end by Ctrl-C; or one file."""
 
+import base64
 import json
 import os
 import select
@@ -8,9 +9,12 @@ import subprocess
 import sys
 import time
 import urllib.request
+from pathlib import Path
 
 import numpy as np
 import pytest
+
+SOURCE = Path(__file__).parents[2] / "src"
 
 
 @pytest.fixture
@@ -84,3 +88,55 @@ def test_what_cannot_be_is_said_in_a_paragraph(words, said):
     assert process.returncode == 2
     assert said in process.stderr
     assert "Traceback" not in process.stderr
+
+
+def export(*words):
+    return subprocess.run(
+        [sys.executable, "-m", "pullback", "export", *map(str, words)],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+
+
+@pytest.mark.thorough
+def test_a_user_exports_a_run_as_one_file(run, tmp_path):
+    from pullback.runs import Run, RunFolder
+
+    out = tmp_path / "page.html"
+    process = export(run, "--out", out)
+    assert process.returncode == 0, process.stderr
+    assert process.stdout == f"wrote {out} ({out.stat().st_size / 1e6:.1f} MB)\n"
+    assert list(tmp_path.iterdir()) == [out]
+    html = out.read_text(encoding="utf-8")
+    shown, content = (
+        json.loads(html.split(f'id="{name}">')[1].split("</script>")[0])
+        for name in ("shown", "content")
+    )
+    assert (shown["scene"]["title"], shown["scene"]["n"]) == ("arcs", 60)
+    read = Run(RunFolder(run))
+    codes = np.frombuffer(base64.b64decode(shown["codes"]), "<f4").reshape(-1, 2)
+    np.testing.assert_allclose(codes, read.encode(read.data.X), atol=1e-6)
+    np.testing.assert_array_equal(content["table"]["low"], read.manifold.metric.low)
+    assert content["model"]["family"]["name"] == "normal"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["nowhere", "--out", "page.html"], "`DIR` must be a folder that"),
+        (["nowhere", "--out", "page.txt"], "`--out` must be a file that ends with .html"),
+        (["nowhere", "--out", "nowhere/page.html"], "`--out` must be a file in a folder that is"),
+        (["nowhere"], "Missing option '--out'"),
+    ],
+)
+def test_an_export_that_cannot_be_is_told_in_a_paragraph(words, said, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(SOURCE))
+    monkeypatch.chdir(tmp_path)
+    process = export(*words)
+    assert process.returncode == 2
+    assert said in " ".join(process.stderr.split())
+    assert "Traceback" not in process.stderr
+    assert list(tmp_path.iterdir()) == []

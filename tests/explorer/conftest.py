@@ -1,15 +1,20 @@
 """What the tests of the explorer explore: a paraboloid, with codes, labels and features."""
 
 import json
+import re
+import shutil
 import urllib.request
+from pathlib import Path
 
+import numpy as np
 import pytest
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
 @pytest.fixture(scope="session")
 def scene():
     """Codes on a paraboloid over the plane, whose three features are what is decoded."""
-    import numpy as np
     import torch
 
     from pullback import Manifold
@@ -29,7 +34,6 @@ def scene():
 @pytest.fixture(scope="session")
 def solid():
     """Codes in a flat space of three dimensions, of which a plane is shown."""
-    import numpy as np
     import torch
 
     from pullback import Manifold
@@ -89,3 +93,100 @@ def ask(socket, message):
 @pytest.fixture(scope="session", name="ask")
 def asking():
     return ask
+
+
+@pytest.fixture(scope="module")  # while it is open there is an event loop, which others do not bear
+def chromium():
+    """A headless Chromium, of Playwright or of the system."""
+    api = pytest.importorskip("playwright.sync_api", reason="the browser needs playwright")
+    with api.sync_playwright() as playwright:
+        own = playwright.chromium.executable_path
+        found = [own] if Path(own).exists() else [shutil.which(name) for name in BROWSERS]
+        path = next(filter(None, found), None)
+        if path is None:
+            pytest.skip("Chromium is not installed: `playwright install chromium`")
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def watch(chromium):
+    """Open an address in a window of its own."""
+    return lambda url, **options: Watched(chromium, url, **options)
+
+
+class Watched:
+    """A page of the explorer, with all that it complained of and asked for."""
+
+    def __init__(self, browser, url, **options):
+        self.url = url
+        self.errors, self.requests = [], []
+        self.page = browser.new_context(**options).new_page()
+        self.page.on("console", self._hear)
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.goto(url)
+        self.await_path()
+
+    def _hear(self, message):
+        if message.type == "error":
+            self.errors.append(message.text)
+
+    def drawn(self, part):
+        """The points of a curve, in the units of the plane, as they stand in the page."""
+        d = self.page.get_attribute(f'[data-part="{part}"]', "d") or ""
+        return np.array(re.findall(r"[ML](\S+) ([^ML]+)", d), dtype=float)
+
+    def await_path(self):
+        """Wait until the geodesic that is drawn joins the two points; return line and curve."""
+        self.page.wait_for_function(
+            """() => {
+              const ends = (part) => (document.querySelector(`[data-part="${part}"]`)
+                .getAttribute("d") ?? "").split(/[ML]/).slice(1)
+                .map((point) => point.split(" ").map(Number));
+              const [line, curve] = [ends("straight"), ends("geodesic")];
+              if (!line.length || !curve.length) return false;
+              const far = (p, q) => Math.hypot(p[0] - q[0], p[1] - q[1]);
+              return far(line[0], curve[0]) + far(line.at(-1), curve.at(-1)) < 1e-9;
+            }""",
+            timeout=60_000,
+        )
+        return self.drawn("straight"), self.drawn("geodesic")
+
+    def middle(self, selector):
+        """The pixel in the middle of an element."""
+        box = self.page.locator(selector).bounding_box()
+        return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+    def pixel(self, point):
+        """Where a point of the plane lies on the screen."""
+        told = self.page.get_attribute('[data-part="plane"]', "transform")
+        scale, _, _, _, x, y = map(float, re.findall(r"-?[\d.e-]+", told))
+        plane = self.page.locator("#plane").bounding_box()
+        return plane["x"] + x + scale * point[0], plane["y"] + y - scale * point[1]
+
+    def picture(self):
+        """The picture of the layer that is shown, as text."""
+        self.page.wait_for_timeout(100)  # it is drawn in the next frame
+        return self.page.evaluate("() => document.querySelector('#heat').toDataURL()")
+
+    def await_change(self, act):
+        """Do something that moves a point, and wait until the geodesic has followed."""
+        straight = "[data-part=straight]"
+        before = self.page.get_attribute(straight, "d")
+        act()
+        moved = f"d => document.querySelector('{straight}').getAttribute('d') !== d"
+        self.page.wait_for_function(moved, arg=before)
+        return self.await_path()
+
+    def close(self):
+        """No error, and no request but to where the page came from."""
+        here = self.url.split("?")[0]
+        sockets = here.replace("http", "ws")
+        own = (here, sockets, "data:", "blob:")
+        elsewhere = [url for url in self.requests if not url.startswith(own)]
+        self.page.context.close()
+        assert self.errors == []
+        assert self.requests
+        assert elsewhere == []

@@ -6,16 +6,12 @@
 import csv
 import io
 import math
-import re
-import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 DESKTOP = {"viewport": {"width": 1280, "height": 820}}
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "device_scale_factor": 2}
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 N_POSITIONS = 60
 
 pytestmark = pytest.mark.thorough
@@ -45,108 +41,18 @@ def explorer():
         yield served
 
 
-@pytest.fixture(scope="module")
-def chromium():
-    """A headless Chromium, of Playwright or of the system."""
-    api = pytest.importorskip("playwright.sync_api", reason="the browser needs playwright")
-    with api.sync_playwright() as playwright:
-        own = playwright.chromium.executable_path
-        found = [own] if Path(own).exists() else [shutil.which(name) for name in BROWSERS]
-        path = next(filter(None, found), None)
-        if path is None:
-            pytest.skip("Chromium is not installed: `playwright install chromium`")
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-class Watched:
-    """A page of the explorer, with all that it complained of and asked for."""
-
-    def __init__(self, browser, served, **options):
-        self.errors, self.requests = [], []
-        self.page = browser.new_context(**options).new_page()
-        self.page.on("console", self._hear)
-        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.goto(served.url)
-        self.await_path()
-
-    def _hear(self, message):
-        if message.type == "error":
-            self.errors.append(message.text)
-
-    def drawn(self, part):
-        """The points of a curve, in the units of the plane, as they stand in the page."""
-        d = self.page.get_attribute(f'[data-part="{part}"]', "d") or ""
-        return np.array(re.findall(r"[ML](\S+) ([^ML]+)", d), dtype=float)
-
-    def await_path(self):
-        """Wait until the geodesic that is drawn joins the two points; return line and curve."""
-        self.page.wait_for_function(
-            """() => {
-              const ends = (part) => (document.querySelector(`[data-part="${part}"]`)
-                .getAttribute("d") ?? "").split(/[ML]/).slice(1)
-                .map((point) => point.split(" ").map(Number));
-              const [line, curve] = [ends("straight"), ends("geodesic")];
-              if (!line.length || !curve.length) return false;
-              const far = (p, q) => Math.hypot(p[0] - q[0], p[1] - q[1]);
-              return far(line[0], curve[0]) + far(line.at(-1), curve.at(-1)) < 1e-9;
-            }""",
-            timeout=60_000,
-        )
-        return self.drawn("straight"), self.drawn("geodesic")
-
-    def middle(self, selector):
-        """The pixel in the middle of an element."""
-        box = self.page.locator(selector).bounding_box()
-        return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-
-    def pixel(self, point):
-        """Where a point of the plane lies on the screen."""
-        told = self.page.get_attribute('[data-part="plane"]', "transform")
-        scale, _, _, _, x, y = map(float, re.findall(r"-?[\d.e-]+", told))
-        plane = self.page.locator("#plane").bounding_box()
-        return plane["x"] + x + scale * point[0], plane["y"] + y - scale * point[1]
-
-    def picture(self):
-        """The picture of the layer that is shown, as text."""
-        self.page.wait_for_timeout(100)  # it is drawn in the next frame
-        return self.page.evaluate("() => document.querySelector('#heat').toDataURL()")
-
-    def await_change(self, act):
-        """Do something that moves a point, and wait until the geodesic has followed."""
-        straight = "[data-part=straight]"
-        before = self.page.get_attribute(straight, "d")
-        act()
-        moved = f"d => document.querySelector('{straight}').getAttribute('d') !== d"
-        self.page.wait_for_function(moved, arg=before)
-        return self.await_path()
-
-    def close(self, served):
-        """No error, and no request but to the server."""
-        here = served.url.split("?")[0]
-        sockets = here.replace("http", "ws")
-        own = (here, sockets, "data:", "blob:")
-        elsewhere = [url for url in self.requests if not url.startswith(own)]
-        self.page.context.close()
-        assert self.errors == []
-        assert self.requests
-        assert elsewhere == []
-
-
 @pytest.fixture(params=[DESKTOP, PHONE], ids=["desktop", "phone"])
-def watched(chromium, explorer, request):
-    made = Watched(chromium, explorer, **request.param)
+def watched(watch, explorer, request):
+    made = watch(explorer.url, **request.param)
     yield made
-    made.close(explorer)
+    made.close()
 
 
 @pytest.fixture
-def desktop(chromium, explorer):
-    made = Watched(chromium, explorer, **DESKTOP)
+def desktop(watch, explorer):
+    made = watch(explorer.url, **DESKTOP)
     yield made
-    made.close(explorer)
+    made.close()
 
 
 def test_a_handle_dragged_along_a_circle_draws_the_geodesics_of_the_manifold(watched, explorer):
@@ -285,15 +191,15 @@ def test_nothing_hangs_over_the_edge(watched):
     assert watched.page.evaluate(over) <= 0
 
 
-def test_the_theme_is_that_of_the_system_until_it_is_switched(chromium, explorer):
-    made = Watched(chromium, explorer, color_scheme="dark", **DESKTOP)
+def test_the_theme_is_that_of_the_system_until_it_is_switched(watch, explorer):
+    made = watch(explorer.url, color_scheme="dark", **DESKTOP)
     theme = "() => document.documentElement.dataset.theme"
     assert made.page.evaluate(theme) == "dark"
     made.page.click("#theme")
     assert made.page.evaluate(theme) == "light"
     made.page.reload()
     assert made.page.evaluate(theme) == "light"
-    made.close(explorer)
+    made.close()
 
 
 def test_without_the_token_there_is_no_page_but_words(chromium, explorer):

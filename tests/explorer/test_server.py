@@ -1,6 +1,7 @@
 import json
 import socket
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -34,8 +35,9 @@ def test_another_page_and_another_name_of_this_machine_are_refused(served):
 def test_files_of_the_page_are_served_and_no_others(served):
     from pullback.explorer.server import PAGE
 
-    for path in PAGE.iterdir():
-        status, headers, body = served.get(f"/page/{path.name}", token="")
+    for path in filter(Path.is_file, PAGE.rglob("*")):
+        name = path.relative_to(PAGE).as_posix()
+        status, headers, body = served.get(f"/page/{name}", token="")
         assert status == 200
         assert body == path.read_bytes()
         if path.suffix == ".js":

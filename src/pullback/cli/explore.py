@@ -1,5 +1,6 @@
-"""The command that opens the explorer. Nothing heavy is imported up here."""
+"""The commands of the explorer: served, or as one file. Nothing heavy is imported up here."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -37,5 +38,24 @@ def explore(
     run_explore(run, port=port, open_browser=not no_browser)
 
 
-COMMANDS = (explore,)
-"""What opens a page."""
+def export(
+    run: Run,
+    out: Annotated[
+        Path, typer.Option("--out", metavar="FILE", help="The page to write, FILE.html.")
+    ],
+    debug: Debug = False,
+) -> None:
+    """Write the explorer as one HTML file, which runs without Python, also offline.
+
+    It is for latent spaces of two dimensions whose metric has a table.
+
+    Example: pullback export run --out page.html
+    """
+    del debug
+    from pullback.cli.exploring import run_export
+
+    run_export(run, out=out)
+
+
+COMMANDS = (explore, export)
+"""What opens or writes a page."""

@@ -1,17 +1,20 @@
-"""What `pullback explore` does: a thin shell over `pullback.explorer`."""
+"""What `pullback explore` and `pullback export` do: a thin shell over `pullback.explorer`."""
 
+import shlex
+import sys
 import time
 from pathlib import Path
 
 import typer
 
-from pullback.cli.commands import limit_threads
+from pullback.cli.commands import interruptible, limit_threads
+from pullback.explorer.alone import check_out, write_page
 from pullback.explorer.explorer import Explorer, refuse_missing
 from pullback.explorer.scene import Scene
 from pullback.metrics import TabulatedMetric
 from pullback.runs import Run, RunFolder
 
-__all__ = ["run_explore"]
+__all__ = ["run_explore", "run_export"]
 
 
 def run_explore(path: Path, *, port: int | None, open_browser: bool) -> None:
@@ -36,8 +39,7 @@ def run_explore(path: Path, *, port: int | None, open_browser: bool) -> None:
     run = Run(folder)
     _say("Reading the run. The first time on a machine, half a minute goes into compiling.")
     limit_threads(run.vae.data_dim)
-    if run.vae.latent_dim <= 3 and not TabulatedMetric.is_saved(folder.table):
-        _say("Measuring the metric over the codes, this once: it is kept in the run.")
+    _tell_of_table(run)
     try:
         scene = Scene.of_run(run)
         scene.prepare()
@@ -50,6 +52,36 @@ def run_explore(path: Path, *, port: int | None, open_browser: bool) -> None:
             explorer.wait()
     except KeyboardInterrupt:
         _say("Stopped.")
+
+
+def run_export(path: Path, *, out: Path) -> None:
+    """Write a run's explorer as one file.
+
+    Args:
+        path: the folder of the run.
+        out: the file.
+
+    Raises:
+        PullbackError: the folder holds no trained run, or no page can be made of it or written.
+
+    Example:
+        >>> run_export(Path("nowhere"), out=Path("page.html"))
+        Traceback (most recent call last):
+        pullback.errors.InvalidParameterError: `DIR` must be a folder that ...
+    """
+    out = check_out("--out", out)
+    run = Run(RunFolder(path))
+    limit_threads(run.vae.data_dim)
+    _tell_of_table(run)
+    _say("Measuring the layers.")
+    with interruptible(shlex.join(["pullback", *sys.argv[1:]]), f"{out} was not written."):
+        write_page(Scene.of_run(run), out)
+    typer.echo(f"wrote {out} ({out.stat().st_size / 1e6:.1f} MB)")
+
+
+def _tell_of_table(run: Run) -> None:
+    if run.vae.latent_dim <= 3 and not TabulatedMetric.is_saved(run.folder.table):
+        _say("Measuring the metric over the codes, this once: it is kept in the run.")
 
 
 def _say(line: str) -> None:

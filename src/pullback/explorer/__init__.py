@@ -1,6 +1,7 @@
-"""The explorer: a page of one's own machine in which points are dragged and geodesics follow."""
+"""The explorer: a page in which points are dragged and geodesics follow, served or alone."""
 
+from pullback.explorer.alone import export_page
 from pullback.explorer.explorer import Explorer, explore
 from pullback.explorer.scene import Column, Scene
 
-__all__ = ["Column", "Explorer", "Scene", "explore"]
+__all__ = ["Column", "Explorer", "Scene", "explore", "export_page"]

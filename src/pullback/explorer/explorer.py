@@ -7,12 +7,10 @@ import threading
 import time
 import webbrowser
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from pullback.errors import InvalidParameterError, MissingExtraError, StorageError, check_integer
-from pullback.explorer.scene import Scene
-from pullback.runs import Run, RunFolder
+from pullback.explorer.scene import Scene, scene_of
 
 __all__ = ["Explorer", "explore"]
 
@@ -167,16 +165,9 @@ def explore(
         >>> explorer.close()
     """
     refuse_missing()
-    if isinstance(model, str | Path):
-        model = Run(RunFolder(model))
-    if isinstance(model, Run):
-        scene = Scene.of_run(model)
-    elif X is None:
-        raise InvalidParameterError("X", "given, unless a run is explored", None)
-    else:
-        scene = Scene.of_model(
-            model, X, y, columns=columns, image_shape=image_shape, feature_names=feature_names
-        )
+    scene = scene_of(
+        model, X, y, columns=columns, image_shape=image_shape, feature_names=feature_names
+    )
     scene.prepare()
     explorer = Explorer(scene, port=port)
     if open_browser:

@@ -4,6 +4,7 @@ import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,11 +16,11 @@ from pullback.errors import InvalidDataError, InvalidParameterError, check_data
 from pullback.manifolds import Manifold
 from pullback.metrics import TabulatedMetric
 from pullback.plots.maps.latent_map import is_continuous
-from pullback.runs import Run
+from pullback.runs import Run, RunFolder
 from pullback.runs.run import manifold_over
 from pullback.shapes import Codes, Latent
 
-__all__ = ["Column", "Scene"]
+__all__ = ["Column", "Scene", "scene_of"]
 
 # How far one can go beyond the codes where there is no table, as a share of their largest extent:
 # as far as tables of runs reach.
@@ -268,6 +269,32 @@ class Scene:
         rows = self.manifold.decode(z).double().cpu().numpy()
         decoded: NDArray[np.float64] = rows * self.scale + self.center
         return decoded
+
+
+def scene_of(model: Any, X: Any = None, y: Any = None, **known: Any) -> Scene:
+    """Return the scene of a model and data, or of a run, which needs nothing else.
+
+    Args:
+        model: a `VAE`, a `Manifold`, a `Run`, or the folder of one.
+        X: the samples, `(n, D)`; of a manifold the codes, `(n, d)`.
+        y: their labels, `(n,)`.
+        known: what else is known of the samples, see `Scene.of_model`.
+
+    Raises:
+        InvalidParameterError: nothing can be explored of what was given.
+
+    Example:
+        >>> flat = Manifold(lambda z: 2 * z, dim=2)
+        >>> scene_of(flat, [[0.0, 0.0], [1.0, 1.0]], ["a", "b"]).columns[0].labels
+        ('a', 'b')
+    """
+    if isinstance(model, str | Path):
+        model = Run(RunFolder(model))
+    if isinstance(model, Run):
+        return Scene.of_run(model)
+    if X is None:
+        raise InvalidParameterError("X", "given, unless a run is explored", None)
+    return Scene.of_model(model, X, y, **known)
 
 
 def _features(X: NDArray[Any], names: Sequence[str], columns: Sequence[Column]) -> list[Column]:

@@ -2,7 +2,6 @@
 
 import mimetypes
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,17 +11,14 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from pullback.explorer.answers import layers_of
-from pullback.explorer.answers.samples import plane_box
+from pullback.explorer.alone.page import PAGE
+from pullback.explorer.answers.description import describe
 from pullback.explorer.desk import Benches, Desk
 from pullback.explorer.doors import Doors
 from pullback.explorer.scene import Scene
-from pullback.version import __version__
 
 __all__ = ["make_app"]
 
-PAGE = Path(__file__).parent / "page"
-"""The folder of the page."""
 # Up to so many samples the values of columns come with the scene, beyond when they are asked for:
 # the first picture is not to wait for a megabyte of them.
 _INLINE = 2000
@@ -67,7 +63,7 @@ class _Rooms:
 
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
-        self._layers = layers_of(scene)
+        self._description = describe(scene, most_values=_INLINE)
         self._benches = Benches()
         self._n_open = 0
 
@@ -89,32 +85,7 @@ class _Rooms:
     async def scene(self, request: Request) -> Response:
         """What is explored."""
         del request
-        scene = self._scene
-        columns = [
-            {
-                "name": column.name,
-                "kind": column.kind,
-                "labels": list(column.labels),
-                "values": column.numbers() if scene.n <= _INLINE else None,
-            }
-            for column in scene.columns
-        ]
-        return JSONResponse(
-            {
-                "title": scene.title,
-                "n": scene.n,
-                "d": scene.d,
-                "axes": [0, 1],
-                "box": plane_box(scene, (0, 1)),
-                "middle": scene.middle.tolist(),
-                "columns": columns,
-                "image": scene.image_shape,
-                "features": scene.feature_names,
-                "layers": self._layers,
-                "balls": scene.has_table or scene.d == 2,
-                "version": __version__,
-            }
-        )
+        return JSONResponse(self._description)
 
     async def codes(self, request: Request) -> Response:
         """Two coordinates of all codes, as bytes."""

@@ -13,7 +13,8 @@
 /** @typedef {{name: string, title: string, unit: string, scale?: string, kind?: string}} LayerName */
 /** @typedef {{title: string, n: number, d: number, axes: number[], box: Box, middle?: number[],
  *   columns: Column[], image: [number, number] | null, features: string[] | null,
- *   layers: LayerName[], balls?: boolean, version: string}} Scene */
+ *   layers: LayerName[], balls?: boolean, alone?: string, version: string}} Scene `alone` says
+ *   what a page without Python leaves out. */
 /** @typedef {{shape?: number[], data?: string, values?: number[][], names?: string[]}} Strip */
 /** @typedef {{certified: boolean, status: string, words: string[],
  *   geodesic: {points: Point[], length: number | null}, straight: {length: number | null},

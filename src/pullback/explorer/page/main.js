@@ -6,7 +6,6 @@ import { spoken, writePath } from "./certificate.js";
 import { createTheme, fill, writeLegend } from "./controls.js";
 import { createHandles, createPlane } from "./handles.js";
 import { keepPaths } from "./keeping.js";
-import { linkToServer } from "./link.js";
 import { createSamples } from "./samples.js";
 import { createScenery } from "./scenery.js";
 import { blank, createStore, onceAFrame, recall, remember } from "./state.js";
@@ -79,6 +78,7 @@ export async function start(root, link) {
     chooseAxes(the, scene);
     the("balls").disabled = scene.balls === false;
     if (the("balls").disabled) store.set({ around: "Balls are drawn in two dimensions, or over a table." });
+    if (scene.alone) standAlone(the, scene.alone);
     fillColumns(column);
     fill(the("layer"), [["", "none"], ...scene.layers.map(titled)], kept.layer ?? "");
     if (kept.axes && String(kept.axes) !== String(scene.axes)) await showPlane(kept.axes);
@@ -150,6 +150,15 @@ const memoryOf = (scene) => `pullback:${scene.title}:${scene.n}:${scene.d}`;
 /** @param {{name: string, title: string}} layer @returns {[string, string]} */
 const titled = ({ name, title }) => [name, title];
 
+/** Offer what a page without Python can do, and say what else there is.
+ * @param {(id: string) => any} the @param {string} told */
+function standAlone(the, told) {
+  for (const id of ["around", "clusters", "to-python"]) the(id).hidden = true;
+  the("neighbors").parentElement.hidden = true;
+  the("alone").textContent = told;
+  the("alone").hidden = false;
+}
+
 /** @param {HTMLElement} place @param {Link} link */
 function tellConnection(place, link) {
   link.onStatus(({ state, seconds, words: said }) => {
@@ -204,8 +213,4 @@ function zoomBy(the, store, scenery) {
   the("nearer").addEventListener("click", () => by(1.5));
   the("farther").addEventListener("click", () => by(1 / 1.5));
   the("whole").addEventListener("click", scenery.whole);
-}
-
-if (typeof document !== "undefined" && document.querySelector("#plane")) {
-  void start(document, linkToServer());
 }

@@ -1,0 +1,50 @@
+// @ts-check
+/** The link to what answers inside of this page: a worker made of its own text. */
+
+import { bytesOf, createLink } from "../link.js";
+
+/** @typedef {import("../link.js").Link} Link */
+/** @typedef {import("../link.js").Socket} Socket */
+/** @typedef {{scene: import("../link.js").Scene, codes: string, columns: Record<string, string>}} Shown
+ *   what is shown: codes and the values of columns as base64 of their bytes, single precision */
+
+/** A worker as a socket.
+ * @param {Worker} worker
+ * @returns {Socket} */
+export function socketOf(worker) {
+  /** @type {Socket} */
+  const socket = {
+    send: (text) => worker.postMessage(text),
+    close: () => worker.terminate(),
+    onopen: null,
+    onmessage: null,
+    onclose: null,
+    onerror: null,
+  };
+  worker.onmessage = (event) => socket.onmessage(event);
+  queueMicrotask(() => socket.onopen());
+  return socket;
+}
+
+/** What a server sends for an address of the page, from what the page holds.
+ * @param {Shown} shown @param {string} address
+ * @returns {Response} */
+export function fetched({ scene, codes, columns }, address) {
+  const [path, query = ""] = address.split("?");
+  if (path === "scene") return Response.json(scene);
+  if (path === "codes") return new Response(bytesOf(codes));
+  const packed = columns[new URLSearchParams(query).get("name") ?? ""];
+  const values = Array.from(new Float32Array(bytesOf(packed).buffer), (u) => (Number.isNaN(u) ? null : u));
+  return Response.json({ values });
+}
+
+/** The link of a page that stands alone.
+ * @param {Shown} shown @param {string} content the text of what the worker needs
+ * @param {string} source the text of the worker
+ * @returns {Link} */
+export function linkInside(shown, content, source) {
+  const address = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
+  const worker = new Worker(address);
+  worker.postMessage(content);
+  return createLink({ open: () => socketOf(worker), fetcher: async (path) => fetched(shown, path) });
+}
