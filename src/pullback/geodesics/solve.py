@@ -1,6 +1,5 @@
 """The boundary problem: geodesics between given points."""
 
-import math
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -105,8 +104,7 @@ def connect(
     _check_kind("graph", graph, LatentGraph, "LatentGraph.build(metric, codes)")
     _check_kind("solver", solver, Solver, "Newton()")
     check_number("rtol", rtol, low=0, open_low=True)
-    step = math.inf if graph is None else graph.step
-    search = Search(metric, solver, _check_levels(levels), rtol, confirm, THRESHOLDS, step)
+    search = Search(metric, solver, _check_levels(levels), rtol, confirm, THRESHOLDS)
     given = _named([_check_initial(curve, point_a, point_b) for curve in _as_list(initial)])
     a, b = (p.detach().reshape(-1, p.shape[-1]) for p in (point_a, point_b))
     note(geodesics=len(a))

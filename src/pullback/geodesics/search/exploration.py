@@ -9,7 +9,7 @@ from pullback.curves import straight_line
 from pullback.geodesics.result import through
 from pullback.geodesics.search.bends import shortest_bends
 from pullback.geodesics.search.candidates import apart
-from pullback.geodesics.search.graph import LatentGraph
+from pullback.geodesics.search.graph import LatentGraph, fine_enough
 from pullback.geodesics.search.measure import fine_points, measure, resample
 from pullback.geodesics.search.search import Search
 from pullback.geodesics.solvers.lbfgs import LBFGS
@@ -99,18 +99,12 @@ def _fine_paths(search: Search, nodes: Tensor) -> Tensor:
 
 def _fine_path(search: Search, curve: Tensor) -> Tensor:
     """Follow the shortest path between the ends of one curve `(1, nodes, 2)` on a grid over it."""
-    corners = torch.cat([curve.amin(1), curve.amax(1)])
-    extent, offset = (corners[1] - corners[0]).amax(), corners.abs().amax()
-    metric, rough = search.metric, curve
-    if metric.single is not None and bool(extent > search.thresholds.finer_extent * offset):
-        metric, rough = metric.single, curve.float()
-    graph = LatentGraph.build(
-        metric,
-        corners.to(rough),
-        resolution=search.thresholds.finer_grid,
-        margin=search.thresholds.finer_margin,
-    )
-    return graph.paths(rough[:, 0], rough[:, -1], curve.shape[1] - 1).to(curve)
+    metric, corners = search.metric, torch.cat([curve.amin(1), curve.amax(1)])
+    resolution, margin = search.thresholds.finer_grid, search.thresholds.finer_margin
+    if not fine_enough(metric, corners, resolution, margin=margin):
+        resolution *= 2
+    graph = LatentGraph.build(metric, corners, resolution=resolution, margin=margin)
+    return graph.paths(curve[:, 0], curve[:, -1], curve.shape[1] - 1)
 
 
 def _relaxed(search: Search, starts: Tensor) -> Tensor:

@@ -1,6 +1,5 @@
 """What a search is told: the metric, the solver, how finely, how exactly, by what thresholds."""
 
-import math
 from typing import NamedTuple
 
 from torch import Tensor
@@ -47,7 +46,6 @@ class Search(NamedTuple):
         rtol: the relative error that lengths are to keep to.
         explores: start from bent lines too, in more than two dimensions.
         thresholds: what counts as seen, settled, bent or wrong.
-        step: of the grid whose paths searches start from; infinite without one.
 
     Example:
         >>> from pullback.metrics import PullbackMetric
@@ -62,7 +60,6 @@ class Search(NamedTuple):
     rtol: float
     explores: bool = True
     thresholds: Thresholds = THRESHOLDS
-    step: float = math.inf
 
     @property
     def is_approximate(self) -> bool:

@@ -417,7 +417,7 @@ class Thresholds:
     Unit: of the energy. Chosen: by judgement; it is `rough_tol`."""
 
     finer_grid: int = 48
-    """Nodes along each axis of the grid over an ambiguous answer in the plane.
+    """Nodes along each axis of the grid over an ambiguous answer in the plane, or twice as many.
 
     Unit: nodes. Chosen: by `benchmarks/honesty.py --kinds rbf bumps --seed 1 --pairs 33`, where two
     answers miss ways that are 7 and 27 % shorter; both are found with 48, with 64 and with 128."""
@@ -427,19 +427,6 @@ class Thresholds:
 
     Unit: of its extent. Chosen: by the same runs, where an answer misses a way that is 6 % shorter
     with 0.2, and does not with 0.5."""
-
-    clearly_finer: float = 0.8
-    """The grid is laid where its step is so much less than that of the graph searched before.
-
-    Unit: of that step. Chosen: by judgement; two graphs that are about as fine see the same ways.
-    Of the eight ambiguous answers of the common problem (`benchmarks/geodesics.py`) none found a
-    shorter way on its grid."""
-
-    finer_extent: float = 1e-2
-    """The grid is measured in single precision over answers that extend further than this.
-
-    Unit: of their largest coordinate. Chosen: by calculation; a step of the grid is a twentieth of
-    the extent, here some 4000 roundings of a coordinate in single precision."""
 
     lost: float = 0.05
     """Answers are ambiguous, too, whose length differs by more from their best start.

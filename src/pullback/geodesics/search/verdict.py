@@ -219,7 +219,7 @@ def _confirmed(search: Search, result: GeodesicResult) -> GeodesicResult:
         if len(rows) == 0:
             break
         before = result.take(rows)
-        look = look_again(search, before.curve.nodes)
+        look = look_again(near, before.curve.nodes)
         unseen, longer = _faults(search, before, look)
         failed = unseen | longer
         result = _remeasured(search, result, rows, look)
@@ -259,8 +259,7 @@ def _explored(search: Search, result: GeodesicResult) -> GeodesicResult:
     """Look for other ways, take those that are shorter, and say how long the shortest other is.
 
     In the plane a graph sees the ways, unless there are so many that starts end on unlike curves;
-    where an answer is ambiguous then, or was lost on the way, a finer graph over it is asked, if it
-    would be finer than the one that the search began from.
+    where an answer is ambiguous then, or was lost on the way, a graph over it alone is asked.
     """
     thresholds, asked = search.thresholds, result.converged
     if result.curve.nodes.shape[-1] == 2:
@@ -268,7 +267,6 @@ def _explored(search: Search, result: GeodesicResult) -> GeodesicResult:
     result = _toured(search, result, asked)
     if result.curve.nodes.shape[-1] == 2:
         asked = result.converged & (result.ambiguous | _lost(search, result))
-        asked &= _finer(search, result.curve.nodes)
         result = _toured(search, result, asked, finer=True)
     return result
 
@@ -278,13 +276,6 @@ def _lost(search: Search, result: GeodesicResult) -> Tensor:
     first = result.start_lengths.nan_to_num(nan=torch.inf).amin(-1)
     changed = (result.length / first - 1).abs() > search.thresholds.lost
     return changed & first.isfinite()
-
-
-def _finer(search: Search, nodes: Tensor) -> Tensor:
-    """Mark curves over which a grid would be clearly finer than the one searched before."""
-    thresholds, extent = search.thresholds, (nodes.amax(1) - nodes.amin(1)).amax(-1)
-    step = extent * (1 + 2 * thresholds.finer_margin) / (thresholds.finer_grid - 1)
-    return step < thresholds.clearly_finer * search.step
 
 
 def _toured(

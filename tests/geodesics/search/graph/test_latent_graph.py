@@ -9,6 +9,8 @@ import torch
 from pullback.errors import InvalidDataError, InvalidParameterError
 from pullback.geodesics import LatentGraph, grid_nodes
 from pullback.geodesics.search.graph import lattice_box
+from pullback.geodesics.search.graph.grid import grid_edges
+from pullback.manifolds import Manifold
 from pullback.manifolds.reference import paraboloid
 from pullback.metrics import PullbackMetric
 
@@ -117,6 +119,27 @@ def test_a_grid_nears_the_truth_in_16_directions():
     ratio = graph.dist(codes.mean(0, keepdim=True), around)[0] / 0.45
     assert bool((ratio >= 1 - 1e-9).all())
     assert ratio.max() < 1.04  # 1.0275 between the directions (1, 0) and (2, 1)
+
+
+def test_a_grid_has_twice_the_nodes_where_images_fold_between_them():
+    codes = torch.tensor([[0.0, 0.0], [1.0, 1.0]], dtype=torch.float64)
+    for waves, resolution in ((10.0, 64), (30.0, 128)):
+        folded = PullbackMetric(lambda z, waves=waves: torch.cat([z, (waves * z).sin()], -1))
+        assert len(LatentGraph.build(folded, codes).nodes) == 2 + resolution**2
+        assert len(LatentGraph.build(folded, codes, resolution=9).nodes) == 2 + 9**2
+
+
+@pytest.mark.parametrize(("offset", "exact"), [(0.0, False), (1e4, True)])
+def test_a_grid_is_measured_in_single_precision_unless_that_rounds_it_away(offset, exact):
+    codes = offset + torch.rand(9, 2, dtype=torch.float64)
+    linear = torch.nn.Linear(2, 2, bias=False, dtype=torch.float64)
+    torch.nn.init.eye_(linear.weight)
+    edges, lengths = grid_edges(Manifold(linear, dim=2).metric, codes, resolution=12, margin=0.1)
+    nodes = grid_nodes(codes, resolution=12, margin=0.1)
+    truth = (nodes[edges[:, 1]] - nodes[edges[:, 0]]).norm(dim=-1)
+    off = float((lengths / truth - 1).abs().max())
+    assert off < (1e-8 if exact else 1e-5)
+    assert exact or off > 1e-12  # it was not measured in double precision
 
 
 @pytest.mark.parametrize("d", [1, 2, 3])

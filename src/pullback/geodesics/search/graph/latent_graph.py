@@ -5,7 +5,6 @@ metric. A path on a graph is longer than the geodesic, by how coarse the graph i
 directions its edges have; it is a start for a solver and a distance where an estimate will do.
 """
 
-import math
 from functools import lru_cache
 
 import numpy as np
@@ -15,7 +14,7 @@ from torch import Tensor
 
 from pullback.curves import CubicSpline
 from pullback.errors import InvalidDataError, check_data, check_integer, check_number
-from pullback.geodesics.search.graph.grid import grid_edges, grid_nodes
+from pullback.geodesics.search.graph.grid import fine_enough, grid_edges, grid_nodes
 from pullback.geodesics.search.graph.nearest_nodes import NearestNodes
 from pullback.geodesics.tally import note
 from pullback.metrics import Metric
@@ -41,7 +40,6 @@ class LatentGraph:
         nodes: the nodes, shape `(n, d)`.
         edges: pairs of node indices, shape `(n_edges, 2)`, each undirected edge once.
         weights: lengths of the edges, shape `(n_edges,)`; measured if None.
-        step: distance between neighbours of the grid that is part of it; infinite without one.
 
     Raises:
         InvalidDataError: the metric is not finite on any edge.
@@ -65,11 +63,8 @@ class LatentGraph:
         nodes: Nodes,
         edges: Pairs,
         weights: Tensor | None = None,
-        *,
-        step: float = math.inf,
     ) -> None:
         self.metric = metric
-        self.step = step
         self.nodes = nodes
         if weights is None:
             weights = _edge_lengths(metric, nodes, edges)
@@ -104,8 +99,8 @@ class LatentGraph:
             metric: the Riemannian metric.
             codes: points of the latent space to cover, shape `(n, d)`.
             n_neighbors: neighbours of each code.
-            resolution: nodes of the grid along each axis; 0 for no grid; None for 64, and 20 if
-                d = 3.
+            resolution: nodes of the grid along each axis; 0 for no grid; None for 64, twice as many
+                in the plane where the metric changes from node to node, and 20 if d = 3.
             margin: how far the grid reaches beyond the codes, as a share of their extent.
 
         Returns:
@@ -117,14 +112,15 @@ class LatentGraph:
         d = codes.shape[1]
         if resolution is None:
             resolution = {1: 64, 2: 64, 3: 20}.get(d, 0)
+            if d == 2 and not fine_enough(metric, codes, resolution, margin=margin):
+                resolution *= 2
         check_integer("resolution", resolution, low=0)
         nodes, edges = codes, codes.new_zeros(0, 2, dtype=torch.long)
-        weights, step = codes.new_zeros(0), math.inf
+        weights = codes.new_zeros(0)
         if d <= 3 and resolution >= 2:
             grid = grid_nodes(codes, resolution=resolution, margin=margin)
             edges, weights = grid_edges(metric, codes, resolution=resolution, margin=margin)
             nodes, edges, weights = torch.cat([codes, grid]), len(codes) + edges, _usable(weights)
-            step = float((grid.amax(0) - grid.amin(0)).amax()) / (resolution - 1)
         # A code that comes many times would else be joined to nothing but itself.
         distinct = torch.cat([_first_of_each(codes), _range(len(codes), nodes)])
         neighbors = distinct[NearestNodes(nodes[distinct])(codes, n_neighbors + 1)]
@@ -132,7 +128,7 @@ class LatentGraph:
         pairs = torch.stack([own, neighbors], -1).reshape(-1, 2)
         pairs = pairs[pairs[:, 0] != pairs[:, 1]].sort(-1).values.unique(dim=0)
         weights = torch.cat([weights, _edge_lengths(metric, nodes, pairs)])
-        return cls(metric, nodes, torch.cat([edges, pairs]), weights, step=step)
+        return cls(metric, nodes, torch.cat([edges, pairs]), weights)
 
     def covers(self, points: Codes) -> bool:
         """Say whether all points `(n, d)` lie in the bounding box of the nodes."""
