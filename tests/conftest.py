@@ -21,8 +21,20 @@ settings.load_profile("pullback")
 # Examples of docstrings that took more than 0.3 s of CPU: they cannot carry a mark themselves.
 SLOW_EXAMPLES = set(Path(__file__).with_name("slow_examples.txt").read_text().split())
 
-_CHECKED = 10  # calls of each function in each test: all of them made the tests take twice as long
+# Calls that are checked of each function in each test. All of them made the tests take twice as
+# long, ten a sixth longer than none.
+_CHECKED = 4
+_CHECKED_INSIDE = 1  # of a function in a function, which is defined, so decorated, again and again
 _check = jaxtyping.jaxtyped
+
+# Salt of the names by which thorough tests are parted into shares: of a thousand tried, the one
+# whose five shares take the most equal time (169 to 190 s of CPU).
+_SALT = 974
+
+# Folders at the beginning of the line, of which one of two processes gets the first half: their
+# tests search on tables, for which kernels are compiled for half a minute. Meanwhile the other
+# process has what needs none; those in the last folder come when it has been done.
+_FIRST, _LAST = ("cli", "explorer", "geodesics"), "statistics"
 
 
 class ShapeChecks:
@@ -42,7 +54,8 @@ class ShapeChecks:
             return fn  # PyTorch calls it in the midst of the user's own lines, which errors name
         if not inspect.isfunction(fn):
             return _check(fn, typechecker=typechecker)
-        calls, code, most, checked = self.calls, fn.__code__, self.most, None
+        calls, code, checked = self.calls, fn.__code__, None
+        most = min(self.most, _CHECKED_INSIDE) if "<locals>" in fn.__qualname__ else self.most
 
         @functools.wraps(fn)
         def some_checked(*args, **kwargs):
@@ -78,6 +91,18 @@ def share(text):
     return k % n, n
 
 
+def share_of(item, n):
+    """Return the share of a test: all of a file are in one, for they share what is dear to make."""
+    file = item.nodeid.partition("::")[0]
+    return zlib.crc32(f"{_SALT} {file}".encode()) % n
+
+
+def place(item):
+    """Return 0 for the tests that come first, 2 for those that come last, 1 for all others."""
+    folder = item.nodeid.removeprefix("tests/").partition("/")[0]
+    return 0 if folder in _FIRST else 2 if folder == _LAST else 1
+
+
 def pytest_configure(config):
     if not config.getoption("--all-shapes"):
         jaxtyping.jaxtyped = ShapeChecks(_CHECKED)
@@ -88,14 +113,12 @@ def pytest_collection_modifyitems(config, items):
     import torch
 
     k, n = config.getoption("--thorough-share")
-    others = [
-        item
-        for item in items
-        if "thorough" in item.keywords and zlib.crc32(item.nodeid.encode()) % n != k
-    ]
+    others = [item for item in items if "thorough" in item.keywords and share_of(item, n) != k]
     if others:
         config.hook.pytest_deselected(items=others)
-        items[:] = [item for item in items if item not in set(others)]
+        left_out = set(others)
+        items[:] = [item for item in items if item not in left_out]
+    items.sort(key=place)
 
     for item in items:
         if item.name in SLOW_EXAMPLES:

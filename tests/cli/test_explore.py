@@ -9,18 +9,22 @@ import subprocess
 import sys
 import time
 import urllib.request
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-SOURCE = Path(__file__).parents[2] / "src"
+INTERRUPTIBLE = """
+import runpy, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell may have put aside
+runpy.run_module("pullback", run_name="__main__")
+"""
 
 
 @pytest.fixture
 def command(run):
     """The command, running on a free port, and the address that it printed."""
-    words = [sys.executable, "-m", "pullback", "explore", str(run), "--no-browser", "--port", "0"]
+    words = ["explore", str(run), "--no-browser", "--port", "0"]
+    words = [sys.executable, "-c", INTERRUPTIBLE, *words]
     environment = os.environ | {"PYTHONWARNINGS": "error::DeprecationWarning:pullback"}
     process = subprocess.Popen(
         words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
@@ -69,7 +73,6 @@ def test_a_user_opens_a_run_asks_and_stops(command, run):
     assert "Traceback" not in said + told
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -77,27 +80,11 @@ def test_a_user_opens_a_run_asks_and_stops(command, run):
         (["nowhere", "--port", "70000"], "Invalid value for '--port'"),
     ],
 )
-def test_what_cannot_be_is_said_in_a_paragraph(words, said):
-    process = subprocess.run(
-        [sys.executable, "-m", "pullback", "explore", *words, "--no-browser"],
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
-    assert process.returncode == 2
-    assert said in process.stderr
-    assert "Traceback" not in process.stderr
-
-
-def export(*words):
-    return subprocess.run(
-        [sys.executable, "-m", "pullback", "export", *map(str, words)],
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
+def test_what_cannot_be_is_said_in_a_paragraph(pullback, words, said):
+    code, _, err = pullback("explore", *words, "--no-browser")
+    assert code == 2
+    assert said in err
+    assert "Traceback" not in err
 
 
 @pytest.mark.thorough
@@ -105,7 +92,8 @@ def test_a_user_exports_a_run_as_one_file(run, tmp_path):
     from pullback.runs import Run, RunFolder
 
     out = tmp_path / "page.html"
-    process = export(run, "--out", out)
+    words = [sys.executable, "-m", "pullback", "export", str(run), "--out", str(out)]
+    process = subprocess.run(words, capture_output=True, text=True, timeout=600, check=False)
     assert process.returncode == 0, process.stderr
     assert process.stdout == f"wrote {out} ({out.stat().st_size / 1e6:.1f} MB)\n"
     assert list(tmp_path.iterdir()) == [out]
@@ -122,7 +110,6 @@ def test_a_user_exports_a_run_as_one_file(run, tmp_path):
     assert content["model"]["family"]["name"] == "normal"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -132,11 +119,12 @@ def test_a_user_exports_a_run_as_one_file(run, tmp_path):
         (["nowhere"], "Missing option '--out'"),
     ],
 )
-def test_an_export_that_cannot_be_is_told_in_a_paragraph(words, said, tmp_path, monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", str(SOURCE))
+def test_an_export_that_cannot_be_is_told_in_a_paragraph(
+    pullback, words, said, tmp_path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
-    process = export(*words)
-    assert process.returncode == 2
-    assert said in " ".join(process.stderr.split())
-    assert "Traceback" not in process.stderr
+    code, _, err = pullback("export", *words)
+    assert code == 2
+    assert said in " ".join(err.split())
+    assert "Traceback" not in err
     assert list(tmp_path.iterdir()) == []

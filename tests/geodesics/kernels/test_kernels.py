@@ -209,7 +209,7 @@ def test_what_leaves_the_table_is_not_resolved():
     assert table_search(low).find(flat[:1], flat[1:]).resolved.tolist() == [False]
 
 
-@pytest.mark.slow
+@pytest.mark.thorough  # single precision is compiled by itself
 def test_a_table_in_single_precision_is_read_as_one():
     table = half_plane_table()
     single = TabulatedMetric(
