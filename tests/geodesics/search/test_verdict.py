@@ -8,6 +8,7 @@ import torch
 from pullback.curves import straight_line
 from pullback.geodesics import Newton
 from pullback.geodesics.base import Status
+from pullback.geodesics.search import verdict, verification
 from pullback.geodesics.search.candidates import Candidates, Found
 from pullback.geodesics.search.search import Search
 from pullback.geodesics.search.thresholds import THRESHOLDS
@@ -171,6 +172,20 @@ def test_answers_of_a_table_that_is_off_are_relaxed_on_the_exact_metric():
     assert judge(search(Table(2)), kept, confirm=False).length.item() > 5.002
     polished = judge(search(Table(2)), kept, confirm=False, polish=True)
     assert polished.length.item() == pytest.approx(5.0, rel=1e-9)
+
+
+@pytest.mark.parametrize("is_near", [True, False])
+def test_what_kinks_hide_from_the_exact_equation_is_attacked_where_a_table_is_not_near(
+    monkeypatch, is_near
+):
+    """At kinks second derivatives promise nothing, however much is to be gained."""
+    monkeypatch.setattr(Table, "is_near", is_near)
+    monkeypatch.setattr(verification, "excess_on", lambda *a, **k: torch.zeros(1).double())
+    monkeypatch.setattr(verdict, "_explored", lambda search, result: result)
+    found = found_by_someone(bent(straight_line(A, B, 64), 0.02), length=[5.004])
+    result = judge(search(Table(2)), found)
+    gained = result.length.item() < 5.0001
+    assert gained != is_near
 
 
 @pytest.mark.parametrize(
