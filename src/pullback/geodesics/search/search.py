@@ -2,16 +2,23 @@
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
-from pullback.curves import Curve, GradedSpline, graded_durations, graded_times
+from pullback.curves import (
+    Curve,
+    GradedSpline,
+    graded_durations,
+    graded_times,
+    straight_line,
+)
 from pullback.geodesics.base import Solver
 from pullback.geodesics.result import through
 from pullback.geodesics.search.thresholds import THRESHOLDS, Thresholds
 from pullback.geodesics.solvers.gauss_newton import GaussNewtonLBFGS
 from pullback.geodesics.solvers.newton import Newton
 from pullback.metrics import Metric
-from pullback.shapes import Points
+from pullback.shapes import Codes, Points
 
 __all__ = ["Search", "default_solver"]
 
@@ -87,6 +94,13 @@ class Search(NamedTuple):
         """The times of the nodes of chains `(batch, n, d)`, shape `(n,)`; None where equal."""
         graded = self.is_graded(nodes.shape[-1])
         return graded_times(nodes.shape[1] - 1).to(nodes) if graded else None
+
+    def line(self, point_a: Codes, point_b: Codes, n_segments: int) -> Points:
+        """Lay nodes on the straight lines from points a to b `(batch, d)`, each at its time."""
+        line = straight_line(point_a, point_b, n_segments)
+        if (times := self.times(line)) is None:
+            return line
+        return torch.lerp(line[:, :1], line[:, -1:], times.unsqueeze(-1))
 
     def durations(self, points: Points) -> Tensor | None:
         """The times between points that stand on a chain as its nodes do; None where equal."""

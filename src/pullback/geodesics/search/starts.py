@@ -58,10 +58,8 @@ def choose(
     line = straight_line(point_a, point_b, search.levels[0])
     straight, lower_bound, certain = _straight(search, line, (point_a == point_b).all(-1))
     regular = _regular(search.metric, straight.where(certain))
-    times = search.times(line)
-    if times is not None:
-        at, (a, b) = times.unsqueeze(-1), regular.nodes[:, [0, -1]].unsqueeze(2).unbind(1)
-        regular = regular._replace(nodes=torch.lerp(a, b, at))
+    ends = regular.nodes[:, 0], regular.nodes[:, -1]
+    regular = regular._replace(nodes=search.line(*ends, search.levels[0]))
     sought = straight.pair[~certain]
     given = {name: curve[sought] for name, curve in (given or {}).items()}
     if only_given:

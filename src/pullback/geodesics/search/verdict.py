@@ -118,9 +118,7 @@ def _or_line(search: Search, result: GeodesicResult) -> GeodesicResult:
     length, energy, speed_variation = measure(exact, straight_line(a, b, n_points - 1))
     own = measure(exact, answer.curve.points(n_points))[0]
     worse = (own > search.thresholds.longer * length).nonzero().squeeze(-1)
-    nodes = straight_line(a, b, answer.curve.nodes.shape[1] - 1)
-    if (times := search.times(nodes)) is not None:
-        nodes = torch.lerp(a.unsqueeze(1), b.unsqueeze(1), times.unsqueeze(-1))
+    nodes = search.line(a, b, answer.curve.nodes.shape[1] - 1)
     straight = answer.replace(
         curve=search.curve(nodes),
         length=length,
