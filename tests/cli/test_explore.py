@@ -98,13 +98,10 @@ def test_a_user_exports_a_run_as_one_file(run, tmp_path):
     assert process.stdout == f"wrote {out} ({out.stat().st_size / 1e6:.1f} MB)\n"
     assert list(tmp_path.iterdir()) == [out]
     html = out.read_text(encoding="utf-8")
-    shown, content = (
-        json.loads(html.split(f'id="{name}">')[1].split("</script>")[0])
-        for name in ("shown", "content")
-    )
-    assert (shown["scene"]["title"], shown["scene"]["n"]) == ("arcs", 60)
+    content = json.loads(html.split('id="content">')[1].split("</script>")[0])
+    assert (content["scene"]["title"], content["scene"]["n"]) == ("arcs", 60)
     read = Run(RunFolder(run))
-    codes = np.frombuffer(base64.b64decode(shown["codes"]), "<f4").reshape(-1, 2)
+    codes = np.frombuffer(base64.b64decode(content["codes"]), "<f4").reshape(-1, 2)
     np.testing.assert_allclose(codes, read.encode(read.data.X), atol=1e-6)
     np.testing.assert_array_equal(content["table"]["low"], read.manifold.metric.low)
     assert content["model"]["family"]["name"] == "normal"

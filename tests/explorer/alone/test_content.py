@@ -7,27 +7,31 @@ import torch
 from pullback.errors import InvalidParameterError
 
 
+@pytest.fixture(scope="module")
+def content(plane):
+    from pullback.explorer.alone.content import content_of
+
+    return content_of(plane)
+
+
 def read(text, kind="<f4"):
     return np.frombuffer(base64.b64decode(text), kind)
 
 
-def test_codes_and_columns_are_those_of_the_scene(plane):
-    from pullback.explorer.alone.content import shown_of
-
-    shown = shown_of(plane)
-    np.testing.assert_allclose(read(shown["codes"]), plane.Z.ravel(), rtol=1e-6)
-    np.testing.assert_array_equal(read(shown["columns"]["side"]), plane.columns[0].values)
-    height = read(shown["columns"]["height"])
+@pytest.mark.slow
+def test_codes_and_columns_are_those_of_the_scene(plane, content):
+    np.testing.assert_allclose(read(content["codes"]), plane.Z.ravel(), rtol=1e-6)
+    np.testing.assert_array_equal(read(content["columns"]["side"]), plane.columns[0].values)
+    height = read(content["columns"]["height"])
     assert np.isnan(height[3])
     np.testing.assert_allclose(height, plane.columns[1].values, rtol=1e-6)
-    assert shown["scene"]["title"] == "plane"
-    assert "need Python" in shown["scene"]["alone"]
+    assert content["scene"]["title"] == "plane"
+    assert "need Python" in content["scene"]["alone"]
 
 
-def test_points_may_be_where_the_table_alone_answers(plane):
-    from pullback.explorer.alone.content import shown_of
-
-    low, high = torch.tensor(shown_of(plane)["scene"]["box"]).double()
+@pytest.mark.slow
+def test_points_may_be_where_the_table_alone_answers(plane, content):
+    low, high = torch.tensor(content["scene"]["box"]).double()
     table = plane.manifold.metric
     inside = 1e-6 * (high - low)
     assert bool(table.covers(torch.stack([low + inside, high - inside])).all())
@@ -36,27 +40,25 @@ def test_points_may_be_where_the_table_alone_answers(plane):
 
 
 @pytest.mark.slow
-def test_layers_are_those_of_the_live_page(plane):
-    from pullback.explorer.alone.content import content_of
+def test_layers_are_those_of_the_live_page(plane, content):
     from pullback.explorer.answers import View, answer, layers_of
     from pullback.explorer.messages import Layer
 
-    layers = content_of(plane)["layers"]
+    layers = content["layers"]
     assert list(layers) == [layer["name"] for layer in layers_of(plane)]
     live = answer(plane, View(), Layer("log_volume", 128))
     assert layers["log_volume"] == live
 
 
 def test_a_space_of_three_dimensions_is_refused(solid):
-    from pullback.explorer.alone.content import content_of, shown_of
+    from pullback.explorer.alone.content import content_of
 
-    for make in (shown_of, content_of):
-        with pytest.raises(InvalidParameterError, match="`latent_dim` must be 2 .* got 3"):
-            make(solid)
+    with pytest.raises(InvalidParameterError, match="`latent_dim` must be 2 .* got 3"):
+        content_of(solid)
 
 
 def test_a_metric_without_a_table_is_refused(scene):
-    from pullback.explorer.alone.content import shown_of
+    from pullback.explorer.alone.content import content_of
 
     with pytest.raises(InvalidParameterError, match=r"over a table of its metric.*tabulated\(Z\)"):
-        shown_of(scene)
+        content_of(scene)

@@ -9,8 +9,8 @@ from torch import nn
 from pullback.errors import InvalidParameterError, StorageError
 
 
-def held(page, name):
-    text = re.search(rf'id="{name}">(.*?)</script>', page.read_text(encoding="utf-8"), re.S)[1]
+def content_in(page):
+    text = re.search(r'id="content">(.*?)</script>', page.read_text(encoding="utf-8"), re.S)[1]
     return json.loads(text)
 
 
@@ -21,14 +21,14 @@ def test_it_refers_to_nothing_outside_of_itself(page):
     assert re.findall(r'(?:src|href)="([^"$]*)"', html.split("<script")[0]) == ["data:,"]
     assert "default-src 'none'" in html
     assert "connect-src" not in html
-    assert html.count("</script>") == html.count("<script") == 4
+    assert html.count("</script>") == html.count("<script") == 3
 
 
 @pytest.mark.slow
 def test_a_label_cannot_break_out_of_its_script(page):
     html = page.read_text(encoding="utf-8")
     assert "</script><b>" not in html
-    (side, _) = held(page, "shown")["scene"]["columns"]
+    (side, _) = content_in(page)["scene"]["columns"]
     assert side["labels"] == ["</script><b>left", "right"]
 
 
@@ -53,7 +53,7 @@ def test_a_function_writes_what_a_manifold_gives(tmp_path):
     out = tmp_path / "page.html"
     shown = {"columns": {"weight": weight}, "image_shape": (2, 2)}
     assert export_page(manifold, codes, ["a", "b"] * 10, out=out, **shown) == out
-    scene = held(out, "shown")["scene"]
+    scene = content_in(out)["scene"]
     assert [column["name"] for column in scene["columns"]] == ["label", "weight"]
     assert scene["image"] == [2, 2]
 

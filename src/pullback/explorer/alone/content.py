@@ -15,7 +15,7 @@ from pullback.explorer.messages import Layer
 from pullback.explorer.scene import Scene
 from pullback.metrics import TabulatedMetric
 
-__all__ = ["content_of", "shown_of"]
+__all__ = ["content_of"]
 
 # Points of a layer along each axis, as the live page asks for.
 _RESOLUTION = 128
@@ -27,39 +27,8 @@ _NEEDS_PYTHON = (
 )
 
 
-def shown_of(scene: Scene) -> dict[str, Any]:
-    """Return what the page shows before it is asked: the scene, codes and columns.
-
-    Args:
-        scene: what is explored, over a table of the plane.
-
-    Raises:
-        InvalidParameterError: it is none that a page can search.
-
-    Example:
-        >>> from pullback.manifolds import Manifold
-        >>> Z = torch.eye(2).double()
-        >>> scene = Scene("flat", Manifold(lambda z: 2 * z, dim=2).tabulated(Z), Z)
-        >>> shown_of(scene)["scene"]["box"]  # half of the margin, where the table alone answers
-        [[-0.1, -0.1], [1.1, 1.1]]
-    """
-    table = _table(scene)
-    _, low, high, margin = (part.double().cpu() for part in table.spline_parts)
-    box = torch.stack([low + margin, high - margin])
-    told = {
-        **describe(scene),
-        "box": [[round(x, 12) for x in corner] for corner in box.tolist()],
-        "alone": _NEEDS_PYTHON,
-    }
-    return {
-        "scene": told,
-        "codes": encoded(scene.Z.cpu().numpy(), "<f4"),
-        "columns": {column.name: encoded(_numbers(column), "<f4") for column in scene.columns},
-    }
-
-
 def content_of(scene: Scene) -> dict[str, Any]:
-    """Return what the page answers from: the table, the decoder, and the layers.
+    """Return all that a page shows and answers from, in numbers and words that JSON can hold.
 
     Args:
         scene: what is explored, over a table of the plane.
@@ -70,43 +39,39 @@ def content_of(scene: Scene) -> dict[str, Any]:
 
     Example:
         >>> from pullback.manifolds import Manifold
-        >>> Z = torch.rand(9, 2).double()
+        >>> Z = torch.eye(2).double()
         >>> scene = Scene("flat", Manifold(torch.nn.Linear(2, 3), dim=2).tabulated(Z), Z)
-        >>> sorted(content_of(scene)["layers"])
+        >>> content = content_of(scene)
+        >>> content["scene"]["box"]  # half of the margin less, where the table alone answers
+        [[-0.1, -0.1], [1.1, 1.1]]
+        >>> sorted(content["layers"])
         ['cells', 'curvature', 'density', 'log_volume']
     """
-    coefficients, low, high, margin = _table(scene).spline_parts
+    coefficients, low, high, margin = (part.double().cpu() for part in _table(scene).spline_parts)
     model = model_of(scene)
-    single = coefficients.movedim(0, -1).cpu().numpy()
+    box = torch.stack([low + margin, high - margin])
+    told = {
+        **describe(scene),
+        "box": [[round(x, 12) for x in corner] for corner in box.tolist()],
+        "alone": _NEEDS_PYTHON,
+    }
     table = {
         "low": low.tolist(),
         "high": high.tolist(),
         "margin": margin.tolist(),
         "shape": list(coefficients.shape[1:]),
-        # Single precision changes lengths by 1e-8 (median) and 5e-8 (largest of 500) of digits.
-        "coefficients": {"kind": "<f4", "shape": [-1], "data": encoded(single, "<f4")},
+        # Of digits, single precision changes lengths by 2e-9 (median) and 5e-8 (largest of 500).
+        "coefficients": encoded(coefficients.movedim(0, -1).numpy(), "<f4"),
     }
-    look = {
-        "image": scene.image_shape,
-        "features": scene.feature_names,
-        "pixels": list(scene.pixels),
-    }
-    names = [layer["name"] for layer in describe(scene)["layers"]]
-    columns = [
-        {
-            "name": column.name,
-            "labels": list(column.labels),
-            "values": {"kind": "<f4", "data": encoded(_numbers(column), "<f4")},
-        }
-        for column in scene.columns
-    ]
+    names = [layer["name"] for layer in told["layers"]]
     return {
+        "scene": told,
+        "codes": encoded(scene.Z.cpu().numpy(), "<f4"),
+        "columns": {column.name: encoded(_numbers(column), "<f4") for column in scene.columns},
+        "pixels": list(scene.pixels),
         "table": table,
         "model": model,
-        "look": look,
         "layers": {name: answer(scene, View(), Layer(name, _RESOLUTION)) for name in names},
-        "codes": {"kind": "<f4", "data": encoded(scene.Z.cpu().numpy(), "<f4")},
-        "columns": columns,
     }
 
 

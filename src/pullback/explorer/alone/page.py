@@ -9,7 +9,7 @@ from typing import Any
 
 from pullback.errors import InvalidParameterError, check_path
 from pullback.explorer.alone.bundle import bundled
-from pullback.explorer.alone.content import content_of, shown_of
+from pullback.explorer.alone.content import content_of
 from pullback.explorer.scene import Scene, scene_of
 from pullback.files import atomic_write, check_writable
 
@@ -121,8 +121,7 @@ def write_page(scene: Scene, out: Path) -> Path:
         Traceback (most recent call last):
         pullback.errors.InvalidParameterError: `latent_dim` must be 2 for a page that stands ...
     """
-    held = {"shown": _as_json(shown_of(scene)), "content": _as_json(content_of(scene))}
-    atomic_write(out, _html(held).encode())
+    atomic_write(out, _html(_as_json(content_of(scene))).encode())
     return out
 
 
@@ -131,12 +130,12 @@ def _as_json(value: dict[str, Any]) -> str:
     return json.dumps(value, allow_nan=False).replace("<", "\\u003c")
 
 
-def _html(held: dict[str, str]) -> str:
+def _html(content: str) -> str:
     """The page with all that it refers to in it."""
     text = (PAGE / "index.html").read_text(encoding="utf-8")
     style = (PAGE / "explorer.css").read_text(encoding="utf-8")
     scripts = [
-        *(f'<script type="application/json" id="{k}">{v}</script>' for k, v in held.items()),
+        f'<script type="application/json" id="content">{content}</script>',
         f'<script type="text/plain" id="worker">{bundled(PAGE / "alone" / "worker.js")}</script>',
         f"<script>{bundled(PAGE / 'alone' / 'main.js')}</script>",
     ]

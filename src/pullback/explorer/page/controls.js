@@ -4,6 +4,7 @@
 import { classStyle } from "./colours.js";
 import { barOfColumn, barOfLayer } from "./layers.js";
 import { number } from "./certificate.js";
+import { recall, remember } from "./state.js";
 
 /** @typedef {import("./state.js").State} State */
 /** @typedef {import("./state.js").Colouring} Colouring */
@@ -89,7 +90,7 @@ export function themeOf(chosen, systemIsDark) {
  * @param {(theme: import("./colours.js").Theme) => void} tell */
 export function createTheme(button, tell) {
   const system = matchMedia("(prefers-color-scheme: dark)");
-  let chosen = localStorage.getItem("pullback-theme");
+  let chosen = recall("pullback-theme", () => localStorage);
   const apply = () => {
     const theme = themeOf(chosen, system.matches);
     document.documentElement.dataset.theme = theme;
@@ -98,7 +99,7 @@ export function createTheme(button, tell) {
   };
   button.addEventListener("click", () => {
     chosen = themeOf(chosen, system.matches) === "dark" ? "light" : "dark";
-    localStorage.setItem("pullback-theme", chosen);
+    remember("pullback-theme", chosen, () => localStorage);
     apply();
   });
   system.addEventListener("change", apply);

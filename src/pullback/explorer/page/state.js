@@ -120,23 +120,25 @@ export function onceAFrame(draw, next = (run) => void requestAnimationFrame(run)
   };
 }
 
-/** Keep a part of the state over reloads of the tab; what cannot be kept is forgotten.
+/** Keep a part of the state over reloads of the tab, or longer; what cannot be kept is forgotten.
  * @param {string} key
- * @param {unknown} value */
-export function remember(key, value) {
+ * @param {unknown} value
+ * @param {() => Storage} place */
+export function remember(key, value, place = () => sessionStorage) {
   try {
-    sessionStorage.setItem(key, JSON.stringify(value));
+    place().setItem(key, JSON.stringify(value));
   } catch {
-    // A private window, or no room: the page works without.
+    // A private window, a frame without a place of its own, or no room: the page works without.
   }
 }
 
 /** What was kept under a key, or null.
  * @param {string} key
+ * @param {() => Storage} place
  * @returns {any} */
-export function recall(key) {
+export function recall(key, place = () => sessionStorage) {
   try {
-    return JSON.parse(sessionStorage.getItem(key) ?? "null");
+    return JSON.parse(place().getItem(key) ?? "null");
   } catch {
     return null;
   }

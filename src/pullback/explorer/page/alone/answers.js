@@ -2,19 +2,18 @@
 /** What a page that stands alone answers to the requests that a server answers elsewhere. */
 
 import { createDecoder } from "./decoder.js";
-import { line, measureCurve, measureLine, SEGMENTS } from "./exact.js";
-import { unpacked } from "./packed.js";
+import { line, measureCurve, SEGMENTS } from "./exact.js";
+import { singles } from "./packed.js";
 import { createSearch } from "./search.js";
 import { picked, sizes, strips } from "./shown.js";
 import { createTable } from "./table.js";
 import { RTOL, tell, tellNone } from "./told.js";
 
 /** @typedef {import("./decoder.js").Decoder} Decoder */
-/** @typedef {import("./packed.js").Packed} Packed */
-/** @typedef {{table: {low: number[], high: number[], margin: number[], shape: number[],
- *   coefficients: Packed}, model: import("./decoder.js").Model, look: import("./shown.js").Look,
- *   layers: Record<string, object>, codes: Packed,
- *   columns: {name: string, labels: string[], values: Packed}[]}} Content what an export holds */
+/** @typedef {import("./inside.js").Shown} Shown */
+/** @typedef {Shown & {pixels: [number, number], table: {low: number[], high: number[],
+ *   margin: number[], shape: number[], coefficients: string}, model: import("./decoder.js").Model,
+ *   layers: Record<string, object>}} Content what an export holds, see `explorer.alone.content` */
 /** @typedef {Record<string, (body: any) => object>} Answers by the type of the request */
 
 /** Steps of equal time whose sizes in data space are told. */
@@ -25,20 +24,22 @@ const STEPS = 32;
  * @returns {Answers} */
 export function createAnswers(content) {
   const decoder = createDecoder(content.model);
-  const search = createSearch(createTable(content.table, unpacked(content.table.coefficients)));
-  const codes = unpacked(content.codes);
-  const columns = content.columns.map((column) => ({ ...column, values: unpacked(column.values) }));
+  const search = createSearch(createTable(content.table, singles(content.table.coefficients)));
+  const codes = singles(content.codes);
+  const { image, features, columns } = content.scene;
+  const look = { image, features, pixels: content.pixels };
+  const values = columns.map(({ name }) => singles(content.columns[name]));
   return {
-    path: ({ a, b, n_images: n }) => answerPath(search, decoder, content.look, a, b, n),
+    path: ({ a, b, n_images: n }) => answerPath(search, decoder, look, a, b, n),
     layer({ name }) {
       if (!content.layers[name]) throw new Error(`This page holds no layer ${name}.`);
       return content.layers[name];
     },
     sample({ index }) {
       const point = Array.from(codes.subarray(2 * index, 2 * index + 2));
-      const [strip] = strips(content.look, decoder, [decoder.decode(Float64Array.from(point)).mean]);
-      const told = columns.map(({ name, labels, values }) => {
-        const value = values[index];
+      const [strip] = strips(look, decoder, [decoder.decode(Float64Array.from(point)).mean]);
+      const told = columns.map(({ name, labels = [] }, k) => {
+        const value = values[k][index];
         if (labels.length) return [name, labels[value]];
         return [name, Number.isFinite(value) ? value : null];
       });
@@ -52,15 +53,16 @@ export function createAnswers(content) {
 function answerPath(search, decoder, look, a, b, n) {
   const begin = performance.now();
   const found = search(a, b);
-  const straight = measureLine(decoder, a, b);
-  const nodes = found?.nodes ?? line(a, b, SEGMENTS);
-  const measured = measureCurve(decoder, nodes, found?.length ?? NaN, RTOL);
+  const straight = measureCurve(decoder, line(a, b, SEGMENTS), RTOL);
+  let measured = found ? measureCurve(decoder, found.nodes, RTOL, found.length) : straight;
   const { imageDim, dataDim } = decoder;
   const ends = picked(straight.decoded.image, imageDim, 2);
   const floor = Math.hypot(...ends.subarray(0, imageDim).map((u, i) => ends[imageDim + i] - u));
   const told = found
     ? tell(found, measured, { straight: straight.length, floor })
     : tellNone(a[0] === b[0] && a[1] === b[1]);
+  // What is not certified, and longer than the straight line, gives way to that.
+  if (!told.certified && !(measured.length <= straight.length)) measured = straight;
   const means = [measured.decoded.mean, straight.decoded.mean];
   const [geodesic, across] = strips(look, decoder, means.map((rows) => picked(rows, dataDim, n)));
   const steps = means.map((rows) => sizes(rows, dataDim, STEPS));
@@ -73,7 +75,6 @@ function answerPath(search, decoder, look, a, b, n) {
     speed_variation: finite(measured.variation),
     images: { geodesic, straight: across },
     steps: { geodesic: steps[0], straight: steps[1] },
-    on_table: { length: finite(found?.length ?? NaN), segments: found?.n ?? 0, steps: found?.steps ?? 0 },
     seconds: (performance.now() - begin) / 1000,
   };
 }

@@ -32,6 +32,9 @@ export function createDecoder({ layers, family, unit }) {
   return { decode, dataDim: mean.length, imageDim: image.length, scale: numbers[0], center: numbers[1] };
 }
 
+// Kernels beyond are zero, as in Python: products with denormal numbers are a hundred times slower.
+const FARTHEST = 531;
+
 /** How the features of the network are read at points: the mean, and the image of the distribution.
  * @type {Record<string, (family: Record<string, any>) =>
  *   (features: Float64Array, z: Float64Array) => Decoded>} */
@@ -100,7 +103,8 @@ const STDS = {
       for (let r = 0; r < n; r++) {
         for (let i = 0; i < k; i++) {
           const [x, y] = [z[2 * r] - c[2 * i], z[2 * r + 1] - c[2 * i + 1]];
-          kernels[r * k + i] = Math.exp(-lambda[i] * (x * x + y * y));
+          const exponent = lambda[i] * (x * x + y * y);
+          kernels[r * k + i] = exponent < FARTHEST ? Math.exp(-exponent) : 0;
         }
       }
       const sigma = affine(kernels, n, W, least, k, size);

@@ -8,8 +8,10 @@ import { double } from "./chains.js";
 /** @typedef {{length: number, error: number, variation: number}} Measured `error` is the estimated
  *   share of the length by which it is off, `variation` the standard deviation of the speed over its
  *   mean. */
+/** @typedef {Measured & {points: Float64Array, decoded: Decoded}} OnDecoder A curve with
+ *   `SEGMENTS` + 1 points and what is decoded there. */
 
-/** Segments that measure a curve first; of a geodesic twice as many where that leaves a doubt. */
+/** Segments that are drawn of a curve, and measure it first; twice as many where that leaves a doubt. */
 export const SEGMENTS = 64;
 
 /** Chords between images that are so many rows apart.
@@ -46,22 +48,29 @@ export function measureImages(images, size) {
 /** Measure a curve on the decoder, by twice as many points where few leave a doubt.
  * @param {Decoder} decoder
  * @param {Float64Array} nodes of n segments, n a multiple of `SEGMENTS`
- * @param {number} onTable its length there
- * @param {number} rtol
- * @returns {Measured & {points: Float64Array, decoded: Decoded}} with `SEGMENTS` + 1 points and what
- *   is decoded there */
-export function measureCurve(decoder, nodes, onTable, rtol) {
+ * @param {number} rtol the relative error that is a doubt
+ * @param {number} onTable the length there, which is to be the same; NaN if none is known
+ * @returns {OnDecoder} */
+export function measureCurve(decoder, nodes, rtol, onTable = NaN) {
   const { imageDim } = decoder;
   const points = every(nodes, SEGMENTS);
   const decoded = decoder.decode(points);
-  let measured = measureImages(decoded.image, imageDim);
-  const off = Math.abs(measured.length / onTable - 1);
-  if (!(Math.max(off, measured.error) <= rtol)) {
-    const between = halves(nodes);
-    const images = woven(decoded.image, decoder.decode(between).image, imageDim);
-    measured = measureImages(images, imageDim);
-  }
-  return { ...measured, points, decoded };
+  const measured = measureImages(decoded.image, imageDim);
+  const off = Number.isNaN(onTable) ? 0 : Math.abs(measured.length / onTable - 1);
+  if (Math.max(off, measured.error) <= rtol) return { ...measured, points, decoded };
+  const between = halfWay(every(withSegments(nodes, 2 * SEGMENTS), 2 * SEGMENTS));
+  const images = woven(decoded.image, decoder.decode(between).image, imageDim);
+  return { ...measureImages(images, imageDim), points, decoded };
+}
+
+/** A chain of so many segments at least. @param {Float64Array} nodes @param {number} least */
+function withSegments(nodes, least) {
+  const n = nodes.length / 2 - 1;
+  if (n >= least) return nodes;
+  const fine = new Float64Array(4 * n + 2);
+  fine.set(nodes);
+  double(fine, n);
+  return withSegments(fine, least);
 }
 
 /** So many segments of a chain, n a divisor of those that it has.
@@ -72,17 +81,8 @@ export function every(nodes, n) {
   return Float64Array.from({ length: 2 * (n + 1) }, (_, k) => nodes[2 * step * (k >> 1) + (k & 1)]);
 }
 
-/** The points half-way between those that measure first. @param {Float64Array} nodes */
-function halves(nodes) {
-  let fine = nodes;
-  if (nodes.length / 2 - 1 < 2 * SEGMENTS) {
-    fine = new Float64Array(2 * (2 * SEGMENTS + 1));
-    fine.set(nodes);
-    double(fine, SEGMENTS);
-  }
-  const all = every(fine, 2 * SEGMENTS);
-  return Float64Array.from({ length: 2 * SEGMENTS }, (_, k) => all[2 * (2 * (k >> 1) + 1) + (k & 1)]);
-}
+/** Every second point of a chain, from its second on. @param {Float64Array} chain */
+const halfWay = (chain) => chain.filter((_, k) => (k >> 1) & 1);
 
 /** Rows of one array with those of another between them. @param {Float64Array} rows
  * @param {Float64Array} between @param {number} size */
@@ -103,12 +103,4 @@ export function line(a, b, n) {
     const t = (k >> 1) / n;
     return a[k & 1] * (1 - t) + b[k & 1] * t;
   });
-}
-
-/** Measure the straight line on the decoder.
- * @param {Decoder} decoder @param {number[]} a @param {number[]} b
- * @returns {{length: number, decoded: Decoded}} */
-export function measureLine(decoder, a, b) {
-  const decoded = decoder.decode(line(a, b, SEGMENTS));
-  return { length: measureImages(decoded.image, decoder.imageDim).length, decoded };
 }

@@ -2,6 +2,7 @@
 /** The link to what answers inside of this page: a worker made of its own text. */
 
 import { bytesOf, createLink } from "../link.js";
+import { singles } from "./packed.js";
 
 /** @typedef {import("../link.js").Link} Link */
 /** @typedef {import("../link.js").Socket} Socket */
@@ -31,18 +32,20 @@ export function socketOf(worker) {
  * @returns {Response} */
 export function fetched({ scene, codes, columns }, address) {
   const [path, query = ""] = address.split("?");
-  if (path === "scene") return Response.json(scene);
+  const json = (/** @type {object} */ body) => new Response(JSON.stringify(body));
+  if (path === "scene") return json(scene);
   if (path === "codes") return new Response(bytesOf(codes));
-  const packed = columns[new URLSearchParams(query).get("name") ?? ""];
-  const values = Array.from(new Float32Array(bytesOf(packed).buffer), (u) => (Number.isNaN(u) ? null : u));
-  return Response.json({ values });
+  const numbers = singles(columns[new URLSearchParams(query).get("name") ?? ""]);
+  return json({ values: Array.from(numbers, (u) => (Number.isNaN(u) ? null : u)) });
 }
 
 /** The link of a page that stands alone.
- * @param {Shown} shown @param {string} content the text of what the worker needs
+ * @param {string} content the text of what the page holds
  * @param {string} source the text of the worker
  * @returns {Link} */
-export function linkInside(shown, content, source) {
+export function linkInside(content, source) {
+  /** @type {Shown} */
+  const shown = JSON.parse(content);
   const address = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
   const worker = new Worker(address);
   worker.postMessage(content);

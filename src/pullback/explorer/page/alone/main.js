@@ -8,7 +8,7 @@ import { linkInside } from "./inside.js";
 const held = (id) => /** @type {HTMLElement} */ (document.getElementById(id)).textContent ?? "";
 
 try {
-  void start(document, linkInside(JSON.parse(held("shown")), held("content"), held("worker")));
+  void start(document, linkInside(held("content"), held("worker")));
 } catch (error) {
   const why = error instanceof Error ? error.message : String(error);
   /** @type {HTMLElement} */ (document.getElementById("welcome")).textContent =

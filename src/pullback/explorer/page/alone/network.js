@@ -136,34 +136,66 @@ function normalized(x, size, eps, w, c) {
   return y;
 }
 
-/** A convolution of images, or its transpose: each pixel of the smaller side meets the kernel's window.
+/** A convolution of images, or its transpose, as one product for all pixels of all images: each pixel
+ * of the smaller side meets a window of the larger one.
  * @param {Layer} layer `from` and `to` are (channels, height, width), the weight (small's channels,
  *   large's, height, width) @param {boolean} isTransposed @returns {Map} */
 function convolution({ weight, bias, stride, padding, from, to }, isTransposed) {
   const [W, c] = [unpacked(weight), unpacked(bias)];
-  const [[small, h, w], [large, H, width]] = isTransposed ? [from, to] : [to, from];
-  const [, , kh, kw] = weight.shape;
-  const [nIn, nOut] = [from, to].map(([channels, high, wide]) => channels * high * wide);
-  const plane = to[1] * to[2];
+  const [[channels, h, w], large] = isTransposed ? [from, to] : [to, from];
+  const windows = windowsOf(h, w, large, weight.shape, stride, padding);
+  const [pixels, size] = [h * w, windows.length / (h * w)];
+  const nLarge = large[0] * large[1] * large[2];
+  if (!isTransposed) {
+    return (x, n) => {
+      const seen = new Float64Array(n * windows.length);
+      for (let r = 0, at = 0; r < n; r++) {
+        for (const there of windows) seen[at++] = there < 0 ? 0 : x[r * nLarge + there];
+      }
+      const y = affine(seen, n * pixels, W, c, size, channels);
+      return turned(y, n, pixels, channels);
+    };
+  }
+  const [turnedW, none] = [turned(W, 1, channels, size), new Float64Array(size)];
+  const plane = large[1] * large[2];
   return (x, n) => {
-    const y = Float64Array.from({ length: n * nOut }, (_, i) => c[Math.floor((i % nOut) / plane)]);
-    for (let r = 0; r < n; r++) {
-      for (let s = 0; s < small; s++) for (let i = 0; i < h; i++) for (let j = 0; j < w; j++) {
-        const at = (s * h + i) * w + j;
-        for (let l = 0; l < large; l++) for (let a = 0; a < kh; a++) {
-          const row = i * stride[0] + a - padding[0];
-          if (row < 0 || row >= H) continue;
-          for (let b = 0; b < kw; b++) {
-            const column = j * stride[1] + b - padding[1];
-            if (column < 0 || column >= width) continue;
-            const there = (l * H + row) * width + column;
-            const by = W[((s * large + l) * kh + a) * kw + b];
-            if (isTransposed) y[r * nOut + there] += by * x[r * nIn + at];
-            else y[r * nOut + at] += by * x[r * nIn + there];
-          }
-        }
+    const cast = affine(turned(x, n, channels, pixels), n * pixels, turnedW, none, channels, size);
+    const y = new Float64Array(n * nLarge);
+    for (let k = 0; k < y.length; k += plane) y.fill(c[(k / plane) % large[0]], k, k + plane);
+    for (let r = 0, at = 0; r < n; r++) {
+      for (const there of windows) {
+        if (there >= 0) y[r * nLarge + there] += cast[at];
+        at++;
       }
     }
     return y;
   };
+}
+
+/** For each pixel of the smaller side and each place of the kernel, the number of the larger side that
+ * they meet at, or -1 beyond its edge.
+ * @param {number} h @param {number} w @param {number[]} large @param {number[]} kernel
+ * @param {number[]} stride @param {number[]} padding */
+function windowsOf(h, w, [channels, height, width], [, , high, wide], stride, padding) {
+  const found = [];
+  for (let i = 0; i < h; i++) for (let j = 0; j < w; j++) {
+    for (let l = 0; l < channels; l++) for (let a = 0; a < high; a++) for (let b = 0; b < wide; b++) {
+      const [row, column] = [i * stride[0] + a - padding[0], j * stride[1] + b - padding[1]];
+      const isInside = row >= 0 && row < height && column >= 0 && column < width;
+      found.push(isInside ? (l * height + row) * width + column : -1);
+    }
+  }
+  return Int32Array.from(found);
+}
+
+/** The transpose of each of n matrices. @param {Float64Array} x @param {number} n
+ * @param {number} rows @param {number} columns */
+function turned(x, n, rows, columns) {
+  const y = new Float64Array(x.length);
+  for (let k = 0, at = 0; k < n; k++) {
+    for (let i = 0; i < rows; i++) {
+      for (let j = 0; j < columns; j++) y[(k * columns + j) * rows + i] = x[at++];
+    }
+  }
+  return y;
 }

@@ -13,6 +13,11 @@ export function unpacked({ kind, data }) {
   return kind === "<f8" ? new Float64Array(buffer) : Float64Array.from(new Float32Array(buffer));
 }
 
+/** Numbers in single precision, of which only the bytes are given as base64.
+ * @param {string} text
+ * @returns {Float32Array} */
+export const singles = (text) => new Float32Array(bytesOf(text).buffer);
+
 /** Bytes as base64.
  * @param {Uint8Array} bytes
  * @returns {string} */
