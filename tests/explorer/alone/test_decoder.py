@@ -50,8 +50,8 @@ def test_means_and_images_are_those_of_the_manifold(decode):
     for scene, found in zip(scenes, decode(held, scenes[0].Z.tolist()), strict=True):
         metric, z = scene.manifold.metric, scene.Z
         mean, image = scene.manifold.decode(z), metric.immersion(z)
-        np.testing.assert_allclose(found["mean"], mean.numpy().ravel(), rtol=1e-10)
-        np.testing.assert_allclose(found["image"], image.numpy().ravel(), rtol=1e-10)
+        np.testing.assert_allclose(found[0], mean.numpy().ravel(), rtol=1e-10)
+        np.testing.assert_allclose(found[1], image.numpy().ravel(), rtol=1e-10)
 
 
 @pytest.mark.slow
@@ -64,7 +64,7 @@ def test_a_decoder_of_logits_is_read_as_bernoulli(decode):
     scene = scene_of(Decoder(network, "bernoulli"))
     (found,) = decode([model_of(scene)], scene.Z.tolist())
     image = scene.manifold.metric.immersion(scene.Z)
-    np.testing.assert_allclose(found["image"], image.numpy().ravel(), rtol=1e-12)
+    np.testing.assert_allclose(found[1], image.numpy().ravel(), rtol=1e-12)
 
 
 def test_the_unit_of_the_data_comes_along():

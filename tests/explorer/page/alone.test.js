@@ -12,7 +12,7 @@ import { encoded, unpacked } from "../../../src/pullback/explorer/page/alone/pac
 import { createSearch } from "../../../src/pullback/explorer/page/alone/search.js";
 import { strips } from "../../../src/pullback/explorer/page/alone/shown.js";
 import { createTable, newForm, read } from "../../../src/pullback/explorer/page/alone/table.js";
-import { tell, tellNone } from "../../../src/pullback/explorer/page/alone/told.js";
+import { tell, tellNone, tellOnTable } from "../../../src/pullback/explorer/page/alone/told.js";
 import { bytesOf } from "../../../src/pullback/explorer/page/link.js";
 
 /** A table whose log D_1 and log D_2 are those of a function, and L = I: of smooth functions the values
@@ -31,7 +31,7 @@ function tableOf(log, n = 33) {
 test("a flat table measures as the plane does, and its geodesics are straight", () => {
   const table = tableOf(() => Math.log(4));
   assert.ok(Math.abs(read(table, 0, 0.3, 0.4, 3, 4, newForm()) - 100) < 1e-12);
-  const found = /** @type {any} */ (createSearch(table)([0.1, 0.2], [0.7, 0.9]));
+  const found = /** @type {any} */ (createSearch(table).find([0.1, 0.2], [0.7, 0.9]));
   assert.ok(found.settled && found.minimal);
   assert.ok(Math.abs(found.length / (2 * Math.hypot(0.6, 0.7)) - 1) < 1e-12);
   assert.equal(found.rival, null);
@@ -56,7 +56,7 @@ test("derivatives of a table are those of differences", () => {
 test("a hill in the way is gone round, and the other way round is told of", () => {
   const hill = (/** @type {number} */ x, /** @type {number} */ y) =>
     6 * Math.exp(-40 * ((x - 0.5) ** 2 + (y - 0.5) ** 2));
-  const found = /** @type {any} */ (createSearch(tableOf(hill, 65))([0.15, 0.5], [0.85, 0.49]));
+  const found = /** @type {any} */ (createSearch(tableOf(hill, 65)).find([0.15, 0.5], [0.85, 0.49]));
   assert.ok(found.settled && found.minimal);
   assert.ok(found.length < 0.7 * found.straight);
   assert.ok(found.rival > found.length && found.rival < 1.1 * found.length);
@@ -172,6 +172,7 @@ test("a rival that is nearly as short casts a doubt", () => {
 });
 
 test("one point and no way are told apart", () => {
+  assert.deepEqual([tellOnTable().certified, tellOnTable().status], [false, "on_table"]);
   assert.deepEqual([tellNone(true).certified, tellNone(false).certified], [true, false]);
 });
 

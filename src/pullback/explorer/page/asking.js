@@ -15,6 +15,8 @@ const N_IMAGES = 9;
 const N_RAYS = 24;
 /** Neighbours that are shown of a sample. */
 const N_NEIGHBORS = 10;
+/** Milliseconds without a move after which more is asked of a path: a hand that drags moves sooner. */
+const REST = 100;
 /** Points on each side of a layer: smooth between them, and quick where each needs the decoder. */
 const RESOLUTION = 128;
 
@@ -44,18 +46,32 @@ export function piecesOf(curves) {
  * @param {Store} store
  * @param {Link} link */
 export function follow(store, link) {
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let timer;
   const askPath = async () => {
     const { scene, a, b } = store.get();
+    clearTimeout(timer);
     if (!scene) return;
+    const isLast = () => store.get().a === a && store.get().b === b;
     store.set({ pending: true });
     try {
       const path = await link.ask("path", { a, b, n_images: N_IMAGES });
       if (!path) return; // a newer one is on its way
-      const isLast = store.get().a === a && store.get().b === b;
-      store.set({ path: readPath(path), trouble: "", pending: !isLast });
+      store.set({ path: readPath(path), trouble: "", pending: !isLast() });
+      if (path.more && isLast()) timer = setTimeout(() => void askMore(path, isLast), REST);
     } catch (error) {
-      if (store.get().a !== a || store.get().b !== b) return;
-      store.set({ path: null, trouble: words(error), pending: false });
+      if (isLast()) store.set({ path: null, trouble: words(error), pending: false });
+    }
+  };
+  /** @param {any} path @param {() => boolean} isLast */
+  const askMore = async ({ a, b, ...path }, isLast) => {
+    try {
+      const more = await link.ask(path.more, { a, b });
+      if (!more || !isLast()) return;
+      const geodesic = { ...path.geodesic, ...more.geodesic };
+      store.set({ path: readPath({ ...path, ...more, geodesic }) });
+    } catch (error) {
+      if (isLast()) store.set({ trouble: words(error) });
     }
   };
   store.on(["a", "b", "scene"], () => void askPath());

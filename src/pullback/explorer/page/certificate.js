@@ -52,6 +52,7 @@ export function spoken(path) {
  * @param {Path} path
  * @returns {{badge: string, kind: string, first: string}} */
 export function verdict({ certified, words, status }) {
+  if (status === "on_table") return { badge: "on the table", kind: "open", first: words[0] };
   const [, said, rest = ""] = /^(Certified|Not certified)[:.]? *(.*)$/s.exec(words[0] ?? "") ?? [];
   const first = said ? rest.charAt(0).toUpperCase() + rest.slice(1) : (words[0] ?? status);
   if (!certified) return { badge: "not certified", kind: "open", first };

@@ -16,10 +16,11 @@
  *   layers: LayerName[], balls?: boolean, alone?: string, version: string}} Scene `alone` says
  *   what a page without Python leaves out. */
 /** @typedef {{shape?: number[], data?: string, values?: number[][], names?: string[]}} Strip */
-/** @typedef {{certified: boolean, status: string, words: string[],
+/** @typedef {{certified: boolean, status: string, words: string[], more?: string,
  *   geodesic: {points: Point[], length: number | null}, straight: {length: number | null},
  *   images: {geodesic: Strip, straight: Strip} | null,
- *   steps: {geodesic: (number | null)[], straight: (number | null)[]}}} Path */
+ *   steps: {geodesic: (number | null)[], straight: (number | null)[]}}} Path `more` is what to ask
+ *   when the points rest: its answer takes the place of parts of this one. */
 /** @typedef {{name: string, box: Box, shape: [number, number], data: string, low: number,
  *   high: number, unit: string, scale?: string, values: Float32Array}} Layer */
 /** @typedef {{state: "connecting" | "open" | "waiting" | "refused", seconds: number, words: string}}

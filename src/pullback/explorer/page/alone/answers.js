@@ -2,12 +2,12 @@
 /** What a page that stands alone answers to the requests that a server answers elsewhere. */
 
 import { createDecoder } from "./decoder.js";
-import { line, measureCurve, SEGMENTS } from "./exact.js";
+import { chordsOf, every, line, measureCurve, SEGMENTS } from "./exact.js";
 import { singles } from "./packed.js";
 import { createSearch } from "./search.js";
 import { picked, sizes, strips } from "./shown.js";
 import { createTable } from "./table.js";
-import { RTOL, tell, tellNone } from "./told.js";
+import { RTOL, tell, tellNone, tellOnTable } from "./told.js";
 
 /** @typedef {import("./decoder.js").Decoder} Decoder */
 /** @typedef {import("./inside.js").Shown} Shown */
@@ -30,14 +30,15 @@ export function createAnswers(content) {
   const look = { image, features, pixels: content.pixels };
   const values = columns.map(({ name }) => singles(content.columns[name]));
   return {
-    path: ({ a, b, n_images: n }) => answerPath(search, decoder, look, a, b, n),
+    path: (body) => answerPath(search, decoder, look, body),
+    measure: ({ a, b }) => answerMeasure(search, decoder, a, b),
     layer({ name }) {
       if (!content.layers[name]) throw new Error(`This page holds no layer ${name}.`);
       return content.layers[name];
     },
     sample({ index }) {
       const point = Array.from(codes.subarray(2 * index, 2 * index + 2));
-      const [strip] = strips(look, decoder, [decoder.decode(Float64Array.from(point)).mean]);
+      const [strip] = strips(look, decoder, [decoder.means(Float64Array.from(point), 1)]);
       const told = columns.map(({ name, labels = [] }, k) => {
         const value = values[k][index];
         if (labels.length) return [name, labels[value]];
@@ -48,33 +49,50 @@ export function createAnswers(content) {
   };
 }
 
-/** @param {ReturnType<typeof createSearch>} search @param {Decoder} decoder
- * @param {import("./shown.js").Look} look @param {number[]} a @param {number[]} b @param {number} n */
-function answerPath(search, decoder, look, a, b, n) {
+/** The geodesic as the table has it, and what is decoded along it: as soon as it can be drawn.
+ * @param {ReturnType<typeof createSearch>} search @param {Decoder} decoder
+ * @param {import("./shown.js").Look} look
+ * @param {{a: number[], b: number[], n_images: number}} body */
+function answerPath(search, decoder, look, { a, b, n_images: n }) {
   const begin = performance.now();
-  const found = search(a, b);
-  const straight = measureCurve(decoder, line(a, b, SEGMENTS), RTOL);
-  let measured = found ? measureCurve(decoder, found.nodes, RTOL, found.length) : straight;
-  const { imageDim, dataDim } = decoder;
-  const ends = picked(straight.decoded.image, imageDim, 2);
-  const floor = Math.hypot(...ends.subarray(0, imageDim).map((u, i) => ends[imageDim + i] - u));
-  const told = found
-    ? tell(found, measured, { straight: straight.length, floor })
-    : tellNone(a[0] === b[0] && a[1] === b[1]);
-  // What is not certified, and longer than the straight line, gives way to that.
-  if (!told.certified && !(measured.length <= straight.length)) measured = straight;
-  const means = [measured.decoded.mean, straight.decoded.mean];
-  const [geodesic, across] = strips(look, decoder, means.map((rows) => picked(rows, dataDim, n)));
-  const steps = means.map((rows) => sizes(rows, dataDim, STEPS));
+  const found = search.find(a, b);
+  const across = line(a, b, SEGMENTS);
+  const along = found ? every(found.nodes, SEGMENTS) : across;
+  const means = [along, across].map((way) => decoder.means(every(way, STEPS), STEPS + 1));
+  const some = means.map((rows) => picked(rows, decoder.dataDim, n));
+  const [geodesic, straight] = strips(look, decoder, some);
+  const [own, others] = means.map((rows) => sizes(rows, decoder.dataDim, STEPS));
+  const isOnePoint = a[0] === b[0] && a[1] === b[1];
   return {
     a,
     b,
-    geodesic: { points: pointsOf(measured.points), length: finite(measured.length) },
-    straight: { length: finite(straight.length) },
-    ...told,
+    geodesic: { points: pointsOf(along), length: isOnePoint ? 0 : finite(found?.length ?? NaN) },
+    straight: { length: isOnePoint ? 0 : finite(search.lengthOf(across)) },
+    ...(found ? tellOnTable() : tellNone(isOnePoint)),
+    more: found ? "measure" : "",
+    images: { geodesic, straight },
+    steps: { geodesic: own, straight: others },
+    seconds: (performance.now() - begin) / 1000,
+  };
+}
+
+/** What the decoder says of the geodesic, as a part of the answer before.
+ * @param {ReturnType<typeof createSearch>} search @param {Decoder} decoder @param {number[]} a
+ * @param {number[]} b */
+function answerMeasure(search, decoder, a, b) {
+  const begin = performance.now();
+  const found = search.find(a, b);
+  if (!found) throw new Error("There is no way on the table to be measured.");
+  const straight = measureCurve(decoder, line(a, b, SEGMENTS), RTOL).length;
+  const measured = measureCurve(decoder, found.nodes, RTOL, found.length);
+  const ends = decoder.images(Float64Array.from([...a, ...b]), 2);
+  const [floor] = chordsOf(ends, decoder.imageDim, 1);
+  return {
+    geodesic: { length: finite(measured.length) },
+    straight: { length: finite(straight) },
+    ...tell(found, measured, { straight, floor }),
     speed_variation: finite(measured.variation),
-    images: { geodesic, straight: across },
-    steps: { geodesic: steps[0], straight: steps[1] },
+    more: "",
     seconds: (performance.now() - begin) / 1000,
   };
 }

@@ -1,7 +1,7 @@
 // @ts-check
 /** The decoder: from points of the plane to what is shown of them, and to where lengths are measured. */
 
-import { affine, createNetwork, softplus } from "./network.js";
+import { affine, createNetwork, sigmoid, softplus } from "./network.js";
 import { unpacked } from "./packed.js";
 
 /** @typedef {import("./network.js").Layer} Layer */
@@ -9,11 +9,13 @@ import { unpacked } from "./packed.js";
 /** @typedef {{layers: Layer[], family: {name: string} & Record<string, any>, unit: {scale:
  *   import("./packed.js").Packed, center: import("./packed.js").Packed}}} Model as
  *   `explorer.alone.decoder` writes it */
-/** @typedef {{mean: Float64Array, image: Float64Array}} Decoded Rows of means in the unit of the model,
- *   and of images: the metric is that of R^m pulled back from there. */
-/** @typedef {{decode: (z: Float64Array) => Decoded, dataDim: number, imageDim: number,
- *   scale: Float64Array, center: Float64Array}} Decoder `scale` and `center` bring means into the unit
- *   of the data as they were read. */
+/** @typedef {{mean: (features: Float64Array) => Float64Array,
+ *   image: (features: Float64Array, z: Float64Array) => Float64Array}} Reading How the features of the
+ *   network at points are read. */
+/** @typedef {{means: Map, images: Map, dataDim: number, imageDim: number, scale: Float64Array,
+ *   center: Float64Array}} Decoder From n points to rows of means in the unit of the model, and to rows
+ *   of images: the metric is that of R^m pulled back from there. `scale` and `center` bring means into
+ *   the unit of the data as they were read. */
 
 /** The decoder that an export holds.
  * @param {Model} model
@@ -22,50 +24,58 @@ export function createDecoder({ layers, family, unit }) {
   const network = createNetwork(layers);
   const read = FAMILIES[family.name];
   if (!read) throw new Error(`This page holds a decoder that it does not know: ${family.name}.`);
-  const reading = read(family);
-  const decode = (/** @type {Float64Array} */ z) => reading(network(z, z.length / 2), z);
-  const { mean, image } = decode(new Float64Array(2));
-  const numbers = [unit.scale, unit.center].map((packed) => {
+  const { mean, image } = read(family);
+  /** @type {Map} */
+  const means = (z, n) => mean(network(z, n));
+  /** @type {Map} */
+  const images = (z, n) => image(network(z, n), z);
+  const [dataDim, imageDim] = [means, images].map((map) => map(new Float64Array(2), 1).length);
+  const [scale, center] = [unit.scale, unit.center].map((packed) => {
     const given = unpacked(packed);
-    return given.length === 1 ? new Float64Array(mean.length).fill(given[0]) : given;
+    return given.length === 1 ? new Float64Array(dataDim).fill(given[0]) : given;
   });
-  return { decode, dataDim: mean.length, imageDim: image.length, scale: numbers[0], center: numbers[1] };
+  return { means, images, dataDim, imageDim, scale, center };
 }
 
 // Kernels beyond are zero, as in Python: products with denormal numbers are a hundred times slower.
 const FARTHEST = 531;
 
-/** How the features of the network are read at points: the mean, and the image of the distribution.
- * @type {Record<string, (family: Record<string, any>) =>
- *   (features: Float64Array, z: Float64Array) => Decoded>} */
+/** @type {Record<string, (family: Record<string, any>) => Reading>} */
 const FAMILIES = {
-  point: () => (features) => ({ mean: features, image: features }),
+  point: () => ({ mean: (features) => features, image: (features) => features }),
   normal({ std }) {
     const sigma = STDS[std.kind](std);
-    return (mean, z) => ({ mean, image: beside(mean, sigma(z, z.length / 2), z.length / 2) });
+    return {
+      mean: (features) => features,
+      image: (features, z) => beside(features, sigma(z, z.length / 2), z.length / 2),
+    };
   },
-  bernoulli: () => (logits) => ({
-    mean: logits.map((u) => 1 / (1 + Math.exp(-u))),
-    image: logits.map((u) => {
+  bernoulli: () => ({
+    mean: (logits) => logits.map(sigmoid),
+    image: (logits) => logits.map((u) => {
       const angle = 2 * Math.atan(Math.exp(-Math.abs(u) / 2)); // the other one may overflow
       return u > 0 ? Math.PI - angle : angle;
     }),
   }),
-  poisson: () => (logs) => {
-    const mean = logs.map(Math.exp);
-    return { mean, image: mean.map((rate) => 2 * Math.sqrt(rate + 2 ** -511)) };
-  },
+  poisson: () => ({
+    mean: (logs) => logs.map(Math.exp),
+    image: (logs) => logs.map((u) => 2 * Math.sqrt(Math.exp(u) + 2 ** -511)),
+  }),
   student_t({ by }) {
     const weight = unpacked(by);
-    return (mean) => ({ mean, image: mean.map((u, i) => u * weight[i % weight.length]) });
+    return {
+      mean: (features) => features,
+      image: (features) => features.map((u, i) => u * weight[i % weight.length]),
+    };
   },
   negative_binomial({ log_dispersion: given }) {
     const log = unpacked(given);
     const root = log.map((u) => Math.exp(u / 2));
-    return (logs) => ({
-      mean: logs.map(Math.exp),
-      image: logs.map((u, i) => 2 * root[i % log.length] * asinhOfRoot(u - log[i % log.length])),
-    });
+    return {
+      mean: (logs) => logs.map(Math.exp),
+      image: (logs) => logs.map((u, i) =>
+        2 * root[i % log.length] * asinhOfRoot(u - log[i % log.length])),
+    };
   },
 };
 

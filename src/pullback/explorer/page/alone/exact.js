@@ -4,13 +4,9 @@
 import { double } from "./chains.js";
 
 /** @typedef {import("./decoder.js").Decoder} Decoder */
-/** @typedef {import("./decoder.js").Decoded} Decoded */
 /** @typedef {{length: number, error: number, variation: number}} Measured `error` is the estimated
  *   share of the length by which it is off, `variation` the standard deviation of the speed over its
  *   mean. */
-/** @typedef {Measured & {points: Float64Array, decoded: Decoded}} OnDecoder A curve with
- *   `SEGMENTS` + 1 points and what is decoded there. */
-
 /** Segments that are drawn of a curve, and measure it first; twice as many where that leaves a doubt. */
 export const SEGMENTS = 64;
 
@@ -50,17 +46,14 @@ export function measureImages(images, size) {
  * @param {Float64Array} nodes of n segments, n a multiple of `SEGMENTS`
  * @param {number} rtol the relative error that is a doubt
  * @param {number} onTable the length there, which is to be the same; NaN if none is known
- * @returns {OnDecoder} */
-export function measureCurve(decoder, nodes, rtol, onTable = NaN) {
-  const { imageDim } = decoder;
-  const points = every(nodes, SEGMENTS);
-  const decoded = decoder.decode(points);
-  const measured = measureImages(decoded.image, imageDim);
+ * @returns {Measured} */
+export function measureCurve({ images, imageDim }, nodes, rtol, onTable = NaN) {
+  const few = images(every(nodes, SEGMENTS), SEGMENTS + 1);
+  const measured = measureImages(few, imageDim);
   const off = Number.isNaN(onTable) ? 0 : Math.abs(measured.length / onTable - 1);
-  if (Math.max(off, measured.error) <= rtol) return { ...measured, points, decoded };
+  if (Math.max(off, measured.error) <= rtol) return measured;
   const between = halfWay(every(withSegments(nodes, 2 * SEGMENTS), 2 * SEGMENTS));
-  const images = woven(decoded.image, decoder.decode(between).image, imageDim);
-  return { ...measureImages(images, imageDim), points, decoded };
+  return measureImages(woven(few, images(between, SEGMENTS), imageDim), imageDim);
 }
 
 /** A chain of so many segments at least. @param {Float64Array} nodes @param {number} least */

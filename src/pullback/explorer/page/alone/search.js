@@ -41,8 +41,8 @@ const BENT = 0.1; // geodesic curvature, in units of 1 / length, from which more
 
 /** What finds geodesics on a table.
  * @param {Table} table
- * @returns {(a: number[], b: number[]) => Found | null} null where even a straight line leaves it, or
- *   both ends are one point */
+ * @returns {{find: (a: number[], b: number[]) => Found | null, lengthOf: (chain: Chain) => number}}
+ *   `find` gives null where even a straight line leaves the table, or both ends are one point */
 export function createSearch(table) {
   const most = 2 * FINEST + 1;
   const form = newForm();
@@ -50,14 +50,15 @@ export function createSearch(table) {
   const room = { work: newWork(FINEST), fine, force, form };
   const paths = createPaths(createGrid(table, form));
   const search = { table, paths, room, steps: 0 };
-  return (a, b) => {
-    search.steps = 0;
-    return solvePair(search, Float64Array.from(a), Float64Array.from(b));
+  return {
+    find: (a, b) => solvePair(search, Float64Array.from(a), Float64Array.from(b)),
+    lengthOf: (chain) => measure(table, chain, chain.length / 2 - 1, 1, room).length,
   };
 }
 
 /** @param {Search} search @param {Chain} a @param {Chain} b @returns {Found | null} */
 function solvePair(search, a, b) {
+  search.steps = 0;
   const starts = startsOf(search, a, b);
   const straight = starts[0].first;
   const least = smallest(starts.map(({ first }) => first));
@@ -108,9 +109,8 @@ function newStart() {
 }
 
 /** The least number that is one. @param {number[]} values */
-function smallest(values) {
-  return values.reduce((least, value) => (value < least || Number.isNaN(least) ? value : least), NaN);
-}
+const smallest = (values) =>
+  values.reduce((least, value) => (value < least || Number.isNaN(least) ? value : least), NaN);
 
 /** @param {Start[]} starts @returns {Start | null} */
 function shortestOf(starts) {

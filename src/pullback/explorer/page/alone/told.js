@@ -53,7 +53,8 @@ export function tell(found, measured, { straight, floor }) {
   const words = [why ? `Not certified: ${why.why}. ${PYTHON}` : verdict(found, length)];
   if (Number.isFinite(straight) && straight > 0) {
     const gain = 1 - length / straight;
-    const than = gain >= 5e-4 ? `${percent(gain)} shorter than` : "as long as";
+    const [size, kind] = [percent(Math.abs(gain)), gain > 0 ? "shorter" : "longer"];
+    const than = Math.abs(gain) >= 5e-4 ? `${size} ${kind} than` : "as long as";
     words.push(`It is ${than} the straight line (${number(length)} and ${number(straight)}).`);
   }
   if (floor > 0) words.push(`No way can be shorter than ${number(floor)}, the distance of the images.`);
@@ -72,6 +73,13 @@ function verdict({ rival }, length) {
     return `A geodesic, but another way is nearly as short (${number(rival)}): it may be mistaken.`;
   }
   return "Certified: this is a geodesic of the table, and every small change makes it longer.";
+}
+
+/** What is told of a geodesic of the table before the decoder has measured it.
+ * @returns {Told} */
+export function tellOnTable() {
+  const words = ["On the table of the metric: the decoder measures it when the points rest."];
+  return { status: "on_table", certified: false, words };
 }
 
 /** What is told where both points are one, or no curve stays on the table.
