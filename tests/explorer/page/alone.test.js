@@ -13,7 +13,9 @@ import { createSearch } from "../../../src/pullback/explorer/page/alone/search.j
 import { strips } from "../../../src/pullback/explorer/page/alone/shown.js";
 import { createTable, newForm, read } from "../../../src/pullback/explorer/page/alone/table.js";
 import { tell, tellNone, tellOnTable } from "../../../src/pullback/explorer/page/alone/told.js";
+import { follow } from "../../../src/pullback/explorer/page/asking.js";
 import { bytesOf } from "../../../src/pullback/explorer/page/link.js";
+import { blank, createStore } from "../../../src/pullback/explorer/page/state.js";
 
 /** A table whose log D_1 and log D_2 are those of a function, and L = I: of smooth functions the values
  * at the knots are near enough to coefficients. @param {(x: number, y: number) => number} log */
@@ -148,7 +150,7 @@ test("a geodesic that the decoder confirms is certified, and all is told in word
   assert.match(words[0], /^Certified: this is a geodesic of the table/);
   assert.match(words[1], /33 % shorter than the straight line \(2 and 3\)/);
   assert.match(words[2], /shorter than 1.5, the distance of the images/);
-  assert.match(words[3], /the table is off by 5e−6/);
+  assert.match(words[3], /the table is off by 5e−6 of the length/);
   assert.match(words[4], /known to about 1e−6 of itself, and its speed is even to 1e−3/);
 });
 
@@ -172,8 +174,48 @@ test("a rival that is nearly as short casts a doubt", () => {
 });
 
 test("one point and no way are told apart", () => {
-  assert.deepEqual([tellOnTable().certified, tellOnTable().status], [false, "on_table"]);
+  const { certified, status, words } = tellOnTable(2, 2.5);
+  assert.deepEqual([certified, status], [false, "on_table"]);
+  assert.match(words[1], /20 % shorter than the straight line \(2 and 2.5\)/);
   assert.deepEqual([tellNone(true).certified, tellNone(false).certified], [true, false]);
+});
+
+/** A link that answers paths at once, and keeps what it was asked for. */
+function bench() {
+  /** @type {string[]} */
+  const asked = [];
+  const path = { geodesic: { points: [[0, 0], [1, 1]], length: 2 }, straight: { length: 3 }, more: "measure", status: "on_table" };
+  const more = { geodesic: { length: 2.5 }, straight: { length: 3.5 }, more: "", status: "converged", certified: true };
+  const link = { ask: async (/** @type {string} */ type) => (asked.push(type), type === "path" ? path : more) };
+  const store = createStore(blank());
+  store.set({ scene: /** @type {any} */ ({}) });
+  follow(store, /** @type {any} */ (link));
+  return { asked, store };
+}
+
+const rest = (/** @type {number} */ ms) => new Promise((resolve) => void setTimeout(resolve, ms));
+
+test("more of a path is asked for when the points rest, and takes the place of parts of it", async () => {
+  const { asked, store } = bench();
+  store.set({ a: [0, 1] });
+  await rest(20);
+  assert.deepEqual([asked, store.get().path?.status], [["path"], "on_table"]);
+  await rest(250);
+  assert.deepEqual(asked, ["path", "measure"]);
+  const { path } = store.get();
+  assert.deepEqual(path?.geodesic, { points: [[0, 0], [1, 1]], length: 2.5 });
+  assert.deepEqual([path?.straight.length, path?.certified], [3.5, true]);
+});
+
+test("nothing more is asked for while the points move", async () => {
+  const { asked, store } = bench();
+  for (let k = 0; k < 6; k++) {
+    store.set({ b: [k, 1] });
+    await rest(30);
+  }
+  assert.deepEqual(new Set(asked), new Set(["path"]));
+  await rest(250);
+  assert.equal(asked.filter((type) => type === "measure").length, 1);
 });
 
 test("what a server sends is there, gaps too", async () => {

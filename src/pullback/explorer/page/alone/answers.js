@@ -63,12 +63,13 @@ function answerPath(search, decoder, look, { a, b, n_images: n }) {
   const [geodesic, straight] = strips(look, decoder, some);
   const [own, others] = means.map((rows) => sizes(rows, decoder.dataDim, STEPS));
   const isOnePoint = a[0] === b[0] && a[1] === b[1];
+  const [length, direct] = isOnePoint ? [0, 0] : [found?.length ?? NaN, search.lengthOf(across)];
   return {
     a,
     b,
-    geodesic: { points: pointsOf(along), length: isOnePoint ? 0 : finite(found?.length ?? NaN) },
-    straight: { length: isOnePoint ? 0 : finite(search.lengthOf(across)) },
-    ...(found ? tellOnTable() : tellNone(isOnePoint)),
+    geodesic: { points: pointsOf(along), length: finite(length) },
+    straight: { length: finite(direct) },
+    ...(found ? tellOnTable(length, direct) : tellNone(isOnePoint)),
     more: found ? "measure" : "",
     images: { geodesic, straight },
     steps: { geodesic: own, straight: others },

@@ -50,17 +50,12 @@ export function fault(found, { length, error, variation }) {
 export function tell(found, measured, { straight, floor }) {
   const { length, error, variation } = measured;
   const why = fault(found, measured);
-  const words = [why ? `Not certified: ${why.why}. ${PYTHON}` : verdict(found, length)];
-  if (Number.isFinite(straight) && straight > 0) {
-    const gain = 1 - length / straight;
-    const [size, kind] = [percent(Math.abs(gain)), gain > 0 ? "shorter" : "longer"];
-    const than = Math.abs(gain) >= 5e-4 ? `${size} ${kind} than` : "as long as";
-    words.push(`It is ${than} the straight line (${number(length)} and ${number(straight)}).`);
-  }
+  const first = why ? `Not certified: ${why.why}. ${PYTHON}` : verdict(found, length);
+  const words = [first, ...compared(length, straight)];
   if (floor > 0) words.push(`No way can be shorter than ${number(floor)}, the distance of the images.`);
   if (why?.status !== "stalled") {
     const off = Math.abs(length / found.length - 1);
-    words.push(`Both lengths are measured on the decoder itself: the table is off by ${share(off)}.`);
+    words.push(`Both lengths are measured on the decoder itself: the table is off by ${share(off)} of the length.`);
     const known = share(Math.max(error, found.mismatch, found.excess));
     words.push(`The length is known to about ${known} of itself, and its speed is even to ${share(variation)}.`);
   }
@@ -76,10 +71,20 @@ function verdict({ rival }, length) {
 }
 
 /** What is told of a geodesic of the table before the decoder has measured it.
+ * @param {number} length @param {number} straight
  * @returns {Told} */
-export function tellOnTable() {
-  const words = ["On the table of the metric: the decoder measures it when the points rest."];
+export function tellOnTable(length, straight) {
+  const words = ["The decoder measures it when the points rest.", ...compared(length, straight)];
   return { status: "on_table", certified: false, words };
+}
+
+/** How a geodesic and the straight line compare. @param {number} length @param {number} straight */
+function compared(length, straight) {
+  if (!(Number.isFinite(straight) && straight > 0)) return [];
+  const gain = 1 - length / straight;
+  const [size, kind] = [percent(Math.abs(gain)), gain > 0 ? "shorter" : "longer"];
+  const than = Math.abs(gain) >= 5e-4 ? `${size} ${kind} than` : "as long as";
+  return [`It is ${than} the straight line (${number(length)} and ${number(straight)}).`];
 }
 
 /** What is told where both points are one, or no curve stays on the table.
