@@ -74,7 +74,8 @@ ROOMS = {
         ["run", "training"],
     ],
     "explorer": [
-        ["doors", "scene"],
+        ["doors", "planes"],
+        ["scene"],
         ["fields"],
         ["messages"],
         ["answers"],

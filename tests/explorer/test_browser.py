@@ -172,6 +172,79 @@ def test_clusters_balls_fans_and_neighbours_are_drawn(desktop, explorer):
     assert page.locator(".neighbor").count() == 10
 
 
+@pytest.fixture(scope="module")
+def solid_explorer():
+    """A live explorer of a bent surface of three dimensions."""
+    pytest.importorskip("starlette", reason="the server needs pullback[explore]")
+    import torch
+
+    from pullback.explorer import explore
+    from pullback.manifolds import Manifold
+
+    def decode(z):
+        return torch.cat([z, 0.3 * z.square()], -1)
+
+    spread = torch.tensor([0.3, 2.0, 1.0])
+    turn = torch.linalg.qr(torch.randn(3, 3, generator=torch.Generator().manual_seed(1)))[0]
+    Z = (torch.randn(60, 3, generator=torch.Generator().manual_seed(0)) * spread @ turn).double()
+    with explore(Manifold(decode, dim=3), Z, open_browser=False) as served:
+        yield served
+
+
+def test_the_plane_of_the_principal_geodesics_is_chosen_by_key_kept_and_exported(
+    watch, solid_explorer, tmp_path
+):
+    watched = watch(solid_explorer.url, **DESKTOP)
+    page, scene = watched.page, solid_explorer.scene
+    page.click("#keep")
+    page.focus("#plane-kind")
+    watched.await_change(lambda: page.keyboard.press("ArrowDown"))
+    assert page.input_value("#plane-kind") == "principal"
+    assert "Fréchet mean of all 60 codes" in page.inner_text("#plane-words")
+    assert page.locator("#axis-0").is_hidden()
+    page.focus("#handle-b")
+    line, curve = watched.await_change(lambda: page.keyboard.press("Shift+ArrowUp"))
+    plane = scene.principal
+    truth = scene.manifold.geodesic(*plane.lift(torch_of(line)))
+    np.testing.assert_allclose(curve, plane.coordinates(truth.points(len(curve))), atol=1e-6)
+    assert plane.names[0] in page.text_content("#plane .ticks")
+    for _ in range(3):
+        page.click("#farther")
+    box = page.locator("#plane").bounding_box()
+    for x in (0.2, 0.8):  # the handle stays on what was measured
+        corner = box["x"] + x * box["width"], box["y"] + 0.02 * box["height"]
+        page.mouse.move(*watched.middle("#handle-b"))
+        page.mouse.down()
+        line, _ = watched.await_change(lambda corner=corner: page.mouse.move(*corner))
+        page.mouse.up()
+        assert bool(plane.covers(torch_of(line)).all())
+        assert page.locator('[data-part="trouble"]').is_hidden()
+    page.click("#keep")
+    page.wait_for_timeout(500)  # what is kept is written a moment later
+    page.reload()
+    again, _ = watched.await_path()
+    np.testing.assert_array_equal(again, line)
+    assert page.input_value("#plane-kind") == "principal"
+    files = {}
+    for kind in ("csv", "python"):
+        with page.expect_download() as told:
+            page.click(f"#to-{kind}")
+        files[kind] = tmp_path / told.value.suggested_filename
+        told.value.save_as(files[kind])
+    rows = list(csv.DictReader(io.StringIO(files["csv"].read_text(encoding="utf-8"))))
+    assert {row["plane"] for row in rows} == {"z1 x z2", " x ".join(plane.names)}
+    assert "M.metric_matrix(mean) @ directions.T" in files["python"].read_text(encoding="utf-8")
+    watched.await_change(lambda: page.click("#kept li:first-child button"))  # Show, the other plane
+    assert page.input_value("#plane-kind") == "axes"
+    watched.close()
+
+
+def torch_of(points):
+    import torch
+
+    return torch.as_tensor(np.asarray(points), dtype=torch.float64)
+
+
 def test_a_tap_on_the_plane_moves_the_last_handle(watched):
     page = watched.page
     before, _ = watched.await_path()

@@ -86,7 +86,7 @@ class Desk:
         ...             await desk.take(message)
         ...             return await answers.get()
         >>> asyncio.run(ask('{"id": 7, "type": "plane", "axes": [1, 0]}'))
-        '{"id": 7, "type": "plane", "axes": [1, 0], "box": [[-0.5, -0.5], [1.5, 1.5]]}'
+        '{"id": 7, "type": "plane", "axes": [1, 0], "names": ["z2", "z1"], "box": [[-0.5, ...'
     """
 
     def __init__(

@@ -20,7 +20,7 @@ class Fields:
     Args:
         body: the fields by name.
         scene: what they ask about.
-        axes: the axes of the plane that is shown.
+        axes: the axes of the plane that is shown, or `PRINCIPAL`.
 
     Example:
         >>> import torch
@@ -31,7 +31,7 @@ class Fields:
         pullback.errors.InvalidParameterError: `a[1]` must be a finite number ..., but got nan...
     """
 
-    def __init__(self, body: dict[str, Any], scene: Scene, axes: tuple[int, int]) -> None:
+    def __init__(self, body: dict[str, Any], scene: Scene, axes: tuple[int, int] | str) -> None:
         self.scene = scene
         self.axes = axes
         self._body = body

@@ -14,6 +14,7 @@ from pullback.errors import (
     check_number,
 )
 from pullback.explorer.fields import Fields, shortened
+from pullback.explorer.planes import PRINCIPAL
 from pullback.explorer.scene import Scene
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "Neighbors",
     "Path",
     "Plane",
+    "Principal",
     "PythonCode",
     "Request",
     "Sample",
@@ -216,13 +218,15 @@ class Plane(Request):
         (0, 2)
     """
 
-    axes: tuple[int, int]
+    axes: tuple[int, int] | str
     lane: ClassVar[str] = "now"
 
     @classmethod
     def read(cls, fields: Fields) -> "Plane":
         """Take its fields."""
         given = fields.take("axes")
+        if given == PRINCIPAL:
+            return cls(_known_principal(fields))
         if not isinstance(given, list) or len(given) != 2:
             raise InvalidParameterError("axes", "a list of 2 whole numbers", shortened(given))
         i, j = (check_integer(f"axes[{k}]", x, 0, fields.scene.d - 1) for k, x in enumerate(given))
@@ -232,8 +236,30 @@ class Plane(Request):
 
 
 @dataclass(frozen=True)
+class Principal(Request):
+    """The plane of the principal geodesics: to be found, before it can be shown.
+
+    Example:
+        >>> Principal().lane
+        'slow'
+    """
+
+    lane: ClassVar[str] = "slow"
+
+    @classmethod
+    def read(cls, fields: Fields) -> "Principal":
+        """Take its fields, which are none."""
+        if fields.scene.d == 2:
+            allowed = "another one: a space of two dimensions is shown whole"
+            raise InvalidParameterError("type", allowed, "principal")
+        return cls()
+
+
+@dataclass(frozen=True)
 class PythonCode(Request):
     """The Python that makes paths.
+
+    Of paths that were kept in the plane of the principal geodesics, it makes the plane too.
 
     Example:
         >>> import torch
@@ -242,12 +268,15 @@ class PythonCode(Request):
     """
 
     paths: tuple[tuple[Tensor, Tensor], ...]
+    in_principal: bool = False
     lane: ClassVar[str] = "now"
 
     @classmethod
     def read(cls, fields: Fields) -> "PythonCode":
         """Take its fields."""
-        return cls(tuple(fields.pairs("paths")))
+        plane = fields.choice("plane", ("axes", PRINCIPAL), "axes")
+        in_principal = plane == PRINCIPAL and bool(_known_principal(fields))
+        return cls(tuple(fields.pairs("paths")), in_principal)
 
 
 REQUESTS: dict[str, type[Request]] = {
@@ -259,6 +288,7 @@ REQUESTS: dict[str, type[Request]] = {
     "neighbors": Neighbors,
     "sample": Sample,
     "plane": Plane,
+    "principal": Principal,
     "python": PythonCode,
 }
 """What may be asked, by the type of the message."""
@@ -278,7 +308,7 @@ class Envelope:
     type: str | None
     body: dict[str, Any]
 
-    def read(self, scene: Scene, axes: tuple[int, int]) -> Request:
+    def read(self, scene: Scene, axes: tuple[int, int] | str) -> Request:
         """Return the request that it holds.
 
         Raises:
@@ -321,6 +351,13 @@ def open_message(message: str | bytes) -> Envelope:
     number, kind = body.pop("id", None), body.pop("type", None)
     known = isinstance(number, int) and not isinstance(number, bool) and 0 <= number < 2**53
     return Envelope(number if known else None, kind if isinstance(kind, str) else None, body)
+
+
+def _known_principal(fields: Fields) -> str:
+    if not fields.scene.knows_principal:
+        allowed = "two axes, until the principal geodesics were asked for and found"
+        raise InvalidParameterError("axes", allowed, PRINCIPAL)
+    return PRINCIPAL
 
 
 def _no_number(word: str) -> float:

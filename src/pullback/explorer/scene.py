@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pullback.errors import InvalidDataError, InvalidParameterError, check_data
+from pullback.explorer.planes import PRINCIPAL, ShownPlane, plane_of_axes, principal_plane
 from pullback.manifolds import Manifold
 from pullback.metrics import TabulatedMetric
 from pullback.plots.maps.latent_map import is_continuous
@@ -256,13 +257,35 @@ class Scene:
         if self.has_fields and isinstance(metric, TabulatedMetric) and bool(metric.covers(first)):
             self.manifold.dist_field(first, resolution=8)
 
-    def lift(self, point: Sequence[float], axes: tuple[int, int]) -> Tensor:
+    @cached_property
+    def principal(self) -> ShownPlane:
+        """The plane of the principal geodesics of the codes, searched when it is asked for first.
+
+        Raises:
+            PullbackError: there is none; the message says why.
+        """
+        return principal_plane(self.manifold, self.Z, self.box)
+
+    @property
+    def knows_principal(self) -> bool:
+        """Whether `principal` was asked for, and found."""
+        return "principal" in self.__dict__
+
+    def plane(self, axes: tuple[int, int] | str) -> ShownPlane:
+        """Return the plane of two axes through the mean of the codes, or the principal one.
+
+        Args:
+            axes: the two axes, or `PRINCIPAL`.
+        """
+        if isinstance(axes, str):
+            assert axes == PRINCIPAL
+            return self.principal
+        return plane_of_axes(axes, self.middle, self.box)
+
+    def lift(self, point: Sequence[float], axes: tuple[int, int] | str) -> Tensor:
         """Return a point of the shown plane, or one of the space itself, with all d coordinates."""
-        if len(point) == self.d:
-            return torch.tensor(point, dtype=torch.float64)
-        lifted = self.middle.clone()
-        lifted[list(axes)] = torch.tensor(point, dtype=torch.float64)
-        return lifted
+        given = torch.tensor(point, dtype=torch.float64)
+        return given if len(point) == self.d else self.plane(axes).lift(given)
 
     def decode(self, z: Tensor) -> NDArray[np.float64]:
         """Decode points `(k, d)` to rows in the unit of the data as read, `(k, D)`."""

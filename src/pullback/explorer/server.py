@@ -15,6 +15,7 @@ from pullback.explorer.alone.page import PAGE
 from pullback.explorer.answers.description import describe
 from pullback.explorer.desk import Benches, Desk
 from pullback.explorer.doors import Doors
+from pullback.explorer.planes import PRINCIPAL
 from pullback.explorer.scene import Scene
 
 __all__ = ["make_app"]
@@ -92,11 +93,17 @@ class _Rooms:
         scene = self._scene
         words = request.query_params.get("axes", "0,1").split(",")
         known = {str(axis) for axis in range(scene.d)}
-        if len(words) != 2 or not set(words) <= known or words[0] == words[1]:
+        if words == [PRINCIPAL] and scene.knows_principal:
+            plane = scene.principal
+        elif len(words) == 2 and set(words) <= known and words[0] != words[1]:
+            plane = scene.plane((int(words[0]), int(words[1])))
+        else:
             return PlainTextResponse(
-                f"`axes` must be two different ones of 0 to {scene.d - 1}, such as 0,1.", 400
+                f"`axes` must be two different ones of 0 to {scene.d - 1}, such as 0,1, or "
+                f"{PRINCIPAL} once these were found.",
+                400,
             )
-        shown = scene.Z[:, [int(word) for word in words]].cpu().numpy()
+        shown = plane.coordinates(scene.Z).numpy()
         body = np.ascontiguousarray(shown, dtype="<f4").tobytes()
         return Response(body, media_type="application/octet-stream")
 

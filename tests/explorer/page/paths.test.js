@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { through } from "../../../src/pullback/explorer/page/curves.js";
 import { escaped, field, keptOf, toCSV, toSVG } from "../../../src/pullback/explorer/page/paths.js";
+import { lifted } from "../../../src/pullback/explorer/page/planes.js";
 import { blank } from "../../../src/pullback/explorer/page/state.js";
 import { toScreen } from "../../../src/pullback/explorer/page/view.js";
 
@@ -12,7 +13,8 @@ const POINTS = [[0.1, 1 / 3], [0.7, -1e-17], [2, 5]];
 function shown() {
   return /** @type {any} */ ({
     ...blank(),
-    scene: { title: 'digits <0> & "1"', axes: [1, 3], d: 4, middle: [9, 8, 7, 6] },
+    scene: { title: 'digits <0> & "1"', axes: [1, 3], names: ["z2", "z4"],
+      d: 4, origin: [9, 0, 7, 0], basis: [[0, 1, 0, 0], [0, 0, 0, 1]] },
     codes: new Float32Array([0, 0, 1, 1, 50, 50]),
     a: POINTS[0],
     b: POINTS[2],
@@ -53,6 +55,29 @@ test("CSV has a row for each point, and its numbers are the very ones", () => {
   });
   assert.equal(body[5][7], 'no, "wall"');
   assert.equal(rows(toCSV([])).length, 1);
+});
+
+test("CSV says of each path in which plane it was kept, where they were several", () => {
+  const kept = /** @type {any} */ (keptOf(shown(), 7));
+  const other = { ...kept, axes: "principal", names: ["one (5 %)", "two"] };
+  assert.deepEqual(toCSV([other]).split(",").slice(2, 4), ["one (5 %)", "two"]);
+  const [head, first, ...rest] = toCSV([kept, other]).trimEnd().split("\r\n").map((row) => row.split(","));
+  assert.deepEqual([head[2], head[3], head[8]], ["across", "up", "plane"]);
+  assert.deepEqual([first[8], rest[4][8]], ["z2 x z4", "one (5 %) x two"]);
+});
+
+test("a picture holds the kept paths of its own plane only", () => {
+  const kept = /** @type {any} */ (keptOf(shown(), 7));
+  const draw = (/** @type {any} */ path) => toSVG(/** @type {any} */ ({
+    state: { ...shown(), kept: [path] }, paint: new Uint8Array(12), radius: 2, heat: "", points: "",
+    colours: { paper: "#fff", ink: "#123456", geodesic: "#00f", straight: "#f00" },
+  })).includes("#123456");
+  assert.deepEqual([draw(kept), draw({ ...kept, axes: "principal" })], [true, false]);
+});
+
+test("a point of an oblique plane has all its coordinates", () => {
+  const scene = /** @type {any} */ ({ d: 3, origin: [1, 2, 3], basis: [[1, 0, 1], [0, 2, 0]] });
+  assert.deepEqual(lifted(scene, [0.5, -1]), [1.5, 0, 3.5]);
 });
 
 test("fields are quoted where they must be", () => {

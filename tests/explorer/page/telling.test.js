@@ -51,8 +51,12 @@ test("a layer says which colours it has", () => {
 });
 
 test("a handle stays in the box", () => {
-  assert.deepEqual(within([5, -5], [[0, -1], [4, 1]]), [4, -1]);
-  assert.deepEqual(within([5, -5], undefined), [5, -5]);
+  assert.deepEqual(within([5, -5], { box: [[0, -1], [4, 1]] }), [4, -1]);
+  assert.deepEqual(within([5, -5], null), [5, -5]);
+  /** @type {[number, number][]} */
+  const outline = [[-2, 0], [0, -2], [2, 0], [0, 2]];
+  const there = (/** @type {number} */ x, /** @type {number} */ y) => within([x, y], { box: [[-2, -2], [2, 2]], outline });
+  assert.deepEqual([there(0.5, 1), there(3, 3), there(9, 0)], [[0.5, 1], [1, 1], [2, 0]]);
 });
 
 test("a screen reader hears both lengths and whether they are certified", () => {

@@ -11,7 +11,7 @@ from pullback.explorer.answers.groups import answer_clusters, answer_neighbors
 from pullback.explorer.answers.layers import answer_layer, layers_of
 from pullback.explorer.answers.path import answer_path
 from pullback.explorer.answers.plain import View
-from pullback.explorer.answers.samples import answer_plane, answer_sample
+from pullback.explorer.answers.samples import answer_plane, answer_principal, answer_sample
 from pullback.explorer.messages import (
     Ball,
     Clusters,
@@ -20,6 +20,7 @@ from pullback.explorer.messages import (
     Neighbors,
     Path,
     Plane,
+    Principal,
     PythonCode,
     Request,
     Sample,
@@ -37,6 +38,7 @@ _ANSWERS: dict[type[Request], Callable[[Scene, View, Any], dict[str, Any]]] = {
     Neighbors: answer_neighbors,
     Sample: answer_sample,
     Plane: answer_plane,
+    Principal: answer_principal,
     PythonCode: answer_python,
 }
 

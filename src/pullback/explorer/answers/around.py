@@ -56,17 +56,17 @@ def answer_ball(scene: Scene, view: View, ask: Ball) -> dict[str, Any]:
     rings = [scene.manifold.ball(point, radius, n=_ROUND).boundary for radius in ask.radii]
     closed = [torch.cat([ring, ring[:1]]) for ring in rings]
     words = ["Where geodesics cross, a ring passes through its own ball."]
-    return {"curves": [_unbroken(points_of(ring, view)) for ring in closed], "words": words}
+    return {"curves": [_unbroken(points_of(scene, ring, view)) for ring in closed], "words": words}
 
 
 def _contours(scene: Scene, view: View, ask: Ball) -> list[list[Any]]:
     from contourpy import contour_generator
 
-    grid = plane_grid(scene, view, _READ)
-    i, j = view.axes
-    distances = field_from(scene, ask.point, grid, resolution=_CELLS[scene.d])
-    heights = distances.double().cpu().numpy().reshape(_READ, _READ)
-    x, y = (grid[:, axis].cpu().numpy().reshape(_READ, _READ) for axis in (i, j))
+    grid, known = plane_grid(scene, view, _READ)
+    z = scene.plane(view.axes).lift(grid).to(scene.Z)
+    distances = field_from(scene, ask.point, z, resolution=_CELLS[scene.d]).double().cpu()
+    heights = distances.masked_fill(~known, torch.nan).numpy().reshape(_READ, _READ)
+    x, y = (part.numpy().reshape(_READ, _READ) for part in grid.unbind(-1))
     lines = contour_generator(x, y, np.ma.masked_invalid(heights))
     return [[np.asarray(line).tolist() for line in lines.lines(radius)] for radius in ask.radii]
 
@@ -94,14 +94,14 @@ def answer_fan(scene: Scene, view: View, ask: Fan) -> dict[str, Any]:
     drawn = paths.points(_TIMES)  # NaN beyond what was reached
     lost = int((~paths.converged).sum())
     words = [f"{lost} of {ask.n} could not be followed to their end."] if lost else []
-    return {"curves": [_unbroken(points_of(way, view)) for way in drawn], "words": words}
+    return {"curves": [_unbroken(points_of(scene, way, view)) for way in drawn], "words": words}
 
 
 def _directions(scene: Scene, view: View, z: Tensor, n: int) -> Tensor:
     """Return n tangent vectors in the shown plane, of length 1 in the metric, `(n, d)`."""
     angle = torch.arange(n, dtype=z.dtype, device=z.device) * (2 * math.pi / n)
     circle = torch.stack([angle.cos(), angle.sin()])
-    basis = torch.eye(scene.d, dtype=z.dtype, device=z.device)[:, list(view.axes)]
+    basis = scene.plane(view.axes).basis.to(z).T
     L, _ = linalg.cholesky(basis.T @ scene.manifold.metric_matrix(z) @ basis)
     inside: Tensor = torch.linalg.solve_triangular(L.mT, circle, upper=True)
     return (basis @ inside).T

@@ -3,7 +3,6 @@
 from typing import Any
 
 from pullback.explorer.answers.layers import layers_of
-from pullback.explorer.answers.samples import plane_box
 from pullback.explorer.scene import Scene
 from pullback.version import __version__
 
@@ -38,9 +37,7 @@ def describe(scene: Scene, *, most_values: int = 0) -> dict[str, Any]:
         "title": scene.title,
         "n": scene.n,
         "d": scene.d,
-        "axes": [0, 1],
-        "box": plane_box(scene, (0, 1)),
-        "middle": scene.middle.tolist(),
+        **scene.plane((0, 1)).told(),
         "columns": columns,
         "image": scene.image_shape,
         "features": scene.feature_names,

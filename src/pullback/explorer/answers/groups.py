@@ -59,7 +59,7 @@ def answer_clusters(scene: Scene, view: View, ask: Clusters) -> dict[str, Any]:
         words.append(f"{lost} samples are reached from no centre.")
     return {
         "labels": encoded(np.where(plain < 0, _NONE, plain), "u1"),
-        "centers": points_of(centers, view),
+        "centers": points_of(scene, centers, view),
         "n_used": n_used,
         "words": words,
     }

@@ -84,17 +84,20 @@ def answer_layer(scene: Scene, view: View, ask: Layer) -> dict[str, Any]:
     """
     kind = _KINDS[ask.name]
     n = min(ask.resolution, _COARSER.get(ask.name, ask.resolution))
-    grid = plane_grid(scene, view, n)
-    values = kind.measure(scene, view, grid).double().cpu().numpy()
+    grid, inside = plane_grid(scene, view, n)
+    plane = scene.plane(view.axes)
+    measured = kind.measure(scene, view, plane.lift(grid[inside]).to(scene.Z))
+    values = np.full(len(grid), np.nan)
+    values[inside.numpy()] = measured.double().cpu().numpy()
     values[~np.isfinite(values)] = np.nan  # where there is nothing to show
     known = values[np.isfinite(values)]
     low, high = np.percentile(known, _ENDS) if len(known) else (0.0, 1.0)
     if ask.name == "density":
         low = max(low, high - _DEPTH)
-    (i, j), box = view.axes, scene.box
     return {
         "name": ask.name,
-        "box": [[float(corner[i]), float(corner[j])] for corner in box],
+        "box": plane.box,
+        "outline": plane.outline,
         "shape": [n, n],
         "data": encoded(values, "<f4"),
         "low": number(low),
@@ -128,7 +131,7 @@ def _curvature(scene: Scene, view: View, z: Tensor) -> Tensor:
     """Return the Gaussian curvature; in more dimensions the sectional one of the shown plane."""
     if scene.d == 2:
         return _in_blocks(lambda part: scene.manifold.scalar_curvature(part) / 2, z)
-    u, v = torch.eye(scene.d).to(z)[list(view.axes)]
+    u, v = scene.plane(view.axes).basis.to(z)
     return _in_blocks(lambda part: scene.manifold.sectional_curvature(part, u, v), z)
 
 

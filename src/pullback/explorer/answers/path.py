@@ -53,7 +53,7 @@ def answer_path(scene: Scene, view: View, ask: Path) -> dict[str, Any]:
         "a": a.tolist(),
         "b": b.tolist(),
         "geodesic": {
-            "points": points_of(found.points(_DRAWN), view),
+            "points": points_of(scene, found.points(_DRAWN), view),
             "length": number(found.length),
         },
         "straight": {"length": number(straight)},

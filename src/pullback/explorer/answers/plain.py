@@ -34,7 +34,7 @@ class View:
     """What one reader looks at.
 
     Attributes:
-        axes: the two axes of the plane that is shown.
+        axes: the two axes of the plane that is shown, or `PRINCIPAL`.
         centers: the centres of the clusters that were asked for last, `(k, d)`, or None.
 
     Example:
@@ -42,7 +42,7 @@ class View:
         (0, 1)
     """
 
-    axes: tuple[int, int] = (0, 1)
+    axes: tuple[int, int] | str = (0, 1)
     centers: Tensor | None = None
 
 
@@ -68,14 +68,16 @@ def rounded(values: Any, digits: int = 6) -> list[float | None]:
     return [float(f"{v:.{digits}g}") if math.isfinite(v) else None for v in flat]
 
 
-def points_of(z: Tensor, view: View) -> list[list[float] | None]:
+def points_of(scene: Scene, z: Tensor, view: View) -> list[list[float] | None]:
     """Return points `(k, d)` in the plane that is shown, None where one is not finite.
 
     Example:
-        >>> points_of(torch.tensor([[1.0, 2.0], [float("nan"), 0.0]]), View())
+        >>> from pullback.manifolds import Manifold
+        >>> scene = Scene("flat", Manifold(lambda z: z, dim=2), torch.eye(2).double())
+        >>> points_of(scene, torch.tensor([[1.0, 2.0], [float("nan"), 0.0]]), View())
         [[1.0, 2.0], None]
     """
-    shown = z.detach().double().cpu()[:, list(view.axes)].tolist()
+    shown = scene.plane(view.axes).coordinates(z).tolist()
     return [point if all(map(math.isfinite, point)) else None for point in shown]
 
 
@@ -114,22 +116,26 @@ def field_from(scene: Scene, point: Tensor, z: Tensor, *, resolution: int | None
         return field.at(z)
 
 
-def plane_grid(scene: Scene, view: View, resolution: int) -> Tensor:
-    """Return a grid over the plane that is shown, row by row from below, `(resolution^2, d)`.
+def plane_grid(scene: Scene, view: View, resolution: int) -> tuple[Tensor, Tensor]:
+    """Return a grid over the plane that is shown, row by row from below.
+
+    Returns:
+        Its coordinates in the plane, `(resolution^2, 2)`, and which of them lie where points may
+        be, `(resolution^2,)`.
 
     Example:
         >>> from pullback.manifolds import Manifold
         >>> scene = Scene("flat", Manifold(lambda z: z, dim=2), torch.eye(2).double())
-        >>> plane_grid(scene, View(), 2).tolist()
-        [[-0.5, -0.5], [1.5, -0.5], [-0.5, 1.5], [1.5, 1.5]]
+        >>> grid, known = plane_grid(scene, View(), 2)
+        >>> grid.tolist(), bool(known.all())
+        ([[-0.5, -0.5], [1.5, -0.5], [-0.5, 1.5], [1.5, 1.5]], True)
     """
-    i, j = view.axes
-    low, high = scene.box
-    x = torch.linspace(float(low[i]), float(high[i]), resolution, dtype=torch.float64)
-    y = torch.linspace(float(low[j]), float(high[j]), resolution, dtype=torch.float64)
-    grid = scene.middle.expand(resolution, resolution, -1).clone()
-    grid[..., i], grid[..., j] = x, y[:, None]
-    return grid.reshape(-1, scene.d).to(scene.Z)
+    plane = scene.plane(view.axes)
+    (left, bottom), (right, top) = plane.box
+    x = torch.linspace(left, right, resolution, dtype=torch.float64)
+    y = torch.linspace(bottom, top, resolution, dtype=torch.float64)
+    grid = torch.stack(torch.meshgrid(x, y, indexing="xy"), -1).reshape(-1, 2)
+    return grid, plane.covers(grid)
 
 
 @contextmanager

@@ -6,10 +6,10 @@ import numpy as np
 
 from pullback.explorer.answers.plain import View
 from pullback.explorer.answers.strips import strips
-from pullback.explorer.messages import Plane, Sample
+from pullback.explorer.messages import Plane, Principal, Sample
 from pullback.explorer.scene import Scene
 
-__all__ = ["answer_plane", "answer_sample", "plane_box"]
+__all__ = ["answer_plane", "answer_principal", "answer_sample"]
 
 
 def answer_sample(scene: Scene, view: View, ask: Sample) -> dict[str, Any]:
@@ -58,17 +58,23 @@ def answer_plane(scene: Scene, view: View, ask: Plane) -> dict[str, Any]:
         ([0, 2], (0, 2))
     """
     view.axes = ask.axes
-    return {"axes": list(ask.axes), "box": plane_box(scene, ask.axes)}
+    return scene.plane(ask.axes).told()
 
 
-def plane_box(scene: Scene, axes: tuple[int, int]) -> list[list[float]]:
-    """Return the lower left and the upper right corner of a plane.
+def answer_principal(scene: Scene, view: View, ask: Principal) -> dict[str, Any]:
+    """Find the plane of the principal geodesics, which is kept; `answer_plane` shows it.
+
+    Args:
+        scene: what is explored.
+        view: not changed: seconds may have passed since it was asked for.
+        ask: nothing more.
 
     Example:
         >>> import torch
         >>> from pullback.manifolds import Manifold
-        >>> scene = Scene("flat", Manifold(lambda z: z, dim=2), torch.eye(2).double())
-        >>> plane_box(scene, (0, 1))
-        [[-0.5, -0.5], [1.5, 1.5]]
+        >>> scene = Scene("flat", Manifold(lambda z: z, dim=3), torch.eye(3).double())
+        >>> answer_principal(scene, View(), Principal())["axes"], scene.knows_principal
+        ('principal', True)
     """
-    return [[float(corner[axis]) for axis in axes] for corner in scene.box]
+    del view, ask
+    return scene.principal.told()

@@ -24,7 +24,7 @@ export function fill(select, options, chosen) {
 /** Write what the colours mean.
  * @param {HTMLElement} legend
  * @param {State} state */
-export function writeLegend(legend, { colouring, layer, layerName, scene, theme }) {
+export function writeLegend(legend, { colouring, layer, layerName, notice, scene, theme }) {
   const parts = [];
   if (colouring?.kind === "category") parts.push(classes(colouring));
   if (colouring?.kind === "number") parts.push(barOfColumn(colouring.name, colouring.values));
@@ -32,13 +32,17 @@ export function writeLegend(legend, { colouring, layer, layerName, scene, theme 
     const title = scene?.layers.find(({ name }) => name === layerName)?.title ?? layerName;
     const made = barOfLayer(layer, title, theme);
     if (made) parts.push(made);
-  } else if (layerName) {
-    const waits = document.createElement("span");
-    waits.className = "bar-of-colours";
-    waits.textContent = "Measuring the layer…";
-    parts.push(waits);
-  }
+  } else if (layerName) parts.push(pill("Measuring the layer…"));
+  if (notice) parts.push(pill(notice));
   legend.replaceChildren(...parts);
+}
+
+/** What is under way, where the legend is. @param {string} text */
+function pill(text) {
+  const made = document.createElement("span");
+  made.className = "bar-of-colours waits";
+  made.textContent = text;
+  return made;
 }
 
 /** @param {Colouring} colouring */

@@ -56,15 +56,15 @@ export function createCurves(svg) {
 /** The kept paths of the plane that is shown.
  * @param {State} state
  * @returns {Point[][]} */
-function visible({ kept, scene }) {
+export function visible({ kept, scene }) {
   const axes = String(scene?.axes);
-  return kept.filter((path) => String(path.axes) === axes).map((path) => path.points);
+  return kept.filter((path) => String(path.axes) === axes).map(({ points }) => points);
 }
 
 /** @param {State} state */
 function tickMarks({ view, size: [width, height], scene }) {
   const [low, high] = shown(view, width, height);
-  const names = (scene?.axes ?? [0, 1]).map((axis) => `z${axis + 1}`);
+  const names = scene?.names ?? ["z1", "z2"];
   const made = [];
   for (const u of ticks(low[0], high[0], width / 110)) {
     const x = toScreen(view, [u, 0])[0];

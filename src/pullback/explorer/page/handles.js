@@ -26,14 +26,34 @@ export function stepped(key, large, [x, y], [low, high]) {
   }
 }
 
-/** The point of a box that is nearest to a point: beyond the box nothing was measured.
+/** The point of what was measured that is nearest to a point: of a box, or of its outline.
  * @param {Point} point
- * @param {import("./view.js").Box | undefined} box
+ * @param {Pick<import("./link.js").Scene, "box" | "outline"> | null} scene
  * @returns {Point} */
-export function within([x, y], box) {
-  if (!box) return [x, y];
-  const [[left, bottom], [right, top]] = box;
+export function within([x, y], scene) {
+  if (!scene) return [x, y];
+  if (scene.outline) return inOutline([x, y], scene.outline);
+  const [[left, bottom], [right, top]] = scene.box;
   return [Math.min(Math.max(x, left), right), Math.min(Math.max(y, bottom), top)];
+}
+
+/** The point of a convex polygon that is nearest to a point.
+ * @param {Point} point
+ * @param {Point[]} corners counter-clockwise
+ * @returns {Point} */
+function inOutline([x, y], corners) {
+  let [best, least, isInside] = [/** @type {Point} */ ([x, y]), Infinity, true];
+  corners.forEach(([u, v], i) => {
+    const [s, t] = corners[(i + 1) % corners.length];
+    const [du, dv] = [s - u, t - v];
+    if (du * (y - v) - dv * (x - u) < 0) isInside = false;
+    const along = ((x - u) * du + (y - v) * dv) / (du * du + dv * dv || 1);
+    const share = Math.min(Math.max(along, 0), 1);
+    const [p, q] = [u + share * du, v + share * dv];
+    const far = Math.hypot(x - p, y - q);
+    if (far < least) [best, least] = [[p, q], far];
+  });
+  return isInside ? [x, y] : best;
 }
 
 /** Let the handles be moved.
@@ -62,7 +82,7 @@ export function createHandles(buttons, plane, store) {
       if (!grip) return;
       const [x, y] = pixelOf(event);
       const point = toData(store.get().view, [x + grip[0], y + grip[1]]);
-      store.set({ [name]: within(point, store.get().scene?.box) });
+      store.set({ [name]: within(point, store.get().scene) });
     });
     for (const end of ["pointerup", "pointercancel"]) {
       button.addEventListener(end, () => void (grip = null));
@@ -72,7 +92,7 @@ export function createHandles(buttons, plane, store) {
       const next = stepped(event.key, event.shiftKey, store.get()[name], shown(view, ...size));
       if (!next) return;
       event.preventDefault();
-      store.set({ [name]: within(next, store.get().scene?.box), active: name });
+      store.set({ [name]: within(next, store.get().scene), active: name });
     });
     button.addEventListener("focus", () => store.set({ active: name }));
   }

@@ -10,15 +10,20 @@ import { download, keptOf, toCSV, toPNG, toSVG, writeKept } from "./paths.js";
  * @param {(id: string) => any} the
  * @param {import("./state.js").Store<State>} store
  * @param {import("./link.js").Link} link
- * @param {ReturnType<typeof import("./scenery.js").createScenery>} scenery */
+ * @param {ReturnType<typeof import("./scenery.js").createScenery> &
+ *   {show: (axes: import("./planes.js").Axes) => Promise<void>}} scenery and what shows a plane */
 export function keepPaths(the, store, link, scenery) {
   const write = () => {
     const { kept } = store.get();
     the("kept").hidden = !kept.length;
     writeKept(the("kept").querySelector("ol"), kept, {
-      show: (path) => {
-        const { points } = path;
-        store.set({ a: points[0], b: points[points.length - 1] });
+      show: async ({ axes, points }) => {
+        try {
+          if (String(axes) !== String(store.get().scene?.axes)) await scenery.show(axes);
+          store.set({ a: points[0], b: points[points.length - 1] });
+        } catch (error) {
+          store.set({ trouble: words(error) });
+        }
       },
       drop: (path) => store.set({ kept: store.get().kept.filter((one) => one !== path) }),
     });
@@ -49,8 +54,10 @@ export function keepPaths(the, store, link, scenery) {
   act("to-svg", () => download("paths.svg", picture(), "image/svg+xml"));
   act("to-png", async () => download("paths.png", await toPNG(picture(), store.get().size), "image/png"));
   act("to-python", async () => {
-    const paths = store.get().kept.map(({ a, b }) => ({ a, b }));
-    const answer = await link.ask("python", { paths });
+    const { kept } = store.get();
+    const paths = kept.map(({ a, b }) => ({ a, b }));
+    const plane = kept.some(({ axes }) => axes === "principal") ? "principal" : "axes";
+    const answer = await link.ask("python", { paths, plane });
     if (answer) download("paths.py", answer.code, "text/x-python");
   });
 }

@@ -57,9 +57,20 @@ export function createHeat(canvas, beyond) {
     context.imageSmoothingQuality = "high";
     const picture = /** @type {HTMLCanvasElement} */ (made.picture);
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
-    context.clearRect(left, top, right - left, bottom - top);
+    const rectangle = [[left, bottom], [right, bottom], [right, top], [left, top]];
+    clear(context, layer.outline?.map((corner) => toScreen(view, corner)) ?? rectangle);
     context.drawImage(picture, left, top, right - left, bottom - top);
   };
+}
+
+/** Take away what was painted inside of a polygon.
+ * @param {CanvasRenderingContext2D} context @param {number[][]} corners */
+function clear(context, corners) {
+  context.globalCompositeOperation = "destination-out";
+  context.beginPath();
+  for (const [x, y] of corners) context.lineTo(x, y);
+  context.fill();
+  context.globalCompositeOperation = "source-over";
 }
 
 /** The bar of colours of numbers: a strip of its colours between the least and the largest.

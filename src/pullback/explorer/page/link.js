@@ -11,7 +11,8 @@
 /** @typedef {{name: string, kind: "category" | "number", values?: (number | null)[],
  *   labels?: string[]}} Column */
 /** @typedef {{name: string, title: string, unit: string, scale?: string, kind?: string}} LayerName */
-/** @typedef {{title: string, n: number, d: number, axes: number[], box: Box, middle?: number[],
+/** @typedef {{title: string, n: number, d: number, axes: import("./planes.js").Axes, names?: string[], box: Box,
+ *   outline?: Point[] | null, origin?: number[], basis?: number[][], words?: string[],
  *   columns: Column[], image: [number, number] | null, features: string[] | null,
  *   layers: LayerName[], balls?: boolean, alone?: string, version: string}} Scene `alone` says
  *   what a page without Python leaves out. */
@@ -22,7 +23,7 @@
  *   steps: {geodesic: (number | null)[], straight: (number | null)[]}}} Path `more` is what to ask
  *   when the points rest: its answer takes the place of parts of this one. */
 /** @typedef {{name: string, box: Box, shape: [number, number], data: string, low: number,
- *   high: number, unit: string, scale?: string, values: Float32Array}} Layer */
+ *   high: number, unit: string, scale?: string, outline?: Point[] | null, values: Float32Array}} Layer */
 /** @typedef {{state: "connecting" | "open" | "waiting" | "refused", seconds: number, words: string}}
  *   Status */
 /** @typedef {{ask: (type: string, body?: object) => Promise<any>,

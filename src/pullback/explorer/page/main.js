@@ -4,8 +4,9 @@
 import { askNeighbors, cluster, columnOf, follow, layersOf, scaleOf, words } from "./asking.js";
 import { spoken, writePath } from "./certificate.js";
 import { createTheme, fill, writeLegend } from "./controls.js";
-import { createHandles, createPlane } from "./handles.js";
+import { createHandles, createPlane, within } from "./handles.js";
 import { keepPaths } from "./keeping.js";
+import { createPlanes } from "./planes.js";
 import { createSamples } from "./samples.js";
 import { createScenery } from "./scenery.js";
 import { blank, createStore, onceAFrame, recall, remember } from "./state.js";
@@ -50,41 +51,29 @@ export async function start(root, link) {
     const names = [...columns.map(({ name }) => name), ...found.keys()];
     fill(the("column"), [...names.map((name) => /** @type {[string, string]} */ ([name, name])), ["", "none"]], chosen);
   };
-  /** Read the codes of the plane that the scene names, and show all of them. */
-  const readCodes = async (/** @type {import("./link.js").Scene} */ scene) => {
-    const codes = new Float32Array(await (await link.get(`codes?axes=${scene.axes}`)).arrayBuffer());
-    store.set({ codes, scene, balls: [], fan: [], centers: [], path: null });
-    scenery.whole();
+  const planes = createPlanes(store, link, the, scenery.whole);
+  const begin = () => {
+    const { codes, colouring, scene } = store.get();
+    const { a, b } = firstEnds(codes, colouring);
+    store.set({ a: within(a, scene), b: within(b, scene) });
   };
-  /** Show the plane of two axes; a new socket has to be told of it again.
-   * @param {number[]} axes */
-  const showPlane = async (axes) => {
-    const { scene } = store.get();
-    const answer = await link.ask("plane", { axes });
-    if (!scene || !answer) return;
-    await readCodes({ ...scene, axes: answer.axes, box: answer.box });
-    chooseAxes(the, { ...scene, axes: answer.axes });
-  };
-  link.onStatus(({ state }) => {
-    const axes = store.get().scene?.axes;
-    if (state === "open" && axes && String(axes) !== "0,1") void link.ask("plane", { axes }).catch(complain);
-  });
 
   try {
     const scene = await (await link.get("scene")).json();
-    await readCodes(scene);
+    await planes.readCodes(scene);
     const kept = recall(memoryOf(scene)) ?? {};
     const column = kept.column ?? scene.columns[0]?.name ?? "";
-    chooseAxes(the, scene);
     the("balls").disabled = scene.balls === false;
     if (the("balls").disabled) store.set({ around: "Balls are drawn in two dimensions, or over a table." });
     if (scene.alone) standAlone(the, scene.alone);
     fillColumns(column);
     fill(the("layer"), [["", "none"], ...scene.layers.map(titled)], kept.layer ?? "");
-    if (kept.axes && String(kept.axes) !== String(scene.axes)) await showPlane(kept.axes);
+    if (kept.axes && String(kept.axes) !== String(scene.axes)) await planes.show(kept.axes).catch(complain);
     await showColumn(the("column").value);
-    const { a, b } = kept.a ? kept : firstEnds(store.get().codes, store.get().colouring);
-    store.set({ a, b, kept: kept.kept ?? [] });
+    store.set({ kept: kept.kept ?? [] });
+    const isAsKept = kept.a && String(kept.axes) === String(store.get().scene?.axes);
+    if (isAsKept) store.set({ a: kept.a, b: kept.b });
+    else begin();
     the("title").textContent = scene.title;
     document.title = `${scene.title} · pullback explorer`;
     the("welcome").textContent = "";
@@ -96,20 +85,11 @@ export async function start(root, link) {
 
   the("column").addEventListener("change", () => showColumn(the("column").value).catch(complain));
   the("layer").addEventListener("change", () => showLayer(the("layer").value).catch(complain));
-  for (const i of [0, 1]) {
-    the(`axis-${i}`).addEventListener("change", async () => {
-      const axes = [0, 1].map((k) => Number(the(`axis-${k}`).value));
-      const before = store.get().scene?.axes ?? axes;
-      if (axes[0] === axes[1]) axes[1 - i] = before[i]; // the two change places
-      try {
-        await showPlane(axes);
-        store.set({ ...firstEnds(store.get().codes, store.get().colouring), sample: null, neighbors: [] });
-        await showLayer(the("layer").value);
-      } catch (error) {
-        complain(error);
-      }
-    });
-  }
+  planes.choose(() => {
+    begin();
+    store.set({ sample: null, neighbors: [] });
+    return showLayer(the("layer").value);
+  });
   the("clusters").querySelector("form").addEventListener("submit", async (/** @type {Event} */ event) => {
     event.preventDefault();
     the("find").disabled = true;
@@ -135,7 +115,7 @@ export async function start(root, link) {
     store.set({ wants: { ...store.get().wants, neighbors: the("neighbors").value } }));
   store.on(["sample", "wants"], () => askNeighbors(store, link).catch(complain));
   zoomBy(the, store, scenery);
-  keepPaths(the, store, link, scenery);
+  keepPaths(the, store, link, { ...scenery, show: planes.show });
   store.on(["a", "b", "kept", "layerName", "colouring", "scene"], onceAFrame(() => {
     const { scene, a, b, kept, layerName } = store.get();
     if (!scene) return;
@@ -175,7 +155,7 @@ function tellConnection(place, link) {
 /** Write what the state says into the cards. @param {import("./state.js").Store<State>} store
  * @param {(id: string) => any} the */
 function listen(store, the) {
-  store.on(["colouring", "layer", "layerName", "scene", "theme"], (state) => writeLegend(the("legend"), state));
+  store.on(["colouring", "layer", "layerName", "notice", "scene", "theme"], (state) => writeLegend(the("legend"), state));
   const cards = onceAFrame(() => {
     const { path, trouble, active } = store.get();
     writePath(the("path"), path, trouble);
@@ -193,14 +173,6 @@ function listen(store, the) {
       the("said").textContent = path ? spoken(path) : "";
     }, 700);
   });
-}
-
-/** @param {(id: string) => any} the @param {import("./link.js").Scene} scene */
-function chooseAxes(the, scene) {
-  the("axes").hidden = scene.d <= 2;
-  const options = Array.from({ length: scene.d }, (_, i) =>
-    /** @type {[string, string]} */ ([String(i), `z${i + 1}`]));
-  for (const i of [0, 1]) fill(the(`axis-${i}`), options, String(scene.axes[i]));
 }
 
 /** @param {(id: string) => any} the @param {import("./state.js").Store<State>} store

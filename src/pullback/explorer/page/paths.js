@@ -2,7 +2,8 @@
 /** The kept paths: their list, and how they leave the page: CSV, SVG, PNG and the Python of them. */
 
 import { length, verdict } from "./certificate.js";
-import { through } from "./curves.js";
+import { through, visible } from "./curves.js";
+import { lifted } from "./planes.js";
 import { matrix, toScreen } from "./view.js";
 
 /** @typedef {import("./state.js").Kept} Kept */
@@ -11,17 +12,6 @@ import { matrix, toScreen } from "./view.js";
 
 /** More codes than this are a picture inside of an exported SVG: a viewer would choke on circles. */
 const MOST_CIRCLES = 5000;
-
-/** A point of the plane with all its d coordinates: the others are those of the middle of the codes.
- * @param {import("./link.js").Scene | null} scene
- * @param {Point} point
- * @returns {number[]} */
-export function lifted(scene, point) {
-  if (!scene?.middle || scene.d <= 2) return point;
-  const all = [...scene.middle];
-  scene.axes.forEach((axis, i) => void (all[axis] = point[i]));
-  return all;
-}
 
 /** The path that is shown, as it is kept.
  * @param {State} state
@@ -34,6 +24,7 @@ export function keptOf({ path, a, b, scene }, key) {
     a: lifted(scene, a),
     b: lifted(scene, b),
     axes: scene?.axes ?? [0, 1],
+    names: scene?.names ?? ["z1", "z2"],
     points: path.geodesic.points,
     length: path.geodesic.length,
     straight: path.straight.length,
@@ -51,18 +42,22 @@ export function field(value) {
   return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
-/** The points of paths, a row each: in full precision, so that they can be computed with.
+/** The points of paths, a row each: in full precision, so that they can be computed with. A column tells
+ * the plane of each, where they were kept in several.
  * @param {Kept[]} kept
  * @returns {string} */
 export function toCSV(kept) {
+  const planes = kept.map(({ names }) => names.join(" x "));
+  const isOne = new Set(planes).size <= 1;
   const rows = kept.flatMap((path, i) =>
     path.points.map(([x, y], j) =>
-      [i + 1, j, x, y, path.length, path.straight, path.certified, path.status].map(field).join(","),
+      [i + 1, j, x, y, path.length, path.straight, path.certified, path.status, ...(isOne ? [] : [planes[i]])]
+        .map(field).join(","),
     ),
   );
-  const axes = (kept[0]?.axes ?? [0, 1]).map((axis) => `z${axis + 1}`);
+  const axes = isOne ? (kept[0]?.names ?? ["z1", "z2"]) : ["across", "up"];
   const head = ["path", "point", ...axes, "length", "straight_length", "certified", "status"];
-  return [head.join(","), ...rows, ""].join("\r\n");
+  return [[...head, ...(isOne ? [] : ["plane"])].map(field).join(","), ...rows, ""].join("\r\n");
 }
 
 /** A text inside of XML.
@@ -93,11 +88,12 @@ export function toSVG({ state, paint, colours, radius, heat, points }) {
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" font-family="system-ui, sans-serif">`,
     `<title>${escaped(scene?.title ?? "")}</title>`,
+    `<desc>${escaped((scene?.names ?? ["z1", "z2"]).join(" (across), "))} (up)</desc>`,
     `<rect width="100%" height="100%" fill="${colours.paper}"/>`,
     picture(heat),
     many ? picture(points) : circles(state, paint, radius),
     `<g transform="${matrix(view)}" stroke-linejoin="round" stroke-linecap="round">`,
-    ...state.kept.map((path) => line(through(path.points), colours.ink, 'stroke-width="1.5"')),
+    ...visible(state).map((points) => line(through(points), colours.ink, 'stroke-width="1.5"')),
     line(through([state.a, state.b]), colours.straight, 'stroke-width="2" stroke-dasharray="6 5"'),
     shown && line(shown, colours.geodesic, 'stroke-width="3.5"'),
     "</g>",

@@ -67,7 +67,7 @@ export function createSamples(store, link, the) {
     async tap(point) {
       const { view, active, scene } = store.get();
       const index = nearest(point, TAPPED / view.scale);
-      store.set({ [active]: within(index === null ? point : codeOf(index), scene?.box), sample: index });
+      store.set({ [active]: within(index === null ? point : codeOf(index), scene), sample: index });
       the("sample").hidden = index === null;
       if (index === null) return;
       const sample = await ask(index);

@@ -8,7 +8,7 @@
 /** @typedef {import("./link.js").Layer} Layer */
 /** @typedef {{name: string, kind: "category" | "number", values: ArrayLike<number | null>,
  *   labels: string[]}} Colouring How the codes are coloured. */
-/** @typedef {{key: number, a: number[], b: number[], axes: number[], points: Point[],
+/** @typedef {{key: number, a: number[], b: number[], axes: import("./planes.js").Axes, names: string[], points: Point[],
  *   length: number | null, straight: number | null, badge: string,
  *   certified: boolean, status: string}} Kept A kept path. */
 /** @typedef {{
@@ -24,6 +24,7 @@
  *   pending: boolean,
  *   trouble: string,
  *   around: string,
+ *   notice: string,
  *   balls: Point[][],
  *   fan: Point[][],
  *   centers: Point[],
@@ -61,6 +62,7 @@ export function blank() {
     pending: false,
     trouble: "",
     around: "",
+    notice: "",
     balls: [],
     fan: [],
     centers: [],
