@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from pullback import progress
-from pullback.progress import progress_bar
+from pullback.progress import heard, progress_bar, shown_as_bars, tell
 
 
 class Terminal(io.StringIO):
@@ -48,3 +48,21 @@ def test_a_terminal_has_a_bar_that_moves(monkeypatch, disable):
 def test_without_a_standard_error_there_is_no_bar_and_no_failure(monkeypatch):
     monkeypatch.setattr(sys, "stderr", None)
     assert list(progress_bar(range(3))) == [0, 1, 2]
+
+
+def test_work_is_heard_inside_of_the_block_only():
+    told = []
+    with heard(lambda *words: told.append(words)):
+        tell("table", 1, 2)
+    tell("table", 2, 2)
+    assert told == [("table", 1, 2)]
+
+
+def test_work_moves_a_bar_on_a_terminal(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    with shown_as_bars():
+        for k in range(5):
+            tell("table", k, 4)
+    said = sys.stderr.getvalue()
+    assert "table:" in said
+    assert "0/4" in said

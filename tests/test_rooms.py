@@ -76,7 +76,7 @@ ROOMS = {
     "explorer": [
         ["doors", "planes"],
         ["scene"],
-        ["fields"],
+        ["fields", "stage"],
         ["messages"],
         ["answers"],
         ["alone", "desk"],

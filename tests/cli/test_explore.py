@@ -48,8 +48,12 @@ def test_a_user_opens_a_run_asks_and_stops(command, run):
     base, token = url.split("/?token=")
     with urllib.request.urlopen(url, timeout=60) as page:
         assert b"<html" in page.read()
-    with urllib.request.urlopen(f"{base}/scene?token={token}", timeout=60) as answer:
-        scene = json.load(answer)
+    scene = {"waits": {}}  # the address is there before what is explored
+    end = time.monotonic() + 600
+    while "waits" in scene and time.monotonic() < end:
+        with urllib.request.urlopen(f"{base}/scene?token={token}", timeout=60) as answer:
+            scene = json.load(answer)
+        time.sleep(0.1)
     assert (scene["title"], scene["n"], scene["d"]) == ("arcs", 60, 2)
     with urllib.request.urlopen(f"{base}/codes?token={token}", timeout=60) as answer:
         codes = np.frombuffer(answer.read(), "<f4").reshape(-1, 2)

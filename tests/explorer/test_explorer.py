@@ -1,3 +1,4 @@
+import json
 import socket
 
 import pytest
@@ -59,3 +60,30 @@ def test_the_browser_is_opened_at_the_address(monkeypatch):
     with explore(Manifold(lambda z: z, dim=2), [[0.0, 0.0], [1.0, 1.0]], port=0) as explorer:
         assert opened == [explorer.url]
         assert explorer.url in explorer._repr_html_()
+
+
+def test_a_page_is_told_how_far_it_is_until_there_is_a_scene(scene):
+    import urllib.error
+
+    from websockets.sync.client import connect
+
+    def get(what):
+        with urllib.request.urlopen(explorer.url.replace("/?", f"/{what}?"), timeout=60) as told:
+            return json.load(told)
+
+    from pullback.explorer import Explorer
+
+    with Explorer(port=0) as explorer:
+        assert "not ready" in repr(explorer)
+        assert get("scene")["waits"] == {"what": "reading the run", "done": 0, "total": 0}
+        explorer.stage.tell("table", 3, 10)
+        assert get("scene")["waits"] == {"what": "table", "done": 3, "total": 10}
+        with pytest.raises(urllib.error.HTTPError, match="503"):
+            get("column")
+        address = explorer.url.replace("http", "ws").replace("/?", "/live?")
+        with connect(address) as socket:
+            assert "not ready yet" in json.loads(socket.recv(timeout=60))["message"]
+        with pytest.raises(InvalidParameterError, match="shown first"):
+            _ = explorer.scene
+        explorer.show(scene)
+        assert get("scene")["title"] == "paraboloid"

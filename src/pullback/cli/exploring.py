@@ -12,6 +12,7 @@ from pullback.explorer.alone import check_out, write_page
 from pullback.explorer.explorer import Explorer, refuse_missing
 from pullback.explorer.scene import Scene
 from pullback.metrics import TabulatedMetric
+from pullback.progress import heard, shown_as_bars
 from pullback.runs import Run, RunFolder
 
 __all__ = ["run_explore", "run_export"]
@@ -41,14 +42,17 @@ def run_explore(path: Path, *, port: int | None, open_browser: bool) -> None:
     limit_threads(run.vae.data_dim)
     _tell_of_table(run)
     try:
-        scene = Scene.of_run(run)
-        scene.prepare()
-        with Explorer(scene, port=port) as explorer:
-            _say(f"{scene.n} codes are ready after {time.monotonic() - begin:.1f} s. Explore at")
+        with Explorer(port=port) as explorer:
             typer.echo(explorer.url)
-            _say("Stop by Ctrl-C.")
             if open_browser:
                 explorer.open()
+            with shown_as_bars(), heard(explorer.stage.tell):
+                scene = Scene.of_run(run)
+                explorer.stage.tell("finding the first geodesic", 0, 0)
+                scene.prepare()
+            explorer.show(scene)
+            _say(f"{scene.n} codes are ready after {time.monotonic() - begin:.1f} s.")
+            _say("Explore them at the address above. Stop by Ctrl-C.")
             explorer.wait()
     except KeyboardInterrupt:
         _say("Stopped.")
@@ -73,9 +77,11 @@ def run_export(path: Path, *, out: Path) -> None:
     run = Run(RunFolder(path))
     limit_threads(run.vae.data_dim)
     _tell_of_table(run)
-    _say("Measuring the layers.")
     with interruptible(shlex.join(["pullback", *sys.argv[1:]]), f"{out} was not written."):
-        write_page(Scene.of_run(run), out)
+        with shown_as_bars():
+            scene = Scene.of_run(run)
+        _say("Measuring the layers.")
+        write_page(scene, out)
     typer.echo(f"wrote {out} ({out.stat().st_size / 1e6:.1f} MB)")
 
 

@@ -11,6 +11,8 @@ from typing import Any
 
 from pullback.errors import InvalidParameterError, MissingExtraError, StorageError, check_integer
 from pullback.explorer.scene import Scene, scene_of
+from pullback.explorer.stage import Stage
+from pullback.progress import shown_as_bars
 
 __all__ = ["Explorer", "explore"]
 
@@ -31,11 +33,11 @@ class Explorer:
     """A server that shows a scene on this machine, in a thread of its own, until it is closed.
 
     Args:
-        scene: what is explored.
+        scene: what is explored; None to serve a page that shows how far it is, until `show`.
         port: the port; the first free one from 8780 on if None.
 
     Attributes:
-        scene: as given.
+        stage: what is served: the scene, or how far it is.
         url: the address of the page, with its token.
         port: the port.
 
@@ -52,19 +54,19 @@ class Explorer:
         True
     """
 
-    def __init__(self, scene: Scene, *, port: int | None = None) -> None:
+    def __init__(self, scene: Scene | None = None, *, port: int | None = None) -> None:
         refuse_missing()
         import uvicorn
 
         from pullback.explorer.server import make_app
 
-        self.scene = scene
+        self.stage = Stage(scene)
         self._socket = _listening(port)
         self.port: int = self._socket.getsockname()[1]
         token = secrets.token_urlsafe(24)
         self.url = f"http://{_LOCALHOST}:{self.port}/?token={token}"
         config = uvicorn.Config(
-            make_app(scene, token=token, port=self.port),
+            make_app(self.stage, token=token, port=self.port),
             ws="websockets-sansio",
             ws_max_size=_READ,
             lifespan="off",
@@ -88,6 +90,25 @@ class Explorer:
         if not self._server.started:
             self.close()
             raise StorageError("The explorer could not begin to serve. Try another `port`.")
+
+    @property
+    def scene(self) -> Scene:
+        """What is explored.
+
+        Raises:
+            InvalidParameterError: nothing is shown yet.
+        """
+        if self.stage.scene is None:
+            raise InvalidParameterError("scene", "shown first", None)
+        return self.stage.scene
+
+    def show(self, scene: Scene) -> None:
+        """Show a scene from now on, in the pages that wait for it too.
+
+        Args:
+            scene: what is explored.
+        """
+        self.stage.scene = scene
 
     def open(self) -> None:
         """Open the page in the browser of this machine."""
@@ -116,10 +137,12 @@ class Explorer:
         self.close()
 
     def __repr__(self) -> str:
-        return f"Explorer({self.scene.title!r}, {self.url})"
+        title = "not ready" if self.stage.scene is None else self.scene.title
+        return f"Explorer({title!r}, {self.url})"
 
     def _repr_html_(self) -> str:
-        return f'<a href="{self.url}" target="_blank">Explore {self.scene.n} codes</a>'
+        n = "" if self.stage.scene is None else f" {self.scene.n}"
+        return f'<a href="{self.url}" target="_blank">Explore{n} codes</a>'
 
 
 def explore(
@@ -165,9 +188,10 @@ def explore(
         >>> explorer.close()
     """
     refuse_missing()
-    scene = scene_of(
-        model, X, y, columns=columns, image_shape=image_shape, feature_names=feature_names
-    )
+    with shown_as_bars():
+        scene = scene_of(
+            model, X, y, columns=columns, image_shape=image_shape, feature_names=feature_names
+        )
     scene.prepare()
     explorer = Explorer(scene, port=port)
     if open_browser:

@@ -2,10 +2,12 @@
 
 import mimetypes
 from contextlib import suppress
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
@@ -17,6 +19,7 @@ from pullback.explorer.desk import Benches, Desk
 from pullback.explorer.doors import Doors
 from pullback.explorer.planes import PRINCIPAL
 from pullback.explorer.scene import Scene
+from pullback.explorer.stage import Stage
 
 __all__ = ["make_app"]
 
@@ -31,11 +34,11 @@ _SOCKETS = 64
 _WRONG_TOKEN, _TRY_LATER = 4401, 1013
 
 
-def make_app(scene: Scene, *, token: str, port: int) -> Doors:
+def make_app(stage: Stage, *, token: str, port: int) -> Doors:
     """Return what serves a scene, in the terms of ASGI, behind its doors.
 
     Args:
-        scene: what is explored.
+        stage: what is explored, once it is ready.
         token: what every request must bring along.
         port: the port that is served, which `Host` and `Origin` name.
 
@@ -43,10 +46,10 @@ def make_app(scene: Scene, *, token: str, port: int) -> Doors:
         >>> import torch
         >>> from pullback.manifolds import Manifold
         >>> scene = Scene("flat", Manifold(lambda z: z, dim=2), torch.eye(2).double())
-        >>> type(make_app(scene, token="secret", port=8700)).__name__
+        >>> type(make_app(Stage(scene), token="secret", port=8700)).__name__
         'Doors'
     """
-    rooms = _Rooms(scene)
+    rooms = _Rooms(stage)
     routes = [
         Route("/", rooms.index),
         Route("/scene", rooms.scene),
@@ -62,11 +65,20 @@ def make_app(scene: Scene, *, token: str, port: int) -> Doors:
 class _Rooms:
     """What lies behind each address."""
 
-    def __init__(self, scene: Scene) -> None:
-        self._scene = scene
-        self._description = describe(scene, most_values=_INLINE)
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
         self._benches = Benches()
         self._n_open = 0
+
+    @property
+    def _scene(self) -> Scene:
+        if self._stage.scene is None:
+            raise HTTPException(503, "What is explored is not ready yet.")
+        return self._stage.scene
+
+    @cached_property
+    def _description(self) -> dict[str, Any]:
+        return describe(self._scene, most_values=_INLINE)
 
     async def index(self, request: Request) -> Response:
         """The page itself."""
@@ -84,9 +96,10 @@ class _Rooms:
         return Response(path.read_bytes(), media_type=kind)
 
     async def scene(self, request: Request) -> Response:
-        """What is explored."""
+        """What is explored, or what there is to wait for."""
         del request
-        return JSONResponse(self._description)
+        waits = self._stage.waits()
+        return JSONResponse(self._description if waits is None else {"waits": waits})
 
     async def codes(self, request: Request) -> Response:
         """Two coordinates of all codes, as bytes."""
@@ -119,7 +132,7 @@ class _Rooms:
         """The socket that requests come by."""
         await socket.accept()
         refusal = socket.scope["pullback.refusal"]
-        if refusal is not None or self._n_open >= _SOCKETS:
+        if refusal is not None or self._n_open >= _SOCKETS or self._stage.scene is None:
             await self._turn_away(socket, refusal)
             return
         self._n_open += 1
@@ -131,6 +144,8 @@ class _Rooms:
 
     async def _turn_away(self, socket: WebSocket, refusal: Any) -> None:
         code, words = _TRY_LATER, f"{_SOCKETS} pages are open: close one of them first."
+        if self._stage.scene is None:
+            words = "What is explored is not ready yet."
         if refusal is not None:
             code, words = _WRONG_TOKEN, refusal.words
         with suppress(WebSocketDisconnect, RuntimeError):

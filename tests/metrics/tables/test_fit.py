@@ -77,3 +77,20 @@ def test_a_node_that_single_precision_calls_singular_is_asked_again(monkeypatch)
     assert torch.equal(
         fit.tabulate(metric, *CORNERS, 8, rough=True).coefficients, exact.coefficients
     )
+
+
+def test_a_table_tells_how_many_points_are_measured_grid_by_grid():
+    from pullback.manifolds.reference import HalfPlane
+    from pullback.metrics import TabulatedMetric
+    from pullback.progress import heard
+
+    told = []
+    codes = torch.tensor([[-1.0, 1.0], [1.0, 2.0]], dtype=torch.float64)
+    with heard(lambda *words: told.append(words)):
+        table = TabulatedMetric.build(HalfPlane(), codes, rtol=1e-10)
+    n = table.n_cells[0]
+    last = [words for words in told if words[0] == f"table of {n} x {n} cells"]
+    assert [done for _, done, _ in last] == sorted({done for _, done, _ in last})
+    assert last[0][1] == 0
+    assert last[-1][1:] == ((n + 1) ** 2, (n + 1) ** 2)
+    assert len({words[0] for words in told}) > 1  # a coarser one went before

@@ -149,23 +149,32 @@ export function createLink({ open, fetcher, later = (run, s) => setTimeout(run, 
   };
 }
 
+/** The token of this page, kept over reloads. */
+function tokenOf() {
+  const given = new URLSearchParams(location.search).get("token");
+  if (given) sessionStorage.setItem("token", given);
+  return given ?? sessionStorage.getItem("token") ?? "";
+}
+
+/** What gets files from the server that this page came from.
+ * @returns {(path: string) => Promise<Response>} */
+export function fetcher() {
+  const token = tokenOf();
+  return async (path) => {
+    const answer = await fetch(path, { headers: { "X-Token": token }, cache: "no-store" });
+    if (!answer.ok) throw new Error((await answer.text()) || `${answer.status} for ${path}`);
+    return answer;
+  };
+}
+
 /** The link to the server that this page came from.
  * @returns {Link} */
 export function linkToServer() {
-  const given = new URLSearchParams(location.search).get("token");
-  if (given) sessionStorage.setItem("token", given);
-  const token = given ?? sessionStorage.getItem("token") ?? "";
+  const token = tokenOf();
   const address = new URL("live", location.href);
   address.protocol = address.protocol === "https:" ? "wss:" : "ws:";
   address.search = new URLSearchParams({ token }).toString();
-  return createLink({
-    open: () => new WebSocket(address),
-    async fetcher(path) {
-      const answer = await fetch(path, { headers: { "X-Token": token }, cache: "no-store" });
-      if (!answer.ok) throw new Error((await answer.text()) || `${answer.status} for ${path}`);
-      return answer;
-    },
-  });
+  return createLink({ open: () => new WebSocket(address), fetcher: fetcher() });
 }
 
 /** The bytes of a base64 text.

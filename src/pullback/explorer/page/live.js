@@ -1,7 +1,13 @@
 // @ts-check
 /** The live page: the explorer over the server that it came from. */
 
-import { linkToServer } from "./link.js";
+import { themeOf } from "./controls.js";
+import { fetcher, linkToServer } from "./link.js";
 import { start } from "./main.js";
+import { recall } from "./state.js";
+import { ready } from "./waiting.js";
 
-void start(document, linkToServer());
+const isDark = matchMedia("(prefers-color-scheme: dark)").matches;
+document.documentElement.dataset.theme = themeOf(recall("pullback-theme", () => localStorage), isDark);
+const welcome = /** @type {HTMLElement} */ (document.querySelector("#welcome"));
+if (await ready(welcome, fetcher())) void start(document, linkToServer());

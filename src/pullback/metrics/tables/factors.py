@@ -7,8 +7,13 @@ from pullback import linalg
 from pullback.errors import InvalidDataError
 from pullback.metrics.base import Metric
 from pullback.metrics.tables.bspline import BSpline
+from pullback.progress import tell
 
 __all__ = ["assemble", "lower_product", "read_matrix", "tabulate"]
+
+# Nodes of a grid that are measured between two words of how far it is. Of digits as many take a
+# tenth of a second: fewer would cost time of their own, and more let a bar stand still.
+_BLOCK = 2048
 
 
 def tabulate(
@@ -41,7 +46,7 @@ def tabulate(
         for a, b in zip(low, high, strict=True)
     ]
     grid = torch.cartesian_prod(*axes).reshape(-1, d)
-    matrix = metric.rough_matrix(grid) if rough else metric.metric_matrix(grid)
+    matrix = _measured(metric, grid, f"table of {' x '.join([str(n_cells)] * d)} cells", rough)
     factor, positive = linalg.cholesky(matrix)
     if not bool(positive.all()):
         if rough:
@@ -58,6 +63,16 @@ def tabulate(
     row, column = torch.tril_indices(d, d, offset=-1)
     values = torch.cat([2 * pivots.log(), unit[:, row, column]], -1)
     return BSpline.through(values.T.reshape(-1, *[n_cells + 1] * d), low, high)
+
+
+def _measured(metric: Metric, grid: Tensor, what: str, rough: bool) -> Tensor:
+    measure = metric.rough_matrix if rough else metric.metric_matrix
+    parts = []
+    for k, nodes in enumerate(grid.split(_BLOCK)):
+        tell(what, k * _BLOCK, len(grid))
+        parts.append(measure(nodes))
+    tell(what, len(grid), len(grid))
+    return torch.cat(parts)
 
 
 def lower_product(low: Tensor, x: Tensor, *, transpose: bool = False) -> Tensor:
