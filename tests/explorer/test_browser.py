@@ -259,6 +259,24 @@ def test_a_tap_on_the_plane_moves_the_last_handle(watched):
     assert math.hypot(handle[0] - x, handle[1] - y) < 20  # there, or at the code that is next to it
 
 
+def test_a_tall_legend_hides_no_code(watch):
+    import torch
+
+    from pullback.explorer import explore
+    from pullback.manifolds import Manifold
+
+    Z = torch.rand(60, 2, generator=torch.Generator().manual_seed(0)).double()
+    labels = [f"a class whose name is long, number {k % 12:02}" for k in range(60)]
+    flat = Manifold(lambda z: z, dim=2)
+    with explore(flat, Z, labels, port=0, open_browser=False) as served:
+        made = watch(served.url, **DESKTOP)
+        legend = made.page.locator("#legend").bounding_box()
+        assert legend["height"] > 60
+        top = min(made.pixel(z)[1] for z in Z.tolist())
+        assert top > legend["y"] + legend["height"]
+        made.close()
+
+
 def test_nothing_hangs_over_the_edge(watched):
     over = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
     assert watched.page.evaluate(over) <= 0

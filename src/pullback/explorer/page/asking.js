@@ -51,7 +51,7 @@ export function follow(store, link) {
   const askPath = async () => {
     const { scene, a, b } = store.get();
     clearTimeout(timer);
-    if (!scene) return;
+    if (!scene || a === b) return;
     const isLast = () => store.get().a === a && store.get().b === b;
     store.set({ pending: true });
     try {

@@ -70,6 +70,7 @@ export async function start(root, link) {
     fill(the("layer"), [["", "none"], ...scene.layers.map(titled)], kept.layer ?? "");
     if (kept.axes && String(kept.axes) !== String(scene.axes)) await planes.show(kept.axes).catch(complain);
     await showColumn(the("column").value);
+    scenery.whole(); // below the legend
     store.set({ kept: kept.kept ?? [] });
     const isAsKept = kept.a && String(kept.axes) === String(store.get().scene?.axes);
     if (isAsKept) store.set({ a: kept.a, b: kept.b });

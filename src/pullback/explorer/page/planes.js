@@ -3,6 +3,7 @@
 
 import { words } from "./asking.js";
 import { fill } from "./controls.js";
+import { NOWHERE } from "./state.js";
 
 /** @typedef {import("./state.js").State} State */
 /** @typedef {import("./link.js").Scene} Scene */
@@ -23,7 +24,7 @@ export function createPlanes(store, link, the, whole) {
    * @param {Scene} scene */
   const readCodes = async (scene) => {
     const codes = new Float32Array(await (await link.get(`codes?axes=${scene.axes}`)).arrayBuffer());
-    store.set({ codes, scene, balls: [], fan: [], centers: [], path: null });
+    store.set({ codes, scene, a: NOWHERE, b: NOWHERE, balls: [], fan: [], centers: [], path: null });
     whole();
     write(the, scene);
   };

@@ -11,6 +11,9 @@ import { boxOf, fit, resized } from "./view.js";
 /** @typedef {import("./state.js").State} State */
 /** @typedef {import("./state.js").Store<State>} Store */
 
+/** As much of the legend as the margin has room for, in pixels. */
+const ONE_ROW = 36;
+
 /** How far one may come nearer than where all codes are shown, and go away from there. */
 const [NEAREST, FARTHEST] = [400, 0.2];
 
@@ -23,11 +26,21 @@ const [NEAREST, FARTHEST] = [400, 0.2];
 export function createScenery(store, plane, placeHandles) {
   const canvas = (/** @type {string} */ id) =>
     /** @type {HTMLCanvasElement} */ (plane.querySelector(id));
+  const legend = /** @type {HTMLElement} */ (plane.querySelector("#legend"));
   /** @type {import("./view.js").Box | null} */
   let box = null;
   const whole = () => {
     const { size, view } = store.get();
-    return box ? fit(box, size[0], size[1], 56) : view;
+    if (!box) return view;
+    const above = Math.max(0, legend.offsetHeight - ONE_ROW); // a tall legend is not to hide codes
+    const found = fit(box, size[0], size[1] - above, 56);
+    return { ...found, y: found.y + above };
+  };
+  /** The view that shows all codes, as long as nobody has moved it. @type {import("./view.js").View | null} */
+  let untouched = null;
+  const showWhole = () => {
+    untouched = whole();
+    store.set({ view: untouched });
   };
   const nearer = () => store.get().view.scale / whole().scale;
   const style = (/** @type {string} */ name) => getComputedStyle(plane).getPropertyValue(name).trim();
@@ -87,6 +100,7 @@ export function createScenery(store, plane, placeHandles) {
     }
     const next = scene && size[0] > 1 ? resized(view, size, [width, height]) : view;
     store.set({ size: [width, height], view: next });
+    if (view === untouched) showWhole();
   };
   new ResizeObserver(measure).observe(plane);
   measure();
@@ -98,7 +112,7 @@ export function createScenery(store, plane, placeHandles) {
     }),
     radius: () => sizeOf(store.get().codes.length / 2, nearer()) / 2.2,
     limits: () => [FARTHEST * whole().scale, NEAREST * whole().scale],
-    whole: () => store.set({ view: whole() }),
+    whole: showWhole,
     nearer,
   };
 }

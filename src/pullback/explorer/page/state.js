@@ -46,6 +46,11 @@
  *   on: (keys: (keyof S)[], listener: (state: Readonly<S>) => void) => () => void,
  * }} Store */
 
+/** Where both points are before it is known where they begin: the very same point, which no hand makes
+ * of two. Nothing is asked of it.
+ * @type {Point} */
+export const NOWHERE = [0, 0];
+
 /** A page before anything is known.
  * @returns {State} */
 export function blank() {
@@ -55,8 +60,8 @@ export function blank() {
     colouring: null,
     layer: null,
     layerName: "",
-    a: [0, 0],
-    b: [0, 0],
+    a: NOWHERE,
+    b: NOWHERE,
     active: "b",
     path: null,
     pending: false,
