@@ -10,4 +10,9 @@ import { ready } from "./waiting.js";
 const isDark = matchMedia("(prefers-color-scheme: dark)").matches;
 document.documentElement.dataset.theme = themeOf(recall("pullback-theme", () => localStorage), isDark);
 const welcome = /** @type {HTMLElement} */ (document.querySelector("#welcome"));
-if (await ready(welcome, fetcher())) void start(document, linkToServer());
+
+async function open() {
+  if (await ready(welcome, fetcher())) await start(document, linkToServer());
+}
+
+void open();
