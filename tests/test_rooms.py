@@ -80,7 +80,7 @@ ROOMS = {
         ["messages"],
         ["answers"],
         ["alone", "desk"],
-        ["server"],
+        ["notebook", "server"],
         ["explorer"],
     ],
     "reproduction": [

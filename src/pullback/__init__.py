@@ -37,7 +37,7 @@ if TYPE_CHECKING:
         statistics,
         testing,
     )
-    from pullback.explorer import explore, export_page
+    from pullback.explorer import explore, explore_in_notebook, export_page
     from pullback.manifolds import Manifold
     from pullback.models import Decoder, load
 
@@ -50,6 +50,7 @@ __all__ = [
     "datasets",
     "errors",
     "explore",
+    "explore_in_notebook",
     "export_page",
     "geodesics",
     "load",
@@ -66,6 +67,7 @@ _HOMES = {
     "Decoder": "pullback.models",
     "Manifold": "pullback.manifolds",
     "explore": "pullback.explorer",
+    "explore_in_notebook": "pullback.explorer",
     "export_page": "pullback.explorer",
     "load": "pullback.models",
 }

@@ -2,6 +2,15 @@
 
 from pullback.explorer.alone import export_page
 from pullback.explorer.explorer import Explorer, explore
+from pullback.explorer.notebook import NotebookExplorer, explore_in_notebook
 from pullback.explorer.scene import Column, Scene
 
-__all__ = ["Column", "Explorer", "Scene", "explore", "export_page"]
+__all__ = [
+    "Column",
+    "Explorer",
+    "NotebookExplorer",
+    "Scene",
+    "explore",
+    "explore_in_notebook",
+    "export_page",
+]

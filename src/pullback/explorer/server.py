@@ -5,7 +5,6 @@ from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
-import numpy as np
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -13,19 +12,16 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from pullback.errors import InvalidParameterError
 from pullback.explorer.alone.page import PAGE
-from pullback.explorer.answers.description import describe
+from pullback.explorer.answers.readings import Readings
 from pullback.explorer.desk import Benches, Desk
 from pullback.explorer.doors import Doors
-from pullback.explorer.planes import PRINCIPAL
 from pullback.explorer.scene import Scene
 from pullback.explorer.stage import Stage
 
 __all__ = ["make_app"]
 
-# Up to so many samples the values of columns come with the scene, beyond when they are asked for:
-# the first picture is not to wait for a megabyte of them.
-_INLINE = 2000
 # The most sockets at once. By judgement: far more than anyone has tabs, and few enough that a page
 # gone wild does not eat the machine.
 _SOCKETS = 64
@@ -77,8 +73,8 @@ class _Rooms:
         return self._stage.scene
 
     @cached_property
-    def _description(self) -> dict[str, Any]:
-        return describe(self._scene, most_values=_INLINE)
+    def _readings(self) -> Readings:
+        return Readings(self._scene)
 
     async def index(self, request: Request) -> Response:
         """The page itself."""
@@ -99,34 +95,22 @@ class _Rooms:
         """What is explored, or what there is to wait for."""
         del request
         waits = self._stage.waits()
-        return JSONResponse(self._description if waits is None else {"waits": waits})
+        return JSONResponse(self._readings.description if waits is None else {"waits": waits})
 
     async def codes(self, request: Request) -> Response:
         """Two coordinates of all codes, as bytes."""
-        scene = self._scene
-        words = request.query_params.get("axes", "0,1").split(",")
-        known = {str(axis) for axis in range(scene.d)}
-        if words == [PRINCIPAL] and scene.knows_principal:
-            plane = scene.principal
-        elif len(words) == 2 and set(words) <= known and words[0] != words[1]:
-            plane = scene.plane((int(words[0]), int(words[1])))
-        else:
-            return PlainTextResponse(
-                f"`axes` must be two different ones of 0 to {scene.d - 1}, such as 0,1, or "
-                f"{PRINCIPAL} once these were found.",
-                400,
-            )
-        shown = plane.coordinates(scene.Z).numpy()
-        body = np.ascontiguousarray(shown, dtype="<f4").tobytes()
+        try:
+            body = self._readings.codes(request.query_params.get("axes", "0,1"))
+        except InvalidParameterError as error:
+            return PlainTextResponse(str(error), 400)
         return Response(body, media_type="application/octet-stream")
 
     async def column(self, request: Request) -> Response:
         """The values of one column."""
-        name = request.query_params.get("name", "")
-        for column in self._scene.columns:
-            if column.name == name:
-                return JSONResponse({"name": name, "values": column.numbers()})
-        return PlainTextResponse("There is no column of that name.", 404)
+        try:
+            return JSONResponse(self._readings.column(request.query_params.get("name", "")))
+        except InvalidParameterError as error:
+            return PlainTextResponse(str(error), 404)
 
     async def live(self, socket: WebSocket) -> None:
         """The socket that requests come by."""

@@ -21,8 +21,8 @@ def bundled(entry: Path) -> str:
     r"""Return the text of one script that does what a module does, and all that it imports.
 
     Each module becomes a function that is called once, after those that it imports, and returns
-    what it exports. That is what modules do, but for a name whose value changes after it was
-    exported, and for circles: both are refused.
+    what it exports; so does the script as a whole. That is what modules do, but for a name whose
+    value changes after it was exported, and for circles: both are refused.
 
     Args:
         entry: the file of the module.
@@ -49,14 +49,15 @@ def bundled(entry: Path) -> str:
         console.log(two);
         return {  };
         })();
+        return one_1;
         })();
         <BLANKLINE>
     """
     modules: dict[Path, _Module] = {}
     _add(entry.resolve(), modules, ())
-    return "\n".join(
-        ["(() => {", '"use strict";', *(m.text for m in modules.values()), "})();", ""]
-    )
+    last = f"return {modules[entry.resolve()].name};"
+    texts = [module.text for module in modules.values()]
+    return "\n".join(["(() => {", '"use strict";', *texts, last, "})();", ""])
 
 
 class _Module(NamedTuple):

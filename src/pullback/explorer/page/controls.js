@@ -91,13 +91,14 @@ export function themeOf(chosen, systemIsDark) {
 
 /** Let a button switch the theme, and follow the system until it is used.
  * @param {HTMLElement} button
+ * @param {HTMLElement} themed what has the theme
  * @param {(theme: import("./colours.js").Theme) => void} tell */
-export function createTheme(button, tell) {
+export function createTheme(button, themed, tell) {
   const system = matchMedia("(prefers-color-scheme: dark)");
   let chosen = recall("pullback-theme", () => localStorage);
   const apply = () => {
     const theme = themeOf(chosen, system.matches);
-    document.documentElement.dataset.theme = theme;
+    themed.dataset.theme = theme;
     button.setAttribute("aria-label", theme === "dark" ? "Use the light theme" : "Use the dark theme");
     tell(theme);
   };

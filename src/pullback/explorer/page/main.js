@@ -17,15 +17,16 @@ import { zoomed } from "./view.js";
 /** @typedef {import("./state.js").State} State */
 /** @typedef {import("./link.js").Link} Link */
 
-/** Start the explorer in a page.
- * @param {ParentNode} root where the parts of index.html are
+/** Start the explorer in a page, or in a part of one.
+ * @param {Document | ShadowRoot} root where the parts of index.html are
  * @param {Link} link to what answers
  * @returns {Promise<import("./state.js").Store<State>>} */
 export async function start(root, link) {
   /** @type {(id: string) => any} */
   const the = (id) => root.querySelector(`#${id}`);
   const store = createStore(blank());
-  createTheme(the("theme"), (theme) => store.set({ theme }));
+  const host = /** @type {HTMLElement | undefined} */ (/** @type {ShadowRoot} */ (root).host);
+  createTheme(the("theme"), host ?? document.documentElement, (theme) => store.set({ theme }));
   const placeHandles = createHandles({ a: the("handle-a"), b: the("handle-b") }, the("plane"), store);
   const scenery = createScenery(store, the("plane"), placeHandles);
   const samples = createSamples(store, link, the);
@@ -76,7 +77,7 @@ export async function start(root, link) {
     if (isAsKept) store.set({ a: kept.a, b: kept.b });
     else begin();
     the("title").textContent = scene.title;
-    document.title = `${scene.title} · pullback explorer`;
+    if (!host) document.title = `${scene.title} · pullback explorer`;
     the("welcome").textContent = "";
     showLayer(the("layer").value).catch(complain);
   } catch (error) {

@@ -106,3 +106,19 @@ export function lifted(scene, [u, v]) {
   const [across, up] = scene.basis;
   return scene.origin.map((x, k) => x + u * across[k] + v * up[k]);
 }
+
+/** The foot on the plane of a point with all its d coordinates.
+ * @param {Scene | null} scene
+ * @param {number[]} z
+ * @returns {import("./view.js").Point} */
+export function foot(scene, z) {
+  if (!scene?.origin || !scene.basis || scene.d <= 2) return [z[0], z[1]];
+  const { origin, basis: [p, q] } = scene;
+  const away = z.map((value, k) => value - origin[k]);
+  const [pp, pq, qq, pz, qz] = [dot(p, p), dot(p, q), dot(q, q), dot(p, away), dot(q, away)];
+  const size = pp * qq - pq * pq;
+  return [(qq * pz - pq * qz) / size, (pp * qz - pq * pz) / size];
+}
+
+/** @param {number[]} x @param {number[]} y */
+const dot = (x, y) => x.reduce((sum, value, k) => sum + value * y[k], 0);
