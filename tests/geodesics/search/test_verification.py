@@ -19,6 +19,21 @@ def hills(z, centres, heights, width):
     return torch.cat([z, hill], -1)
 
 
+def test_the_speed_on_a_line_is_told_as_many_points_see_it():
+    walls = torch.tensor([-1.923, -0.0147, 1.891], dtype=torch.float64)
+    heights = torch.tensor([0.645, 0.791, 0.179], dtype=torch.float64)
+
+    def image(z):  # a peak of the speed at each wall, of a few thousandths of the line
+        return torch.cat([z, heights * ((z - walls) / 0.0045).tanh()], -1)
+
+    ends = torch.linspace(-2.1, -0.5, 60, dtype=torch.float64).unsqueeze(-1)
+    found = connect(PullbackMetric(image, dim=1), ends, -ends)
+    assert found.converged.all()
+    chords = image(found.points(2**15 + 1)).diff(dim=-2).norm(dim=-1)
+    deviation, mean = torch.std_mean(chords, -1)
+    assert (deviation / mean - found.speed_variation).abs().max() < 0.015  # half of what it was
+
+
 @pytest.mark.slow
 def test_walls_on_a_line_are_measured_as_scipy_does():
     offsets = torch.tensor([-1.1, -0.3, 0.2, 0.9], dtype=torch.float64)

@@ -232,13 +232,14 @@ def _confirmed(search: Search, result: GeodesicResult) -> GeodesicResult:
 
 
 def _confirmed_on_a_line(search: Search, result: GeodesicResult) -> GeodesicResult:
-    """Measure until lengths settle: on a line there is one way, so that is all there is to know."""
+    """Measure until lengths and speeds settle: that is all there is to know where one way is."""
     known = result.converged | (result.status == Status.UNRESOLVED)
     rows = (known & ~_is_certain(search, result)).nonzero().squeeze(-1)
     if len(rows) == 0:
         return result
     before = result.take(rows)
-    measured = measure_densely(search.metric.exact, before.curve.nodes, rtol=search.rtol)
+    exact, speed_tol = search.metric.exact, search.thresholds.speed_settled
+    measured = measure_densely(exact, before.curve.nodes, rtol=search.rtol, speed_tol=speed_tol)
     rtol = max(search.rtol, search.thresholds.noise)
     agrees = before.converged & ((measured.length / before.length - 1).abs() <= rtol)
     settled = (measured.error <= rtol) | agrees

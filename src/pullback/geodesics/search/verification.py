@@ -50,6 +50,7 @@ class Measurement(NamedTuple):
         energy: 1/2 int |c'|^2 dt, shape `(n,)`.
         speed_variation: standard deviation of the speed over its mean, shape `(n,)`.
         error: by which share the length last changed with the number of points, shape `(n,)`.
+        speed_error: by how much the variation of the speed last changed so, shape `(n,)`.
 
     Example:
         >>> from pullback.metrics import PullbackMetric
@@ -62,6 +63,7 @@ class Measurement(NamedTuple):
     energy: Scalars
     speed_variation: Scalars
     error: Scalars
+    speed_error: Scalars
 
 
 def look_again(search: Search, nodes: Points) -> SecondLook:
@@ -171,6 +173,7 @@ def measure_densely(
     nodes: Points,
     *,
     rtol: float,
+    speed_tol: float = float("inf"),
     n_segments: int | None = None,
     graded: bool = False,
     thresholds: Thresholds = THRESHOLDS,
@@ -181,6 +184,7 @@ def measure_densely(
         metric: the metric.
         nodes: nodes of the curves, shape `(n, nodes, d)`.
         rtol: the share by which a length may change with the number of points.
+        speed_tol: by how much the variation of the speed may change so.
         n_segments: segments of the first measurement, a multiple of 4; `thresholds.dense` if None.
         graded: whether the nodes crowd near both ends, and the points that measure too.
         thresholds: how many segments at most, and up to which rounding in single precision.
@@ -201,7 +205,8 @@ def measure_densely(
     found = _measure(metric, nodes, n_segments, rounding, graded=graded)
     while n_segments < thresholds.densest:
         n_segments *= 2
-        rows = (~(found.error <= rtol)).nonzero().squeeze(-1)
+        settled = (found.error <= rtol) & ~(found.speed_error > speed_tol)
+        rows = (~settled).nonzero().squeeze(-1)
         if len(rows) == 0:
             break
         finer = _measure(metric, nodes[rows], n_segments, rounding, graded=graded)
@@ -219,8 +224,9 @@ def _measure(
     narrow, wide, widest = chords_of_steps(metric, points, rounding)
     durations = graded_durations(n_segments).to(points) if graded else None
     length, energy, speed_variation = from_chords(narrow, wide, durations)
-    coarser, _, _ = from_chords(wide, widest)
+    coarser, _, coarser_variation = from_chords(wide, widest)
     # Two extrapolations agree by chance where a wall is not resolved yet, but then what they add to
     # the chords is not small.
     error = torch.maximum((coarser - length).abs(), (length - narrow.sum(-1)).abs() / 2)
-    return Measurement(length, energy, speed_variation, error / length)
+    speed_error = (coarser_variation - speed_variation).abs()
+    return Measurement(length, energy, speed_variation, error / length, speed_error)
