@@ -418,3 +418,29 @@ def test_points_nearer_than_rounding_tells_are_as_far_apart_as_the_norm_says(sca
     found = connect(metric, a, b)
     assert found.converged.all()
     torch.testing.assert_close(found.length, metric.norm(a, b - a), rtol=1e-9, atol=0)
+
+
+def angles(z):
+    """Two angles in [-pi, pi), that turn as z moves: the first jumps by 2 pi where z1 + z2 is 0."""
+    turned = torch.cat([z.sum(-1, keepdim=True) + math.pi, 0.5 * z[..., 1:]], -1)
+    return torch.remainder(turned + math.pi, 2 * math.pi) - math.pi
+
+
+@pytest.mark.slow
+def test_no_geodesic_leads_over_a_jump_of_the_decoder():
+    a = tensor([[0.3, 0.2], [-0.3, -0.4], [0.5, -0.2], [-0.4, 0.1]])
+    b = tensor([[0.8, 0.1], [-0.9, -0.1], [-0.6, -0.3], [0.2, 0.9]])
+    over = a.sum(-1).sign() != b.sum(-1).sign()
+    assert over.tolist() == [False, False, True, True]
+    jumps = Manifold(angles, dim=2).geodesic(a, b)
+    assert jumps.converged.tolist() == (~over).tolist()
+    flat = (angles(a) - angles(b)).norm(dim=-1)
+    torch.testing.assert_close(jumps.length[~over], flat[~over], rtol=1e-9, atol=0)
+
+    def on_circles(z):
+        return torch.cat([angles(z).cos(), angles(z).sin()], -1)
+
+    whole = Manifold(on_circles, dim=2).geodesic(a, b)  # what a decoder of angles is to give
+    assert whole.converged.all()
+    turn = torch.remainder(angles(a) - angles(b) + math.pi, 2 * math.pi) - math.pi
+    torch.testing.assert_close(whole.length, turn.norm(dim=-1), rtol=1e-5, atol=0)
