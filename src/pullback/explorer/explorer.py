@@ -160,6 +160,7 @@ def explore(
 
     It is served to this machine only, in a thread of its own, while the process lives: in a script
     let `explore(...).wait()` be the last line.
+    In a cell of a notebook `explore_in_notebook` shows the same.
 
     Args:
         model: a `VAE`; or a `Manifold`, with codes for `X`; or the folder of a run, which needs

@@ -36,22 +36,34 @@ class Status(IntEnum):
     RUNNING = 9
 
     @property
+    def reason(self) -> str:
+        """What happened, in words that need no Python."""
+        return _REASONS[self]
+
+    @property
     def message(self) -> str:
-        """What happened, and what to do about it."""
-        return _MESSAGES[self]
+        """What happened, and which parameter to change where one would help."""
+        cure = _CURES.get(self)
+        return self.reason if cure is None else f"{self.reason}: {cure}"
 
 
-_MESSAGES = {
+_REASONS = {
     Status.CONVERGED: "a geodesic was found",
-    Status.MAX_STEPS: "the solver ran out of steps: raise `max_steps`",
+    Status.MAX_STEPS: "the solver ran out of steps",
     Status.STALLED: "no step led further: the decoder may not be twice differentiable",
-    Status.UNRESOLVED: "the length still changed with the number of nodes: add a level to `levels`",
-    Status.INEXACT: "the table of the metric is off along the curve: make it finer, or `polish`",
+    Status.UNRESOLVED: "the length still changed with the number of nodes",
+    Status.INEXACT: "the table of the metric is off along the curve",
     Status.LEFT_DOMAIN: "the curve left the region where the metric is defined",
     Status.DEGENERATE: "the metric is singular on the curve: a latent axis may have collapsed",
     Status.NOT_FINITE: "the decoder returned NaN or infinity near the curve",
     Status.SPEED_CHANGED: "the speed was not conserved: the decoder may not be smooth",
     Status.RUNNING: "the solver has not finished",
+}
+
+_CURES = {
+    Status.MAX_STEPS: "raise `max_steps`",
+    Status.UNRESOLVED: "add a level to `levels`",
+    Status.INEXACT: "make it finer, or `polish`",
 }
 
 

@@ -64,7 +64,14 @@ def test_from_a_point_to_itself_is_no_way(scene):
 def test_what_did_not_converge_is_not_certified(scene, status):
     found = scene.manifold.geodesic([0.0, 0.0], [1.0, 0.0])
     failed = found.replace(status=torch.tensor(int(status)))
-    assert certificate(failed, 1.5)[0] == f"Not certified: {status.message}."
+    assert certificate(failed, 1.5)[0] == f"Not certified: {status.reason}."
+    assert not set("`_") & set(certificate(failed, 1.5)[0])  # no names of Python's parameters
+
+
+def test_how_well_the_length_is_known_is_told_in_parts(scene):
+    found = scene.manifold.geodesic([0.0, 0.0], [1.0, 0.0])
+    known = certificate(found.replace(refinement=torch.tensor(2.1e-7).double()), 1.5)
+    assert "Its length is known to about one part in 5,000,000." in known
 
 
 def test_a_rival_and_a_conjugate_point_are_told(scene):

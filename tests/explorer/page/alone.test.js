@@ -150,8 +150,8 @@ test("a geodesic that the decoder confirms is certified, and all is told in word
   assert.match(words[0], /^Certified: this is a geodesic of the table/);
   assert.match(words[1], /33 % shorter than the straight line \(2 and 3\)/);
   assert.match(words[2], /shorter than 1.5, the distance of the images/);
-  assert.match(words[3], /the table is off by 5e−6 of the length/);
-  assert.match(words[4], /known to about 1e−6 of itself, and its speed is even to 1e−3/);
+  assert.match(words[3], /the table is off by one part in 200,000\./);
+  assert.match(words[4], /about one part in 1,000,000, and its speed is even to one part in 1,000\./);
 });
 
 test("what the decoder does not confirm is not certified, and why is said first", () => {

@@ -11,8 +11,8 @@ import { picturesOf, spread } from "../../../src/pullback/explorer/page/strips.j
 
 test("numbers are told in four digits", () => {
   assert.deepEqual([3.14159, -0.5, 0, 1234567, 2e-9, null, NaN, -Infinity].map(number),
-    ["3.142", "−0.5", "0", "1.23 × 10^6", "2.00 × 10^−9", "unknown", "unknown", "−∞"]);
-  assert.deepEqual([5.65, 12.3456, 2e-9].map(length), ["5.650", "12.35", "2.00 × 10^−9"]);
+    ["3.142", "−0.5", "0", "1.23 × 10⁶", "2.00 × 10⁻⁹", "unknown", "unknown", "−∞"]);
+  assert.deepEqual([5.65, 12.3456, 2e-9].map(length), ["5.650", "12.35", "2.00 × 10⁻⁹"]);
 });
 
 test("the straight line is compared in words", () => {

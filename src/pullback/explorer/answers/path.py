@@ -92,13 +92,14 @@ def certificate(found: GeodesicResult, straight: float) -> list[str]:
         words.append(f"No way can be shorter than {bound:.4g}, the distance of the images.")
     error = float(found.refinement)
     if np.isfinite(error):
-        words.append(f"Its length is known to about {max(error, 1e-9):.0e} of itself.")
+        parts = float(f"{1 / max(error, 1e-9):.0e}")  # one digit of it says enough
+        words.append(f"Its length is known to about one part in {parts:,.0f}.")
     return words
 
 
 def _verdict(found: GeodesicResult) -> str:
     if not bool(found.converged):
-        return f"Not certified: {Status(int(found.status)).message}."
+        return f"Not certified: {Status(int(found.status)).reason}."
     if bool(found.conjugate):
         return "A geodesic, but a small change may make it no longer: another may be as short."
     if bool(found.ambiguous):

@@ -12,10 +12,13 @@ export function number(value) {
   if (value === 0) return "0";
   const size = Math.abs(value);
   const text = size >= 1e5 || size < 1e-3
-    ? value.toExponential(2).replace("e+", " × 10^").replace("e-", " × 10^−")
+    ? value.toExponential(2).replace(/e([+-])(\d+)/, (_, sign, digits) => ` × 10${sign === "-" ? "⁻" : ""}${raised(digits)}`)
     : String(Number(value.toPrecision(4)));
   return text.replace(/^-/, "−");
 }
+
+/** Digits as an exponent has them. @param {string} digits */
+const raised = (digits) => digits.replace(/\d/g, (digit) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[Number(digit)]);
 
 /** A length, always in four digits, so that the line does not jump while one drags.
  * @param {number | null} value

@@ -55,9 +55,9 @@ export function tell(found, measured, { straight, floor }) {
   if (floor > 0) words.push(`No way can be shorter than ${number(floor)}, the distance of the images.`);
   if (why?.status !== "stalled") {
     const off = Math.abs(length / found.length - 1);
-    words.push(`Both lengths are measured on the decoder itself: the table is off by ${share(off)} of the length.`);
-    const known = share(Math.max(error, found.mismatch, found.excess));
-    words.push(`The length is known to about ${known} of itself, and its speed is even to ${share(variation)}.`);
+    words.push(`Both lengths are measured on the decoder itself: the table is off by ${parts(off)}.`);
+    const known = parts(Math.max(error, found.mismatch, found.excess));
+    words.push(`The length is known to about ${known}, and its speed is even to ${parts(variation)}.`);
   }
   return { status: why?.status ?? "converged", certified: !why, words };
 }
@@ -98,5 +98,5 @@ export function tellNone(isOnePoint) {
 
 /** @param {number} value */
 const percent = (value) => `${Number((100 * value).toPrecision(2))} %`;
-/** A small share, as a power of ten would be read. @param {number} value */
-const share = (value) => (value < 1e-9 ? "1e-9" : value.toExponential(0).replace("e-", "e−"));
+/** A small share as one reads it: one digit of it says enough. @param {number} value */
+const parts = (value) => `one part in ${Number((1 / Math.max(value, 1e-9)).toPrecision(1)).toLocaleString("en-US")}`;
