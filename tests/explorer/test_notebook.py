@@ -163,3 +163,20 @@ def test_what_is_closed_leaves_no_thread_and_hears_nothing(scene, sent):
     assert not any(thread.is_alive() for thread in begun)
     explorer._views.hear("one", {"request": "{}"})
     assert sent.empty()
+
+
+def test_what_an_observer_sets_is_told_to_the_page(explorer, sent):
+    def snap(moved):
+        moved.point_b = [round(x) for x in moved.point_b]
+
+    explorer.observe(snap)
+    tell(explorer, at={"a": [0.0, 0.0], "b": [0.9, 0.2]})
+    assert explorer.point_b == (1.0, 0.0)
+    told = {"view": None, "moved": {"a": (0.0, 0.0), "b": (1.0, 0.0)}}
+    assert sent.get(timeout=60)[0] == told
+    tell(explorer, at={"a": [0.0, 0.0], "b": [1.0, 0.0]})  # where the page has moved it
+    assert sent.empty()
+    explorer.point_a = [0.5, 0.5]
+    assert sent.get(timeout=60)[0]["moved"]["a"] == (0.5, 0.5)
+    explorer.point_a = [0.0, 0.0]  # where it was before
+    assert sent.get(timeout=60)[0]["moved"]["a"] == (0.0, 0.0)

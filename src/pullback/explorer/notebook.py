@@ -58,7 +58,7 @@ class NotebookExplorer:
         self.scene = scene
         self.widget = _widget(scene.d)
         self._views = _Views(scene, self.widget.send)
-        self._is_told = False  # by a page, which need not be told of it again
+        self._known: Any = None  # the points as the pages have them
         self._found: tuple[Any, GeodesicResult] | None = None
         self.widget.on_msg(self._hear)
         self.widget.observe(lambda change: self._move_pages(), _ENDS)
@@ -132,20 +132,20 @@ class NotebookExplorer:
         if "ready" in message:
             self._move_pages(view)
         elif "at" in message:
-            self._is_told = True
-            try:
-                with widget.hold_trait_notifications():
-                    self.point_a, self.point_b = message["at"]["a"], message["at"]["b"]
-            finally:
-                self._is_told = False
+            a, b = (tuple(message["at"][name]) for name in "ab")
+            self._known = a, b
+            with widget.hold_trait_notifications():
+                self.point_a, self.point_b = a, b
         else:
             self._views.hear(view, message)
 
     def _move_pages(self, view: str | None = None) -> None:
         """Tell one page, or all, where the points are."""
-        if not self._is_told:
-            moved = {"a": self.point_a, "b": self.point_b}
-            self.widget.send({"view": view, "moved": moved})
+        points = self.point_a, self.point_b
+        if view is None and points == self._known:
+            return
+        self._known = points
+        self.widget.send({"view": view, "moved": dict(zip("ab", points, strict=True))})
 
 
 def explore_in_notebook(
