@@ -145,7 +145,7 @@ def test_the_widget_is_what_a_cell_shows(explorer):
     shown = explorer._repr_mimebundle_()
     data = shown[0] if isinstance(shown, tuple) else shown
     assert "application/vnd.jupyter.widget-view+json" in data
-    assert "notebook" not in repr(explorer).replace("NotebookExplorer", "")
+    assert repr(explorer) == "NotebookExplorer('paraboloid', 30 codes)"
     page = explorer.widget._page
     assert "<script" not in page["html"]
     assert ":host" in page["css"]

@@ -67,7 +67,8 @@ class NotebookExplorer:
     def point_a(self) -> tuple[float, ...] | None:
         """Where the point A is, with all d coordinates; None before it is shown or set.
 
-        In more than two dimensions a page moves it to the plane that it shows, to its foot there.
+        A page that shows it moves it to where it can be shown: to its foot on the plane, in more
+        than two dimensions, and to the nearest point of the region that the page shows.
 
         Raises:
             InvalidParameterError: it is set to something else than d finite numbers.

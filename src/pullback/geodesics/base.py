@@ -22,6 +22,8 @@ class Status(IntEnum):
     Example:
         >>> Status.MAX_STEPS.message
         'the solver ran out of steps: raise `max_steps`'
+        >>> Status.MAX_STEPS.reason
+        'the solver ran out of steps'
     """
 
     CONVERGED = 0
